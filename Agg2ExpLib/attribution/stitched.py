@@ -1,0 +1,177 @@
+"""The gradient of a stitched segmentation, window by window (METHOD section 2).
+
+The target of label c, ``f̂_c(x) = Σ_i f_c(x)_i · ŷ_c(i)``, is linear in the window outputs:
+``f̂_c = Σ_w ⟨ŷ_c · w / Σw, f_c^window⟩``. Its exact gradient is therefore a sum of vector-Jacobian products, one per window, with
+the cotangent ``ŷ_c · w / Σw`` cropped to the window. Only one batch of windows is ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..compute import BatchSize, Compute
+from ..monitor import Stage
+from ..sliding_window import Window, WindowPlan
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is explained: the logits of one channel summed over fixed voxels.
+
+    Attributes:
+        name: of the explained label.
+        channel: of the network's output.
+        mask: boolean ``[x, y, z]``, the voxels ``ŷ_c`` whose logits are summed: the label's own segment or a mask the user drew.
+    """
+
+    name: str
+    channel: int
+    mask: np.ndarray
+
+
+class StitchedGradient:
+    """Gradients of several targets with respect to the image, for any number of perturbed copies of it.
+
+    A window's forward pass serves all targets; targets that do not meet a window cost nothing there; the copies of a window form
+    the batch. Results do not depend on the batch size beyond the network's own rounding.
+
+    Args:
+        network: maps ``[b, 1, rx, ry, rz]`` to ``[b, l, rx, ry, rz]``; its parameters must not require gradients.
+        plan: windows over the image.
+        targets: what is explained.
+        compute: device and precision.
+        batch: items (window × copy) per pass through the network.
+        pad_value: of voxels beyond an image that is smaller than a window.
+        exact: False leaves out ``w / Σw``, as the paper's published code does; for comparisons only.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        plan: WindowPlan,
+        targets: Sequence[Target],
+        compute: Compute,
+        batch: BatchSize,
+        pad_value: float = 0.0,
+        exact: bool = True,
+    ):
+        import torch
+
+        self.network, self.plan, self.compute, self.batch = network, plan, compute, batch
+        self.targets = tuple(targets)
+        self.pad_value = pad_value
+        self._weight = plan.weight.to(compute.device, compute.dtype) if exact else None
+        self._inverse = plan.weight_sum(compute.dtype).reciprocal_().to(compute.device) if exact else None
+        self._masks = [plan.pad(torch.from_numpy(target.mask)).to(compute.device) for target in self.targets]
+        self.visits = self._plan_visits()
+        self.buffer_device = self._choose_buffer_device()
+        self._batch_chosen = False
+
+    def _plan_visits(self) -> list[tuple[Window, tuple[int, ...]]]:
+        """Windows with the targets that meet them; windows alike in targets follow each other, so that they can share a batch."""
+        visits = []
+        for window in self.plan.windows:
+            met = tuple(i for i, mask in enumerate(self._masks) if bool(mask[window].any()))
+            if met:
+                visits.append((window, met))
+        return sorted(visits, key=lambda visit: visit[1])
+
+    def _choose_buffer_device(self) -> torch.device:
+        import math
+
+        import torch
+
+        needed = 2 * len(self.targets) * math.prod(self.plan.padded_shape) * self.compute.dtype.itemsize
+        roomy = self.compute.device.type == "cuda" and needed < 0.3 * self.compute.free_memory()
+        return self.compute.device if roomy else torch.device("cpu")
+
+    @property
+    def cost(self) -> int:
+        """Network passes (forward and backward) that one copy of the image takes."""
+        return sum(1 + len(met) for _, met in self.visits)
+
+    def new_buffers(self) -> dict[str, torch.Tensor]:
+        """A zero map ``[X, Y, Z]`` (padded shape) for every target, to collect gradients in."""
+        import torch
+
+        return {
+            target.name: torch.zeros(self.plan.padded_shape, dtype=self.compute.dtype, device=self.buffer_device)
+            for target in self.targets
+        }
+
+    def add(self, images: Sequence[torch.Tensor], sums: Mapping[str, torch.Tensor], stage: Stage, begin: float, end: float) -> None:
+        """Add ``Σ_images ∂f̂_c/∂x`` of every target to its buffer in ``sums``.
+
+        Args:
+            images: perturbed copies ``[x, y, z]`` of the image; the fixed masks stay those of the clean image.
+            sums: buffers from :meth:`new_buffers`.
+            stage: is told progress from ``begin`` to ``end`` of it.
+        """
+        copies = [self.plan.pad(image.to(self.compute.device, self.compute.dtype), self.pad_value) for image in images]
+        self._choose_batch(copies[0])
+        done, position = 0, 0
+        while position < len(self.visits):
+            met = self.visits[position][1]
+            most = max(self.batch.current // len(copies), 1)
+            windows = [window for window, same in self.visits[position : position + most] if same == met]
+            gradients = self._gradients(windows, met, copies)
+            for row, target in enumerate(met):
+                buffer = sums[self.targets[target].name]
+                for column, window in enumerate(windows):
+                    buffer[window] += gradients[row][column].to(buffer.device)
+            position += len(windows)
+            done += len(windows) * (1 + len(met))
+            stage.update(begin + (end - begin) * done / self.cost, ", ".join(self.targets[i].name for i in met))
+
+    def _gradients(self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Per met target ``[windows, rx, ry, rz]``, summed over copies, in as many passes as the batch size asks for."""
+        import torch
+
+        shape = (len(windows), *self.plan.roi_size)
+        totals = [torch.zeros(shape, dtype=self.compute.dtype, device=self.compute.device) for _ in met]
+        items = [(row, copy) for row in range(len(windows)) for copy in range(len(copies))]
+        while items:
+            now = items[: self.batch.current]
+            parts = self.batch.attempt(lambda now=now: self._pass(windows, met, copies, now))  # type: ignore[misc]
+            if parts is None:
+                continue
+            rows = torch.tensor([row for row, _ in now], device=self.compute.device)
+            for total, part in zip(totals, parts, strict=True):
+                total.index_add_(0, rows, part)
+            items = items[len(now) :]
+        return totals
+
+    def _pass(
+        self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor], items: list[tuple[int, int]]
+    ) -> list[torch.Tensor]:
+        """One forward and, per met target, one backward pass of a batch; gradients ``[items, rx, ry, rz]``."""
+        import torch
+
+        inputs = torch.stack([copies[copy][windows[row]] for row, copy in items])[:, None].requires_grad_(True)
+        with torch.enable_grad(), self.compute.running():
+            outputs = self.network(inputs).unbind(1)
+        gradients = []
+        for number, target in enumerate(met):
+            channel = outputs[self.targets[target].channel]
+            cotangent = torch.stack([self._cotangent(target, windows[row]) for row, _ in items]).to(channel.dtype)
+            (gradient,) = torch.autograd.grad(channel, inputs, cotangent, retain_graph=number < len(met) - 1)
+            gradients.append(gradient[:, 0])
+        return gradients
+
+    def _cotangent(self, target: int, window: Window) -> torch.Tensor:
+        mask = self._masks[target][window].to(self.compute.dtype)
+        if self._weight is None or self._inverse is None:
+            return mask
+        return mask * self._weight * self._inverse[window]
+
+    def _choose_batch(self, image: torch.Tensor) -> None:
+        if self.visits and not self._batch_chosen:
+            window, met = self.visits[0]
+            self.batch.choose(lambda: self._pass([window], met, [image], [(0, 0)]))
+            self._batch_chosen = True

@@ -1,0 +1,85 @@
+"""``agg2exp demo``: a synthetic thorax CT, the shipped demo weights, and everything that a real run gives."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .options import add_device_options, split
+
+_EXAMPLES = """examples:
+  agg2exp demo
+  agg2exp demo --labels aorta,lung_middle_lobe_right --seed 3 --output demo3
+"""
+LABELS = ("aorta", "heart", "trachea")
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("demo", help="see it work on a synthetic thorax", epilog=_EXAMPLES, description=__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=Path("agg2exp_demo"), metavar="DIR", help="folder to write (default agg2exp_demo)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder's result if it exists")
+    parser.add_argument(
+        "--labels", type=split, default=LABELS, metavar="A,B", help=f"labels to explain (default {','.join(LABELS)})"
+    )
+    parser.add_argument("--samples", type=int, default=20, metavar="N", help="noisy copies (default 20)")
+    parser.add_argument("--seed", type=int, default=0, help="varies the patient (default 0)")
+    parser.add_argument("--no-views", action="store_true", help="leave out the pictures and the Slicer scene")
+    add_device_options(parser)
+    parser.set_defaults(do=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Make the patient, explain, render, and say where everything lies."""
+    from ..errors import InputError
+    from ..job import Job
+    from ..model import demo_weights
+    from ..phantom import make_phantom
+    from ..results import Results
+    from ..summary import summarise
+    from ..volume import write_volume
+    from .terminal import run_in_terminal
+
+    weights = demo_weights()
+    result = args.output / "result"
+    if result.exists() and not args.overwrite:
+        raise InputError(f"{result} exists already: choose another --output or add --overwrite to replace it.")
+    phantom = make_phantom(args.seed)
+    ct = args.output / f"synthetic_thorax_{args.seed}.nii.gz"
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+        write_volume(ct, phantom.ct, phantom.affine, compress=True)
+    except OSError as error:
+        raise InputError(f"Cannot write to {args.output} ({error.strerror}): choose another --output.") from None
+    job = Job(
+        ct=str(ct),
+        weights=str(weights),
+        output=str(result),
+        labels=tuple(args.labels),
+        samples=args.samples,
+        device=args.device,
+        precision=args.precision,
+        window_batch=args.window_batch,
+        overwrite=args.overwrite,
+    )
+    print(summarise(Results.open(run_in_terminal(job))))
+    print(f"CT (synthetic, no patient): {ct}")
+    if not args.no_views:
+        _render(result, args.output / "views")
+    print("For matrix and shares see roi_importance.csv in the result; these weights are for demonstration, not for patients.")
+    return 0
+
+
+def _render(result: Path, views: Path) -> None:
+    from ..errors import InputError
+    from ..render import render_results
+
+    try:
+        files = render_results(result, views)
+    except InputError as error:
+        print(f"No pictures: {error}")
+        return
+    print(f"Pictures and Slicer scene ({len(files)} files): {views}")

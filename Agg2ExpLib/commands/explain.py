@@ -1,0 +1,32 @@
+"""``agg2exp explain``: CT and weights in, results folder out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .options import add_explain_options, add_input_options, job_from
+
+_EXAMPLES = """examples:
+  agg2exp explain --ct chest.nii.gz --weights swin_unetr.pt --labels aorta,heart --output result
+  agg2exp explain --ct dicom_folder --weights swin_unetr.pt --extra-rois lesion.nrrd:tumour --output result
+  agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --labels heart --target-mask blob.nrrd --output why_this_blob
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("explain", help="explain a model's segmentation of one CT", epilog=_EXAMPLES, description=__doc__)
+    add_input_options(parser)
+    add_explain_options(parser)
+    parser.set_defaults(do=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Explain, then say what was found."""
+    from ..results import Results
+    from ..summary import summarise
+    from .terminal import run_in_terminal
+
+    print(summarise(Results.open(run_in_terminal(job_from(args, task="explain")))))
+    return 0

@@ -1,0 +1,106 @@
+"""Options that several verbs share, and the job they make."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..job import TARGETS, Job
+
+_PRECISIONS = ("auto", "float64", "float32", "bfloat16", "float16")
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """CT, weights, windows, device and output: everything that a segmentation needs."""
+    group = parser.add_argument_group("input")
+    group.add_argument("--ct", required=True, metavar="FILE", help="CT: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
+    group.add_argument(
+        "--weights", required=True, metavar="FILE", help="weights (.pt, .pth, .safetensors, TorchScript) or MONAI bundle"
+    )
+    group.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", required=True, metavar="DIR", help="results folder to write")
+    output.add_argument("--overwrite", action="store_true", help="replace the results folder if it exists")
+    output.add_argument("--patient-id", metavar="ID", help="id written into the results; default: the CT's file name")
+    add_window_options(parser)
+    add_device_options(parser)
+
+
+def add_window_options(parser: argparse.ArgumentParser) -> None:
+    """How the sliding windows lie and blend."""
+    group = parser.add_argument_group("sliding windows")
+    group.add_argument(
+        "--overlap", type=float, default=0.25, metavar="SHARE", help="overlap of neighbouring windows (default 0.25)"
+    )
+    group.add_argument(
+        "--blend", choices=("constant", "gaussian"), default="constant", help="weights of a window (default constant)"
+    )
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Where and how exactly to compute."""
+    group = parser.add_argument_group("device")
+    group.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda:0, mps (default auto: a GPU if there is one)"
+    )
+    group.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        default="auto",
+        help="default auto: float32, or mixed bfloat16 on a GPU that is fast at it",
+    )
+    group.add_argument(
+        "--window-batch", type=_batch, default="auto", metavar="N", help="windows per pass (default auto: from the free memory)"
+    )
+
+
+def add_explain_options(parser: argparse.ArgumentParser) -> None:
+    """What is explained and how."""
+    group = parser.add_argument_group("explanation")
+    group.add_argument(
+        "--labels", type=split, default=(), metavar="A,B", help="labels to explain, e.g. aorta,heart; default: all found"
+    )
+    group.add_argument("--method", default="smoothgrad", metavar="NAME", help="smoothgrad (default) or gradient")
+    group.add_argument("--samples", type=int, default=20, metavar="N", help="noisy copies for smoothgrad (default 20)")
+    group.add_argument(
+        "--sigma", type=float, default=0.1, metavar="S", help="noise level relative to the image's range (default 0.1)"
+    )
+    group.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    group.add_argument("--target", choices=TARGETS, default="sum", help="sum or mean of the label's logits (default sum)")
+    group.add_argument(
+        "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
+    )
+    add_extra_rois(group)
+
+
+def add_extra_rois(group: Any) -> None:
+    """Further regions of interest."""
+    group.add_argument(
+        "--extra-rois",
+        action="append",
+        default=[],
+        metavar="FILE[:names]",
+        help="further regions from a label map, e.g. lesions.nrrd:tumour,node or counts.nii.gz>=2:lesion (repeatable)",
+    )
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Comma-separated names."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _batch(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or auto, not {text!r}") from None
+
+
+def job_from(args: argparse.Namespace, **more: Any) -> Job:
+    """The job that the options describe; ``more`` replaces or adds entries."""
+    known = Job.__dataclass_fields__
+    values: dict[str, Any] = {key: value for key, value in vars(args).items() if key in known}
+    values["extra_rois"] = tuple(values.get("extra_rois", ()))
+    return Job(**{**values, **more})

@@ -1,0 +1,39 @@
+"""``agg2exp render``: slice views, matrix, graph and a Slicer scene from a results folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .options import split
+
+_EXAMPLES = """examples:
+  agg2exp render result
+  agg2exp render result --labels aorta --percentile 99 --output pictures
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "render", help="pictures and a Slicer scene from a results folder", epilog=_EXAMPLES, description=__doc__
+    )
+    parser.add_argument("result", type=Path, metavar="RESULT", help="results folder")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the pictures (default: RESULT/views)")
+    parser.add_argument("--labels", type=split, default=(), metavar="A,B", help="only these labels (default: all explained ones)")
+    parser.add_argument("--percentile", type=float, default=95.0, metavar="P", help="show voxels stronger than this (default 95)")
+    parser.add_argument("--no-scene", action="store_true", help="leave out the Slicer scene (.mrb)")
+    parser.set_defaults(do=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Render and list what was written."""
+    from ..render import render_results
+
+    output = args.output or args.result / "views"
+    for path in render_results(
+        args.result, output, percentile=args.percentile, labels=args.labels or None, scene=not args.no_scene
+    ):
+        print(path)
+    return 0

@@ -1,0 +1,289 @@
+"""One job from beginning to end: read → model grid → segment → attribute → importance → results folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .attribution.methods import Estimate, Method, attribute, make_method
+from .attribution.stitched import StitchedGradient, Target
+from .compute import BatchSize, Compute, choose_compute
+from .errors import InputError
+from .files import OutputFolder
+from .grid import Grid, model_grid, resample
+from .importance import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
+from .importance_csv import write_tidy, write_wide
+from .job import Job
+from .labels import Label, select_labels
+from .model import Model, load_model
+from .monitor import Monitor, Stage
+from .regions import read_mask, read_regions
+from .results import (
+    ATTRIBUTIONS,
+    CT_FILE,
+    EXTRA_ROIS,
+    SEGMENTATION_FILE,
+    TARGET_MASK_FILE,
+    TIDY_FILE,
+    WIDE_FILE,
+    attribution_path,
+    extra_roi_path,
+)
+from .run_record import RunRecord
+from .segmentation import segment
+from .sliding_window import WindowPlan
+from .volume import read_ct, scale_intensity, sha256_of, write_volume
+
+if TYPE_CHECKING:
+    import torch
+
+AIR_HU = -1024.0
+# Where the stages lie on the scale of the whole run; the explanation takes nearly all the time.
+_READ_END, _SEGMENT_END, _EXPLAIN_END = 0.03, 0.1, 0.98
+
+
+@dataclass
+class _Case:
+    """What one run works on, on the model grid."""
+
+    job: Job
+    model: Model
+    compute: Compute
+    method: Method
+    grid: Grid
+    hu: np.ndarray
+    image: torch.Tensor
+    plan: WindowPlan
+    patient: str
+    requested: tuple[Label, ...]
+    target_mask: np.ndarray | None
+    extra_rois: list[tuple[str, np.ndarray]]
+    record: RunRecord
+
+
+@dataclass
+class _Rows:
+    """The matrix in the making: sums of the final maps, and of each group of samples for the error."""
+
+    regions: Regions
+    groups: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    final: dict[str, RegionSums] = field(default_factory=dict)
+
+    def add_group(self, estimate: Estimate) -> None:
+        for name in estimate.names:
+            sums = self.regions.sums(estimate.group_mean(name))
+            if not np.isfinite(sums.total):
+                raise FloatingPointError(f"the gradient of '{name}' is not finite")
+            self.groups.setdefault(name, []).append(sums.mass)
+
+    def matrix(self, random: bool) -> ImportanceMatrix:
+        exact = np.zeros(len(self.regions.columns))
+        errors = {name: batch_means_error(self.groups[name]) if random else exact for name in self.final}
+        return importance_matrix(self.regions, self.final, errors)
+
+
+def run_job(job: Job, monitor: Monitor) -> Path:
+    """Do a job.
+
+    Args:
+        job: what to do.
+        monitor: is told progress, notices and partial results; its ``stop`` ends the run.
+
+    Returns:
+        The results folder.
+
+    Raises:
+        InputError: something given cannot be used; nothing was written.
+        OutOfMemoryError: one window does not fit into the device's memory.
+        Cancelled: the monitor asked to stop; nothing was written.
+    """
+    compute = choose_compute(job.device, job.precision)
+    method = make_method(job.method, job.samples, job.sigma, job.seed)
+    output = OutputFolder(Path(job.output), job.overwrite)
+    try:
+        case = _prepare(job, compute, method, output, monitor)
+        segmentation = _segment(case, output, monitor)
+        if job.task == "explain":
+            _explain(case, segmentation, output, monitor)
+        case.record.write(output.temporary, case.compute, segmentation, monitor.notices)
+        monitor.check()
+        return output.publish()
+    except OSError as error:
+        raise InputError(f"Cannot write the results to {output.final.parent}: {error.strerror or error}.") from error
+    finally:
+        output.discard()
+
+
+def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, monitor: Monitor) -> _Case:
+    """Read everything, and refuse what cannot work before anything long begins."""
+    import torch
+
+    stage = Stage(monitor, "read", 0.0, _READ_END)
+    stage.update(0.0, "model")
+    model = load_model(Path(job.weights), Path(job.card) if job.card else None)
+    card = model.card
+    requested = select_labels(job.labels, card.labels) if job.labels else card.labels[1:]
+    stage.update(0.3, "CT")
+    ct = read_ct(Path(job.ct))
+    checksum = sha256_of(Path(job.ct))
+    patient = job.patient_id or ct.name
+    record = RunRecord(job, model, patient, None if job.patient_id else ct.name, checksum)
+    for warning in (*model.warnings, *ct.warnings):
+        monitor.notice(warning)
+
+    stage.update(0.6, "model grid")
+    grid = model_grid(ct.grid, card.spacing)
+    # A straight scan's border is extended as in training; beside a tilted one there is nothing but air.
+    hu = resample(ct, grid, "linear", outside=AIR_HU if ct.grid.sheared else None)
+    del ct
+    room = int(np.prod(grid.shape)) * (4 * (len(requested) if job.task == "explain" else 0) + 4)
+    output.require(room)
+    image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
+    hu = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+
+    target_mask, extra_rois = None, []
+    if job.task == "explain":
+        stage.update(0.8, "regions")
+        target_mask = _read_target_mask(job, grid)
+        extra_rois = _read_extra_rois(job, grid, card.labels, monitor)
+    stage.update(0.95, "model")
+    model.network.to(compute.device, compute.dtype)
+    plan = WindowPlan(grid.shape, card.roi_size, job.overlap, job.blend)
+    record.finish_stage("read")
+    return _Case(job, model, compute, method, grid, hu, image, plan, patient, requested, target_mask, extra_rois, record)
+
+
+def _read_target_mask(job: Job, grid: Grid) -> np.ndarray | None:
+    if job.target_mask is None:
+        return None
+    mask = read_mask(Path(job.target_mask), grid)
+    if not mask.any():
+        raise InputError(f"The target mask {Path(job.target_mask).name} has no voxel inside this CT: draw it on this scan.")
+    return mask
+
+
+def _read_extra_rois(job: Job, grid: Grid, labels: tuple[Label, ...], monitor: Monitor) -> list[tuple[str, np.ndarray]]:
+    taken = {label.name for label in labels}
+    regions: list[tuple[str, np.ndarray]] = []
+    for spec in job.extra_rois:
+        found, warnings = read_regions(spec, grid)
+        for warning in warnings:
+            monitor.notice(warning)
+        for name, mask in found:
+            if name in taken:
+                raise InputError(f"There are two regions named '{name}': name the extra one differently, as in FILE:my_{name}.")
+            taken.add(name)
+            regions.append((name, mask))
+    return regions
+
+
+def _segment(case: _Case, output: OutputFolder, monitor: Monitor) -> np.ndarray:
+    stage = Stage(monitor, "segment", _READ_END, _SEGMENT_END if case.job.task == "explain" else _EXPLAIN_END)
+    batch = BatchSize(case.compute, monitor, case.job.window_batch)
+    low = case.model.card.intensity_range[0]
+    labels = segment(case.model.network, case.image, case.plan, case.compute, batch, stage, low)
+    write_volume(output.temporary / CT_FILE, case.hu, case.grid.affine, compress=True)
+    write_volume(output.temporary / SEGMENTATION_FILE, labels, case.grid.affine, compress=True)
+    if case.extra_rois:
+        (output.temporary / EXTRA_ROIS).mkdir()
+    for name, mask in case.extra_rois:
+        write_volume(extra_roi_path(output.temporary, name), mask.astype(np.uint8), case.grid.affine, compress=True)
+    if case.target_mask is not None:
+        mask = case.target_mask.astype(np.uint8)
+        write_volume(output.temporary / TARGET_MASK_FILE, mask, case.grid.affine, compress=True)
+    monitor.partial("segmentation", output.temporary / SEGMENTATION_FILE)
+    case.record.finish_stage("segment")
+    return labels
+
+
+def _targets(case: _Case, segmentation: np.ndarray, monitor: Monitor) -> list[Target]:
+    """The labels to explain with their fixed voxels ``ŷ_c``; labels that the segmentation lacks are said, not invented."""
+    if case.target_mask is not None:
+        return [Target(label.name, label.index, case.target_mask) for label in _labels_of_mask(case, segmentation, monitor)]
+    counts = np.bincount(segmentation.ravel(), minlength=len(case.model.card.labels))
+    present = [label for label in case.requested if counts[label.index]]
+    case.record.absent = tuple(label.name for label in case.requested if not counts[label.index])
+    if not present:
+        found = ", ".join(label.name for label in case.model.card.labels[1:] if counts[label.index]) or "nothing"
+        raise InputError(
+            f"The model found none of the requested labels in this CT ({', '.join(case.record.absent)}), so there is nothing to "
+            f"explain; it found {found}."
+        )
+    if case.record.absent and case.job.labels:
+        monitor.notice(f"Not found in this CT and so not explained: {', '.join(case.record.absent)}.")
+    return [Target(label.name, label.index, segmentation == label.index) for label in present]
+
+
+def _labels_of_mask(case: _Case, segmentation: np.ndarray, monitor: Monitor) -> tuple[Label, ...]:
+    """The labels whose logits are explained over a drawn mask: those asked for, else the one predicted most in it."""
+    if case.job.labels:
+        return case.requested
+    counts = np.bincount(segmentation[case.target_mask], minlength=len(case.model.card.labels))
+    counts[0] = 0
+    if not counts.any():
+        raise InputError("The model sees only background in the target mask: name the label to explain with --labels.")
+    label = case.model.card.labels[int(counts.argmax())]
+    monitor.notice(f"Explaining '{label.name}', the label that the model predicts most in the target mask.")
+    return (label,)
+
+
+def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monitor: Monitor) -> None:
+    targets = _targets(case, segmentation, monitor)
+    names = [label.name for label in case.model.card.labels]
+    (output.temporary / ATTRIBUTIONS).mkdir()
+    rows = _Rows(Regions(segmentation, names, case.extra_rois))
+    try:
+        maps = _attribute(case, targets, rows, output, monitor)
+    except FloatingPointError as error:
+        if case.compute.autocast is None:
+            raise InputError(f"These weights cannot explain this CT: {error}.") from None
+        monitor.notice(f"The gradients left the range of {case.compute.precision}: starting again in float32.")
+        case.compute = replace(case.compute, autocast=None)
+        rows.groups.clear()
+        maps = _attribute(case, targets, rows, output, monitor)
+
+    stage = Stage(monitor, "importance", _EXPLAIN_END, 1.0)
+    explained = []
+    for number, name in enumerate(list(maps)):
+        stage.update(number / len(targets), name)
+        attribution = maps.pop(name).numpy().astype(np.float32, copy=False)
+        sums = rows.regions.sums(attribution)
+        if sums.total == 0:
+            monitor.notice(f"The attribution of '{name}' is zero everywhere, so it has no importance.")
+            attribution_path(output.temporary, name).unlink(missing_ok=True)
+            continue
+        write_volume(attribution_path(output.temporary, name), attribution, case.grid.affine, compress=False)
+        rows.final[name] = sums
+        explained.append(name)
+    if not explained:
+        raise InputError("The model's output does not depend on the CT at all: these weights cannot be explained.")
+    case.record.explained = tuple(explained)
+    case.record.extra_rois = tuple(name for name, _ in case.extra_rois)
+    matrix = rows.matrix(case.method.random)
+    write_tidy(output.temporary / TIDY_FILE, matrix, case.patient)
+    write_wide(output.temporary / WIDE_FILE, matrix, case.patient)
+    case.record.finish_stage("importance")
+
+
+def _attribute(case: _Case, targets: list[Target], rows: _Rows, output: OutputFolder, monitor: Monitor) -> dict[str, torch.Tensor]:
+    batch = BatchSize(case.compute, monitor, case.job.window_batch)
+    low = case.model.card.intensity_range[0]
+    engine = StitchedGradient(case.model.network, case.plan, targets, case.compute, batch, low)
+
+    def on_estimate(estimate: Estimate) -> None:
+        rows.add_group(estimate)
+        if monitor.wants_partial and estimate.samples < case.method.samples:
+            for name in estimate.names:
+                path = attribution_path(output.temporary, name)
+                write_volume(path, estimate.mean(name).astype(np.float32, copy=False), case.grid.affine, compress=False)
+                monitor.partial("attribution", path, label=name, samples=estimate.samples, of=case.method.samples)
+
+    stage = Stage(monitor, "explain", _SEGMENT_END, _EXPLAIN_END)
+    scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if case.job.target == "mean" else None
+    maps = attribute(engine, case.image, case.method, stage, scales, on_estimate)
+    case.record.batch = batch.current
+    case.record.finish_stage("explain")
+    return maps

@@ -1,0 +1,104 @@
+"""The importance matrix of an existing result with further regions of interest, without running the model again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .files import OutputFolder, write_json
+from .importance import ImportanceMatrix, Regions, importance_matrix
+from .importance_csv import write_tidy, write_wide
+from .monitor import Monitor
+from .regions import read_regions
+from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
+from .volume import write_volume
+
+
+def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
+    """The matrix of a result with more columns.
+
+    Monte-Carlo errors are kept for the columns that the result has; those of new columns are NaN, since the noise samples are gone.
+
+    Args:
+        results: with the maps.
+        extra: name and boolean mask ``[x, y, z]`` on the model grid of each new region; may overlap others.
+    """
+    before = results.importance()
+    masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
+    regions = Regions(results.segmentation().array, [label.name for label in results.labels], masks)
+    matrix = importance_matrix(regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+    errors = matrix.standard_error.copy()
+    for j, column in enumerate(matrix.columns):
+        if column in before.columns:
+            errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
+        elif results.run["parameters"]["method"] == "gradient":
+            errors[:, j] = 0.0
+    return replace(matrix, standard_error=errors)
+
+
+def recompute_importance(
+    result: Path, output: Path, extra_rois: Sequence[str], patient_id: str | None, overwrite: bool, monitor: Monitor
+) -> Path:
+    """Write a copy of a results folder with further regions; unchanged files are hard links where the disk allows.
+
+    Args:
+        result: existing results folder.
+        output: results folder to write.
+        extra_rois: ``FILE`` or ``FILE:name1,name2`` each.
+        patient_id: id in the tables, or None to keep it.
+        overwrite: whether ``output`` may be replaced.
+        monitor: is told what is worth knowing about the regions.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        InputError: for a folder that is no result, or a region that cannot be used.
+    """
+    results = Results.open(result)
+    if not results.explained:
+        raise InputError(f"{result} holds no attribution maps: make them with agg2exp explain first.")
+    if output.absolute() == Path(result).absolute():
+        raise InputError("The output must not be the result itself: choose another --output.")
+    grid = results.segmentation().grid
+    taken = {label.name for label in results.labels} | set(results.run.get("extra_rois", ()))
+    added: list[tuple[str, np.ndarray]] = []
+    for spec in extra_rois:
+        regions, warnings = read_regions(spec, grid)
+        for warning in warnings:
+            monitor.notice(warning)
+        for name, mask in regions:
+            if name in taken:
+                raise InputError(f"There are two regions named '{name}': name the extra one differently, as in FILE:my_{name}.")
+            taken.add(name)
+            added.append((name, mask))
+    folder = OutputFolder(output, overwrite)
+    try:
+        shutil.copytree(result, folder.temporary, copy_function=_link, dirs_exist_ok=True, ignore=shutil.ignore_patterns("views"))
+        (folder.temporary / EXTRA_ROIS).mkdir(exist_ok=True)
+        for name, mask in added:
+            write_volume(extra_roi_path(folder.temporary, name), mask.astype(np.uint8), grid.affine, compress=True)
+        matrix = add_regions(results, added)
+        patient = patient_id or results.patient
+        write_tidy(folder.temporary / TIDY_FILE, matrix, patient)
+        write_wide(folder.temporary / WIDE_FILE, matrix, patient)
+        run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
+        if patient_id:
+            run["ct"] = {**run["ct"], "name": None}
+        write_json(folder.temporary / RUN_FILE, run)
+        return folder.publish()
+    finally:
+        folder.discard()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
