@@ -73,7 +73,7 @@ class Body:
         self.ids = np.zeros(shape, np.uint8)
         high = np.clip((self.z - 100) / 180, 0, 1.2)
         low = np.clip((100 - self.z) / 100, 0, 1.2)
-        self.cage_width = (self.form.width * (136 * (1 - 0.62 * high**2.2) - 6 * low)).astype(np.float32)
+        self.cage_width = (self.form.width * (143 * (1 - 0.6 * high**2.6) - 4 * low)).astype(np.float32)
         self.cage_depth = (self.form.depth * (96 * (1 - 0.55 * high**1.8) - 4 * low)).astype(np.float32)
         self.back = (-96 * self.form.depth + 14 * np.clip((self.z - 150) / 130, 0, 1.2) ** 2).astype(np.float32)
         self.cage_centre = self.back + self.cage_depth
@@ -93,7 +93,7 @@ class Body:
         depth = self.form.depth * 96 * (1 - 0.55 * high**1.8)
         return float(-96 * self.form.depth + 14 * np.clip((z - 150) / 130, 0, 1.2) ** 2 + 2 * depth)
 
-    def tube(self, points: Sequence[Sequence[float]], radii: Sequence[float], squash: float = 1.0) -> np.ndarray:
+    def tube(self, points: Sequence[Sequence[float]], radii: Sequence[float] | np.ndarray, squash: float = 1.0) -> np.ndarray:
         """Voxels within a radius of a smooth curve through ``points`` (u, a, z); radii are interpolated between them."""
         from scipy.interpolate import make_interp_spline
         from scipy.spatial import cKDTree
@@ -143,17 +143,22 @@ class Body:
         from scipy import ndimage
 
         f = self.form
-        heights = (-20, 60, 140, 200, 235, 258, 278, 300, 330)
-        wide = np.interp(self.z, heights, np.array((146, 152, 160, 166, 164, 150, 108, 76, 66)) * f.width + f.fat)
-        deep = np.interp(self.z, heights, np.array((110, 116, 119, 117, 108, 98, 84, 72, 68)) * f.depth + f.fat)
-        middle = np.interp(self.z, heights, (2, 4, 4, 0, -8, -18, -22, -18, -14))
+        heights = (-20, 190, 225, 250, 276, 298, 330)
+        # Below the shoulders the wall follows the cage; above, arms raised, the body narrows to the neck.
+        wide = np.interp(self.z, heights, np.array((100, 130, 158, 146, 104, 72, 64)) * f.width + f.fat)
+        wide = np.maximum(wide, (self.cage_width + 9 + 8 * f.muscle + f.fat) * (self.z < 250))
+        deep = np.interp(self.z, heights, np.array((102, 104, 100, 92, 82, 72, 68)) * f.depth + f.fat)
+        deep = np.maximum(deep, (self.cage_depth + 20 + 4 * f.muscle + f.fat) * (self.z < 235))
+        neck = np.clip((self.z - 215) / 40, 0, 1)
+        middle = (1 - neck) * (self.cage_centre - 9) + neck * -18
         groove = 6 * np.exp(-((self.u / 14) ** 2)) * (self.a < middle)  # the back's furrow over the spine
         body = (np.abs(self.u) / wide) ** 2.5 + (np.abs(self.a - middle) / (deep - groove)) ** 2.3 < 1
-        chest = np.where(self.left, 1, 1) * np.exp(-(((np.abs(self.u) - 75) / 40) ** 2) - ((self.z - 150) / 45) ** 2)
+        chest = np.exp(-(((np.abs(self.u) - 75) / 40) ** 2) - ((self.z - 150) / 45) ** 2)
         inside = ndimage.distance_transform_edt(body, sampling=self.spacing)
-        fat = f.fat * (0.55 + 0.9 * chest * (self.a > 40) + 0.25 * smooth_field(self.rng, body.shape, 50 / np.asarray(self.spacing)))
+        uneven = 0.25 * smooth_field(self.rng, body.shape, 50 / np.asarray(self.spacing))
+        fat = f.fat * (0.55 + 0.9 * chest * (self.a > 40) + uneven)
         self.ids[body] = t.MUSCLE
-        planes = np.abs(smooth_field(self.rng, body.shape, 20 / np.asarray(self.spacing))) < 0.16 / f.muscle
+        planes = np.abs(smooth_field(self.rng, body.shape, np.array((34, 11, 45)) / self.spacing)) < 0.13 / f.muscle
         self.put(planes & (self.radius > 1.03), t.FAT, over=(t.MUSCLE,))  # fat between the muscles
         self.put(body & (inside < np.maximum(fat, 3.5)), t.FAT)
         self.put(body & (inside < 2.4), t.SKIN)
@@ -217,19 +222,23 @@ class Body:
         b = float(self.spine(120)) + 26
         arch = [(-4, 22, 158 + shift), (-16, 30, 184), (-9, 24, 206), (9, 4, 216), (24, -20, 210), (30, b + 2, 186)]
         arch += [(28, b - 3, 140), (20, b + 4, 80), (10, b + 8, 20), (6, b + 8, -30)]
-        wide = np.array([16, 16, 15, 14, 13.5, 13, 12.5, 12, 11, 10.5]) * r
-        parts.append((t.AORTA, self.tube(arch, wide)))
-        parts.append((t.TRACHEA, self.tube([(0, 2, 312), (0, -6, 250), (-1, -16, 205), (-2, -18, 190)], [9, 9, 9, 10], squash=1.15)))
+        parts.append((t.AORTA, self.tube(arch, np.array([16, 16, 15, 14, 13.5, 13, 12.5, 12, 11, 10.5]) * r)))
+        windpipe = [(0, 2, 312), (0, -6, 250), (-1, -16, 205), (-2, -18, 190)]
+        parts.append((t.TRACHEA, self.tube(windpipe, [9, 9, 9, 10], squash=1.15)))
         parts.append((t.TRACHEA, self.tube([(-2, -18, 192), (-20, -20, 178), (-40, -20, 164)], [8, 7.5, 6])))
         parts.append((t.TRACHEA, self.tube([(-2, -18, 192), (22, -22, 174), (46, -24, 160)], [7.5, 6.5, 5.5])))
-        thyroid = self.ellipsoid((17, 6, 284), (9, 10, 19), (0.2, 0, 1)) | self.ellipsoid((-17, 6, 284), (9.5, 10, 19), (-0.2, 0, 1))
+        thyroid = self.ellipsoid((17, 6, 284), (9, 10, 19), (0.2, 0, 1))
+        thyroid |= self.ellipsoid((-17, 6, 284), (9.5, 10, 19), (-0.2, 0, 1))
         thyroid |= self.ellipsoid((0, 15, 278), (16, 4, 7))
         parts.insert(0, (t.THYROID, thyroid))
         union = np.zeros(self.ids.shape, bool)
         for _, mask in parts:
             union |= mask
         cushion = ndimage.distance_transform_edt(~union, sampling=self.spacing) < 4
-        core = np.abs(self.u - 2) < 9 + 12 * np.clip((self.z - 225) / 30, 0, 1) + 10 * np.clip((110 - self.z) / 60, 0, 1)
+        rough = 2.5 * smooth_field(self.rng, before.shape, 18 / np.asarray(self.spacing))
+        thin = 5 * np.clip((self.a - 20) / 30, 0, 1) * np.clip((self.z - 140) / 30, 0, 1) * np.clip((230 - self.z) / 30, 0, 1)
+        wide = 8 + rough - thin + 12 * np.clip((self.z - 225) / 30, 0, 1) + 10 * np.clip((110 - self.z) / 60, 0, 1)
+        core = np.abs(self.u - 2) < wide
         fat = (cushion | core) & (before == t.VISCERAL)
         neck = cushion & (self.z > 240)
         self.put(neck, t.FAT, over=(t.MUSCLE,))
@@ -256,7 +265,7 @@ class Body:
         wing = np.abs(np.abs(u) - 10) < 24
         transverse = wing & (np.abs(behind - 6 + 0.35 * (np.abs(u) - 10)) < 5) & (np.abs(offset - 3) < 5.5)
         bone = ((body & ~disc) | arch | spinous | transverse) & ~canal
-        strand = ((np.abs(u) - 23) / 21) ** 2 + ((behind + 8) / 17) ** 2 < 1
+        strand = ((np.abs(u) - 23) / 21) ** 2 + ((behind + 6) / 16) ** 2 < 1
         over = (t.MUSCLE, t.FAT, t.VISCERAL)
         self.put(strand & self.left, t.AUTOCHTHON_LEFT, over)
         self.put(strand & ~self.left, t.AUTOCHTHON_RIGHT, over)
@@ -301,17 +310,15 @@ class Body:
             if k >= 10:
                 continue
             meets = 171.0 if k < 7 else RIB_END[k - 1] + 16.0
-            if k < 7:
-                goal = 229.0 - 17.5 * k
-            else:  # false ribs end on the cartilage above
-                goal = FIRST_VERTEBRA + 5 - VERTEBRA_HEIGHT * (k - 1) - RIB_DROP[k - 1] + 9
+            # The cartilages of false ribs end on the one above.
+            goal = 229.0 - 17.5 * k if k < 7 else top + VERTEBRA_HEIGHT - RIB_DROP[k - 1] + 9
             along = np.clip((angle - end + 2) / (meets - end), 0, 1)
             height = top - drop + (goal - top + drop) * along**1.4 - 5 * np.sin(np.pi * along)
             found[free & section(height, 7.0, 5.0) & (angle > end - 2) & (angle < meets + 3)] = t.CARTILAGE
         for k, (drop, end) in enumerate(zip(RIB_DROP, RIB_END, strict=True)):
             top = FIRST_VERTEBRA + 5 - VERTEBRA_HEIGHT * k
             along = angle / end
-            height = top - drop * (0.25 * along + 0.75 * np.sin(np.pi / 2 * np.clip(along, 0, 1)) ** 1.6)
+            height = top - drop * (0.5 * along + 0.5 * np.sin(np.pi / 2 * np.clip(along, 0, 1)) ** 1.4)
             hoop = free & section(height, 6.0, 4.0) & (angle > 9) & (angle < end)
             found[hoop & left] = t.RIBS_LEFT[k]
             found[hoop & ~left] = t.RIBS_RIGHT[k]
@@ -319,15 +326,16 @@ class Body:
         heights = np.arange(88.0, 243.0, 6.0)
         curve = np.array([self.front(height) for height in heights]) + 1.0
         half = np.interp(self.z, (86, 96, 112, 150, 190, 200, 225, 240), (4, 8, 15, 18, 13, 20, 28, 24))
-        plate = np.abs(self.a - np.interp(self.z, heights, curve)) < 5.5
-        self.put(plate & (np.abs(self.u) < half) & (self.z > 90) & (self.z < 240), t.STERNUM, over=None)
+        plate = ((self.a - np.interp(self.z, heights, curve)) / 6) ** 2 + (self.u / half) ** 4 < 1
+        self.put(plate & (self.z > 90) & (self.z < 240), t.STERNUM, over=None)
 
     def _shoulders(self) -> None:
         """Clavicles and shoulder blades, where the wall has room for them."""
         front = self.front(236)
         over = (t.MUSCLE, t.FAT)
         for side, clavicle, scapula in ((1, t.CLAVICLES[0], t.SCAPULAE[0]), (-1, t.CLAVICLES[1], t.SCAPULAE[1])):
-            course = [(side * 22, front - 1, 240), (side * 60, front + 2, 250), (side * 105, front - 26, 258), (side * 135, front - 40, 256)]
+            course = [(side * 22, front - 1, 240), (side * 60, front + 2, 250), (side * 105, front - 26, 258)]
+            course.append((side * 135, front - 40, 256))
             self.put(self.tube(course, [7, 6, 6, 6]), clavicle, over)
             lateral = side * self.u
             sheet = np.abs(self.radius - 1.12 - 0.0006 * (self.angle - 55) ** 2 / 10) * self.cage_width < 3.2

@@ -89,14 +89,21 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
 
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"Figures are written as .png, .svg or .pdf, not as '{path.name}': choose one of these suffixes.")
     canvas = FigureCanvasAgg(figure)
-    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
     try:
         with rc_context({"svg.hashsalt": "agg2exp", "svg.fonttype": "none"}), replacing(path) as temporary:
-            canvas.print_figure(temporary, dpi=dpi, facecolor=figure.get_facecolor(), metadata=metadata)
+            if path.suffix.lower() == ".png":  # without alpha and lightly compressed: half the time
+                figure.set_dpi(dpi)
+                canvas.draw()
+                picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+                picture.save(temporary, compress_level=3, dpi=(dpi, dpi))
+            else:
+                date = "Date" if path.suffix.lower() == ".svg" else "CreationDate"
+                canvas.print_figure(temporary, dpi=dpi, facecolor=figure.get_facecolor(), metadata={date: None})
     except OSError as error:
         raise InputError(f"Cannot write {path} ({error.strerror or error}): choose another folder.") from None
 

@@ -110,8 +110,13 @@ def render_label(
     return pictures
 
 
-def open_views(nodes: SceneNodes) -> dict[str, SliceView]:
-    """One offscreen view for each orientation, all at the same scale, sized to the CT; close them when done."""
+def open_views(nodes: SceneNodes, prefix: str = "") -> dict[str, SliceView]:
+    """One offscreen view for each orientation, all at the same scale, sized to the CT; close them when done.
+
+    Args:
+        nodes: what :func:`~Agg2ExpLib.mrml.show_results` gave.
+        prefix: of the views' names; give one inside Slicer, so that the user's own views are left alone.
+    """
     from .mrml_nodes import affine_of
     from .slice_views import ORIENTATIONS, SliceView, view_axis
 
@@ -122,7 +127,12 @@ def open_views(nodes: SceneNodes) -> dict[str, SliceView]:
     sizes = {"axial": (across, along), "coronal": (across, up), "sagittal": (along, up)}
     scale = min(_TALLEST / max(along, up), _WIDEST / (2 * across + along))
     return {
-        name: SliceView(nodes.scene, name, (_pixels(sizes[name][0] * scale), _pixels(sizes[name][1] * scale)))
+        name: SliceView(
+            nodes.scene,
+            name,
+            (_pixels(sizes[name][0] * scale), _pixels(sizes[name][1] * scale)),
+            f"{prefix}{name}" if prefix else None,
+        )
         for name in ORIENTATIONS
     }
 
@@ -184,7 +194,8 @@ def _render_scene(
                     outline = (nodes.extra, "target_mask") if target else None
                     legend = _legend(nodes.overlays[label], threshold, "the target mask" if target else "outline of the label")
                     pictures = render_label(nodes, label, opened, outline)
-                    written += _save_label(output, label, pictures, nodes.titles.get(label, label), results.patient, legend)
+                    files = _save_label(output, label, pictures, nodes.titles.get(label, label), results.patient, legend)
+                    written = files + written
         finally:
             for view in opened.values():
                 view.close()

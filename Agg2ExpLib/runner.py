@@ -25,7 +25,7 @@ from .monitor import Monitor
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 # A stop must end the run within 2 s; what has not ended by itself until then is left where it is.
-_GRACE_S = 1.2
+_GRACE_S = 0.8
 _BETWEEN_PROGRESS_S = 0.2
 
 
@@ -106,13 +106,13 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
             outcome.append((FAILED, "error", describe(error)))
 
     in_worker(work, monitor)
-    if not outcome:
-        # The worker is inside a long operation: clean up for it and leave.
-        discard_unfinished()
-        monitor.emit("cancelled")
-        os._exit(CANCELLED)
-    status, event, content = outcome[0]
+    # A worker without an outcome is inside a long operation and cannot clean up by itself.
+    status, event, content = outcome[0] if outcome else (CANCELLED, "cancelled", {})
+    discard_unfinished()
     monitor.emit(event, **content)
+    if status == CANCELLED:
+        # Unloading the libraries takes longer than a user who stops should wait.
+        os._exit(status)
     return status
 
 

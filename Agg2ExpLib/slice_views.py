@@ -46,7 +46,8 @@ class SliceView:
         orientation: ``axial``, ``coronal`` or ``sagittal``.
         size: width and height in pixels.
         name: layout name of the slice node; Slicer's own name for the orientation by default, so that a saved scene
-            opens at the slice shown last. Inside Slicer give another name, which leaves the user's views alone.
+            opens at the slice shown last. Inside Slicer give another name: the user's views are left alone then, and the
+            view's nodes leave the scene when it is closed.
 
     Raises:
         InputError: slicer is not installed, or the machine cannot render offscreen.
@@ -56,7 +57,7 @@ class SliceView:
         slicer = require_slicer()
         import vtk
 
-        self.scene, self.orientation = scene, orientation
+        self.scene, self.orientation, self._is_guest = scene, orientation, name is not None
         self._renderer = vtk.vtkRenderer()
         self._renderer.SetBackground(0, 0, 0)
         self._renderer.GetActiveCamera().ParallelProjectionOn()
@@ -136,9 +137,17 @@ class SliceView:
         return Picture(pixels, edges, position, field[0] / columns)
 
     def close(self) -> None:
-        """Free the window; the slice node stays in the scene."""
+        """Free the window."""
         self._group.SetMRMLDisplayableNode(None)
         self._window.Finalize()
+        if self._is_guest:
+            model = self._logic.GetSliceModelNode()
+            made = [self._logic.GetSliceModelTransformNode(), model, model.GetDisplayNode() if model else None]
+            made += [self._logic.GetSliceCompositeNode(), self.node]
+            self._logic.SetMRMLScene(None)
+            for node in made:
+                if node is not None and node.GetScene() is self.scene:
+                    self.scene.RemoveNode(node)
 
     def __enter__(self) -> SliceView:
         return self

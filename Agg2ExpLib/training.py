@@ -1,6 +1,7 @@
 """Trains the small demo network on synthetic CT: ``python -m Agg2ExpLib.training --help``.
 
-Every step draws its window from (seed, step), so an interrupted run that is started again ends with the same weights.
+Every step draws its window from (seed, step), so an interrupted run that is started again ends with the same weights (bit for
+bit on one thread).
 """
 
 from __future__ import annotations
@@ -109,6 +110,12 @@ class Trainer:
         limit = self.settings.minutes
         return max(self.step / self.settings.steps, self.seconds / 60 / limit if limit else 0.0)
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step: rises over the warm-up, then follows a cosine to 0 at the end of the run."""
+        rise = min(1.0, (self.step + 1) / self.settings.warmup)
+        return self.settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+
     def train_step(self) -> float:
         """One optimiser step; returns the loss."""
         import torch
@@ -117,9 +124,8 @@ class Trainer:
         examples = [self.draw(np.random.default_rng((settings.seed, self.step, k))) for k in range(settings.batch)]
         image = torch.stack([torch.from_numpy(scale(example.ct))[None] for example in examples])
         target = torch.stack([torch.from_numpy(example.labels)[None] for example in examples]).long()
-        rise = min(1.0, (self.step + 1) / settings.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+            group["lr"] = self.learning_rate
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             logits = self.network(image)
         loss = self.loss(logits.float(), target)
@@ -265,13 +271,13 @@ def model_card(settings: Settings, subjects: Sequence[str], phantoms: int, metri
 
 
 def load_anatomies(label_maps: Sequence[Path], phantoms: int, first_phantom: int = 0) -> list[synthetic.Anatomy]:
-    """Anatomies to train on; phantoms together are drawn as often as label maps together, half of the windows each."""
+    """Anatomies to draw windows from; label maps are listed so often that two windows in three come from them."""
     anatomies = [synthetic.load_anatomy(path) for path in label_maps]
     if phantoms:
         from .phantom import phantom_anatomy
 
         geometric = [phantom_anatomy(first_phantom + k, spacing=(3.0, 3.0, 3.0)) for k in range(phantoms)]
-        anatomies = anatomies * max(1, round(phantoms / max(1, len(anatomies)))) + geometric
+        anatomies = anatomies * max(1, round(2 * phantoms / max(1, len(anatomies)))) + geometric
     if not anatomies:
         raise InputError("There is nothing to train on: give --label-maps or --phantoms.")
     return anatomies

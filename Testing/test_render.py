@@ -135,6 +135,7 @@ def test_anatomy_stays_visible_and_weak_voxels_transparent(result):
 @needs_slicer
 def test_all_files_are_written_and_nothing_else(rendered):
     output, written = rendered
+    assert [path.name for path in written if path.name.endswith("_views.png")] == [f"{label}_views.png" for label in EXPLAINED]
     names = {f"{label}_{view}.png" for label in EXPLAINED for view in (*ORIENTATIONS, "views")}
     names |= {f"importance_{kind}.{suffix}" for kind in ("matrix", "graph") for suffix in ("png", "svg")} | {"scene.mrb"}
     assert {path.name for path in written} == names == {path.name for path in output.iterdir()}
@@ -217,6 +218,14 @@ def test_views_can_be_opened_again(result):
     assert seen[0].max() > 200
     np.testing.assert_array_equal(*seen)
     assert nodes.scene.GetNumberOfNodesByClass("vtkMRMLSliceNode") == 1
+    del view  # its logic takes the slice's 3D model along
+    before = nodes.scene.GetNumberOfNodes()
+    with SliceView(nodes.scene, "axial", (200, 150), name="guest") as view:
+        view.show(nodes.ct)
+        view.jump(points[0])
+        np.testing.assert_array_equal(view.picture().pixels, seen[0])
+        assert nodes.scene.GetNumberOfNodesByClass("vtkMRMLSliceNode") == 2
+    assert nodes.scene.GetNumberOfNodes() == before, "a guest view leaves nothing behind"
 
 
 @needs_slicer

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled
 from ..files import discard_unfinished
 from ..job import Job
 from ..monitor import Monitor
@@ -74,6 +73,4 @@ def run_in_terminal(job: Job) -> Path:
         os._exit(CANCELLED)
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
-    if monitor.stopped and not outcome[0].exists():
-        raise Cancelled
     return outcome[0]

@@ -1,0 +1,40 @@
+"""Fixtures shared by all suites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import small_chest, write_small_model
+
+from Agg2ExpLib.volume import write_volume
+
+# Voxel axes run to the patient's left, posterior and superior, as in most CT files.
+CT_AFFINE = np.diag([-6.0, -6.0, 6.0, 1.0])
+CT_AFFINE[:3, 3] = (100.0, 80.0, -300.0)
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a five-label network with its card beside."""
+    return write_small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def small_ct(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CT of 34 × 28 × 40 voxels at 6 mm."""
+    path = tmp_path_factory.mktemp("ct") / "chest.nii.gz"
+    write_volume(path, small_chest(), CT_AFFINE, compress=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_lesion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A label map on the CT's grid: 1 in a box of the left lung, 2 in a larger one of the right lung."""
+    array = np.zeros((34, 28, 40), dtype=np.uint8)
+    array[22:26, 12:18, 20:26] = 1
+    array[7:13, 12:18, 18:28] = 2
+    path = tmp_path_factory.mktemp("lesion") / "lesions.nrrd"
+    write_volume(path, array, CT_AFFINE, compress=True)
+    return path
