@@ -1,0 +1,157 @@
+"""Time and memory of three ways to the same maps; each runs in a process of its own, so that its peak memory is its own.
+
+    python benchmarks/compare.py                       # the demo network on a small grid, for a laptop
+    bash benchmarks/gpu.sh                             # the paper's network on a full grid, for a GPU
+
+Prints a Markdown table; ``--section NAME`` also puts it into RESULTS.md under that heading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schemes", default="ours,paper,captum")
+    parser.add_argument("--labels", default="1,4,17", help="numbers of labels")
+    parser.add_argument("--shape", default="85,64,80", help="grid in voxels")
+    parser.add_argument("--roi", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--network", default="demo", help="'demo', or a feature size of Swin UNETR with random weights")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="of ours; the other two compute in float32")
+    parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def load_network(name: str):
+    import torch
+
+    if name == "demo":
+        from Agg2ExpLib.model import demo_weights, load_model
+
+        return load_model(demo_weights()).network
+    from monai.networks.nets import SwinUNETR
+
+    torch.manual_seed(0)
+    return SwinUNETR(in_channels=1, out_channels=17, feature_size=int(name)).eval().requires_grad_(False)
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Run one scheme here and now."""
+    sys.path.insert(0, str(HERE.parent))
+    import resource
+
+    import torch
+    from schemes import SCHEMES, make_case
+
+    from Agg2ExpLib.compute import choose_compute, is_out_of_memory
+    from Agg2ExpLib.errors import OutOfMemoryError
+    from Agg2ExpLib.sliding_window import WindowPlan
+
+    scheme, count = args.one.split(":")
+    compute = choose_compute(args.device, args.precision if scheme == "ours" else "float32")
+    image, targets = make_case(tuple(int(n) for n in args.shape.split(",")), int(count))
+    network = load_network(args.network).to(compute.device)
+    plan = WindowPlan(image.shape, (args.roi,) * 3)
+    with torch.no_grad():
+        network(torch.zeros(1, 1, *plan.roi_size, device=compute.device))  # libraries load, kernels are chosen
+    cuda = compute.device.type == "cuda"
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    began = time.perf_counter()
+    try:
+        maps = SCHEMES[scheme](network, image, targets, plan, compute, args.samples, 0.1)
+        if cuda:
+            torch.cuda.synchronize()
+    except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+        if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
+            raise
+        return {"failed": "out of memory"}
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert all(bool(torch.isfinite(value).all()) and bool(value.any()) for value in maps.values())
+    return {
+        "seconds": seconds,
+        "peak": torch.cuda.max_memory_allocated() if cuda else peak,
+        "before": before,
+        "device": compute.device_name,
+        "precision": compute.precision,
+        "windows": len(plan.windows),
+        "torch": torch.__version__,
+    }
+
+
+def run(args: argparse.Namespace, scheme: str, count: str) -> dict:
+    done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--one", f"{scheme}:{count}"], capture_output=True, text=True)
+    if done.returncode < 0:
+        return {"failed": f"ended by signal {-done.returncode} (out of memory)"}
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    args = parse()
+    if args.one:
+        print(json.dumps(measure(args)))
+        return
+    rows, facts = [], {}
+    for count in args.labels.split(","):
+        ours_seconds = None
+        for scheme in args.schemes.split(","):
+            found = run(args, scheme, count)
+            print(f"{count} labels, {scheme}: {found}", file=sys.stderr, flush=True)
+            if "failed" in found:
+                rows.append(f"| {count} | {scheme} | {found['failed']} | – | – | – |")
+                continue
+            facts = found
+            ours_seconds = found["seconds"] if scheme == "ours" else ours_seconds
+            ratio = f"{found['seconds'] / ours_seconds:.1f}×" if ours_seconds else "–"
+            peak = found["peak"] / 2**30
+            rows.append(f"| {count} | {scheme} | {found['seconds']:.1f} | {ratio} | {peak:.2f} | {found['precision']} |")
+    if not facts:
+        sys.exit("Nothing could be measured.")
+    name = "demo network" if args.network == "demo" else f"Swin UNETR, feature size {args.network}, random weights"
+    memory = "GPU memory" if "CPU" not in facts["device"] else "process memory"
+    table = [
+        f"{date.today()}, {facts['device']}, {platform.machine()}, torch {facts['torch']}. {name}, windows of {args.roi}³, grid "
+        f"{args.shape.replace(',', ' × ')}, {facts['windows']} windows, n = {args.samples}.",
+        "",
+        f"| labels | scheme | seconds | of ours | peak {memory} (GiB) | precision |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+    print("\n".join(table))
+    if args.section:
+        write_section(args.section, "\n".join(table))
+
+
+def write_section(title: str, body: str) -> None:
+    """Replace (or append) the section ``## title`` of RESULTS.md."""
+    text = RESULTS.read_text() if RESULTS.exists() else "# Measured results\n"
+    heading = f"## {title}\n"
+    if heading in text:
+        before, after = text.split(heading, 1)
+        rest = after.find("\n## ")
+        text = f"{before}{heading}\n{body}\n{after[rest:] if rest >= 0 else ''}"
+    else:
+        text = f"{text.rstrip()}\n\n{heading}\n{body}\n"
+    RESULTS.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

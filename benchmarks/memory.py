@@ -1,0 +1,77 @@
+"""Peak memory of a scan and of one three times as long: it grows by the volume buffers only.
+
+python benchmarks/memory.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+def measure(length: int, labels: int, samples: int) -> dict:
+    import resource
+
+    from compare import load_network
+    from schemes import make_case, ours
+
+    from Agg2ExpLib.compute import choose_compute
+    from Agg2ExpLib.sliding_window import WindowPlan
+
+    compute = choose_compute("cpu", "float32")
+    image, targets = make_case((64, 64, length), labels)
+    plan = WindowPlan(image.shape, (64, 64, 64))
+    ours(load_network("demo"), image, targets, plan, compute, samples, 0.1)
+    return {
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "voxels": image.numel(),
+        "windows": len(plan.windows),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--length", type=int, default=160)
+    parser.add_argument("--labels", type=int, default=4)
+    parser.add_argument("--samples", type=int, default=5)
+    parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measure(args.one, args.labels, args.samples)))
+        return
+    found = []
+    for length in (args.length, 3 * args.length):
+        done = subprocess.run(
+            [sys.executable, __file__, *sys.argv[1:], "--one", str(length)], capture_output=True, text=True, check=True
+        )
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    short, long = found
+    more = long["voxels"] - short["voxels"]
+    grown = long["peak"] - short["peak"]
+    # image, Σw, noisy copy, and per label: mask, group sum, total; the copy's making needs noise and product beside it for a moment.
+    buffers = more * (4 * (1 + 1 + 1 + 2) + args.labels * (1 + 1 + 4 + 4))
+    lines = [
+        f"{date.today()}, CPU. Demo network, 64³ windows, {args.labels} labels, grid 64 × 64 × {args.length} and three times as long.",
+        "",
+        "| voxels | windows | peak memory (MiB) |",
+        "|---|---|---|",
+        *(f"| {row['voxels']} | {row['windows']} | {row['peak'] / 2**20:.0f} |" for row in found),
+        "",
+        f"Grown by {grown / 2**20:.0f} MiB; the volume buffers (image, weights, noisy copy, masks, maps) grew by {buffers / 2**20:.0f} MiB.",
+    ]
+    print("\n".join(lines))
+    if args.section:
+        from compare import write_section
+
+        write_section(args.section, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

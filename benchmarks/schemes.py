@@ -1,0 +1,113 @@
+"""Three ways to the SmoothGrad maps of a stitched model, with the same weights, image, masks and number of noisy copies.
+
+``ours``: the library. ``paper``: the scheme of the paper's scripts, written anew: one window a batch, every class's gradient whether it
+is asked for or not, maps on the CPU, float32, no division by the sum of window weights. ``captum``: ``NoiseTunnel(Saliency)`` over
+``sliding_window_inference``, the whole scan's graph in memory, one class a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+
+from Agg2ExpLib.attribution.methods import attribute, make_method
+from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
+from Agg2ExpLib.compute import BatchSize, Compute
+from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.sliding_window import WindowPlan
+
+Maps = dict[str, torch.Tensor]
+
+
+def ours(
+    network: torch.nn.Module,
+    image: torch.Tensor,
+    targets: list[Target],
+    plan: WindowPlan,
+    compute: Compute,
+    samples: int,
+    sigma: float,
+) -> Maps:
+    """The library's maps."""
+    monitor = Monitor()
+    engine = StitchedGradient(network, plan, targets, compute, BatchSize(compute, monitor))
+    return attribute(engine, image, make_method("smoothgrad", samples, sigma), Stage(monitor, "explain", 0, 1))
+
+
+def paper(
+    network: torch.nn.Module,
+    image: torch.Tensor,
+    targets: list[Target],
+    plan: WindowPlan,
+    compute: Compute,
+    samples: int,
+    sigma: float,
+) -> Maps:
+    """The paper's scheme; its 17 classes are the network's channels, of which those in ``targets`` are returned."""
+    channels = network(torch.zeros(1, 1, *plan.roi_size, device=compute.device)).shape[1]
+    masks = {target.channel: torch.from_numpy(target.mask).float() for target in targets}
+    maps = {channel: torch.zeros(tuple(image.shape)) for channel in range(channels)}
+    scale = sigma * float(image.max() - image.min())
+    nothing = torch.zeros(tuple(image.shape))
+    for _ in range(samples):
+        noisy = image + scale * torch.randn(tuple(image.shape))
+        for window in plan.windows:
+            crop = noisy[window][None, None].to(compute.device).requires_grad_(True)
+            logits = network(crop)[0]
+            for channel in range(channels):
+                mask = masks.get(channel, nothing)[window].to(compute.device)
+                (gradient,) = torch.autograd.grad((logits[channel] * mask).sum(), crop, retain_graph=channel < channels - 1)
+                maps[channel][window] += gradient[0, 0].cpu() / samples
+    return {target.name: maps[target.channel] for target in targets}
+
+
+def captum(
+    network: torch.nn.Module,
+    image: torch.Tensor,
+    targets: list[Target],
+    plan: WindowPlan,
+    compute: Compute,
+    samples: int,
+    sigma: float,
+) -> Maps:
+    """captum over the stitched output, one class a run, one noisy copy at a time."""
+    from captum.attr import NoiseTunnel, Saliency
+
+    maps = {}
+    for target in targets:
+        mask = torch.from_numpy(target.mask).to(compute.device)
+
+        def summed(volume: torch.Tensor, target: Target = target, mask: torch.Tensor = mask) -> torch.Tensor:
+            logits = sliding_window_inference(volume, plan.roi_size, 1, network, overlap=plan.overlap, mode=plan.blend)
+            return (logits[:, target.channel] * mask).sum(dim=(1, 2, 3))
+
+        tunnel = NoiseTunnel(Saliency(summed))
+        volume = image[None, None].to(compute.device).requires_grad_(True)
+        scale = sigma * float(image.max() - image.min())
+        result = tunnel.attribute(
+            volume, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=1, stdevs=scale, abs=False
+        )
+        maps[target.name] = result[0, 0].detach().cpu()
+    return maps
+
+
+SCHEMES: dict[str, Callable[..., Maps]] = {"ours": ours, "paper": paper, "captum": captum}
+
+
+def make_case(shape: tuple[int, int, int], count: int) -> tuple[torch.Tensor, list[Target]]:
+    """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
+    from scipy.ndimage import zoom
+
+    from Agg2ExpLib.phantom import make_phantom
+    from Agg2ExpLib.volume import scale_intensity
+
+    phantom = make_phantom(0)
+    factors = [new / old for new, old in zip(shape, phantom.ct.shape, strict=True)]
+    hu = zoom(phantom.ct.astype(np.float32), factors, order=1)
+    labels = zoom(phantom.labels, factors, order=0)
+    image = torch.from_numpy(scale_intensity(hu, (-1024, 1024), (0.0, 1.0)))
+    order = [1, 8, 7, 11, 0, *(c for c in range(17) if c not in (0, 1, 7, 8, 11))]
+    return image, [Target(f"channel_{c}", c, labels == c) for c in order[:count]]
