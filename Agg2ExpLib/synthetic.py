@@ -5,7 +5,7 @@ Arrays are [x, y, z] on RAS axes (axis 0 towards the patient's right). Only geom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def load_anatomy(path: str | Path, step_mm: float = 3.0, margin_mm: float = 75.0
 
     path = Path(path)
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[attr-defined]
+        image = nibabel.as_closest_canonical(nibabel.load(path))
         ids = np.asarray(image.dataobj)
     except (OSError, nibabel.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path.name} cannot be read as a label map ({error}): give a whole .nii or .nii.gz file.") from error
@@ -99,7 +99,7 @@ def _slice_hulls(mask: np.ndarray) -> np.ndarray:
     return hulls
 
 
-def smooth_field(rng: np.random.Generator, shape: Sequence[int], scale: float | Sequence[float]) -> np.ndarray:
+def smooth_field(rng: np.random.Generator, shape: Sequence[int], scale: float | Sequence[float] | np.ndarray) -> np.ndarray:
     """Gaussian random field, mean 0 and variance 1 at every voxel, correlated over ``scale`` voxels; float32."""
     scales = np.broadcast_to(np.asarray(scale, float), 3)
     weights = []
@@ -197,15 +197,14 @@ def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequ
     """HU (float32, no noise, no blur) of every voxel of an id map in one scan, textures in mm so that any grid serves."""
     from scipy import ndimage
 
-    spacing = np.asarray(spacing, float)
-    shape = ids.shape
+    size = np.asarray(spacing, float)
 
     def field(millimetres: float) -> np.ndarray:
-        return smooth_field(rng, shape, millimetres / spacing)
+        return smooth_field(rng, ids.shape, millimetres / size)
 
     hu = scan.mean[ids] + scan.texture[ids] * field(7)
     bone = np.isin(ids, [*t.BONES])
-    hu[bone & ~ndimage.binary_erosion(bone)] += scan.cortex * min(1.0, 3.0 / float(spacing.max()))
+    hu[bone & ~ndimage.binary_erosion(bone)] += scan.cortex * min(1.0, 3.0 / float(size.max()))
     heart = ids == t.HEART
     wall = np.clip(0.5 + 1.2 * field(22), 0, 1)
     hu[heart] = (wall * scan.myocardium + (1 - wall) * hu)[heart]
@@ -215,7 +214,9 @@ def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequ
     return hu.astype(np.float32)
 
 
-def _paint_lungs(hu: np.ndarray, ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, field) -> None:  # type: ignore[no-untyped-def]
+def _paint_lungs(
+    hu: np.ndarray, ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, field: Callable[[float], np.ndarray]
+) -> None:
     """Lungs denser at the back, with vessels (where two random fields vanish together: curves) and opacities; in place."""
     lungs = np.isin(ids, t.LUNGS)
     height = np.linspace(1, 0, ids.shape[1], dtype=np.float32)[None, :, None]

@@ -131,6 +131,9 @@ def draw_scan(rng: np.random.Generator, phase: str | None = None) -> Scan:
     set_hu((*RIBS_LEFT, *RIBS_RIGHT), 150, 420, 60)
     set_hu(STERNUM, 60, 240, 30)
     set_hu(CARTILAGE, 60, 160, 25)
-    set_hu(TABLE, -400, 100, 30)
+    if rng.random() < 0.5:  # foam
+        set_hu(TABLE, -970, -800, 10)
+    else:
+        set_hu(TABLE, -300, 100, 30)
     myocardium = float(arterial) if phase == "plain" else float(rng.uniform(70, 130))
     return Scan(mean, texture, float(arterial), myocardium, float(rng.uniform(100, 420)), phase)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import torch
 
 HU_WINDOW = (-1024.0, 1024.0)
+FOLLOWS = "relative_position_index"  # buffers that the network makes itself
+# Labels that count twice in the loss; smaller ones count four times, background and lungs once.
+LARGE = ("heart", "ribs", "vertebraes", "autochthon_left", "autochthon_right")
 HELD_OUT = 1_000_000  # first index of windows and phantoms that no training run draws
 LABEL_MAPS_CITATION = (
     "Wasserthal J. et al., Dataset with segmentations of 117 important anatomical structures in 1228 CT images, v2.0.1, "
@@ -90,10 +93,11 @@ class Trainer:
         self.network = build_network(settings.network)
         if settings.bfloat16:  # oneDNN's bfloat16 weight gradient of its 2x2x2 voxels is at times not finite
             _keep_float32(self.network.get_submodule("encoder10"))
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        weight = torch.ones(len(PAPER_LABELS))
+        for index, label in enumerate(PAPER_LABELS):
+            weight[index] = 1.0 if index == 0 or label.name.startswith("lung") else 2.0 if label.name in LARGE else 4.0
+        self.loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
         self.step, self.skipped, self.seconds = 0, 0, 0.0
         if checkpoint.exists():
             state = torch.load(checkpoint, weights_only=True)
@@ -189,7 +193,7 @@ def _keep_float32(module: torch.nn.Module) -> None:
         with torch.autocast("cpu", enabled=False):
             return forward(value.float())
 
-    module.forward = in_float32  # type: ignore[method-assign]
+    module.forward = in_float32
 
 
 def scale(hu: np.ndarray) -> np.ndarray:
@@ -239,14 +243,12 @@ def measure(network: torch.nn.Module, examples: Sequence[synthetic.Example], roi
 
 
 def write_weights(path: Path, network: torch.nn.Module) -> None:
-    """The network's tensors in float16 as safetensors."""
-    from safetensors.torch import save_file
+    """The network's tensors in float16 as safetensors, without the position indices that follow from its window."""
+    from safetensors.torch import save
 
-    def compact(tensor: torch.Tensor) -> torch.Tensor:
-        return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
-
+    tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items() if not name.endswith(FOLLOWS)}
     with replacing(path) as temporary:
-        save_file({name: compact(tensor) for name, tensor in network.state_dict().items()}, str(temporary))
+        temporary.write_bytes(save(tensors))
 
 
 def model_card(settings: Settings, subjects: Sequence[str], phantoms: int, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -377,8 +379,8 @@ def _read_back(weights: Path, settings: Settings) -> torch.nn.Module:
     from safetensors.torch import load_file
 
     network = build_network(settings.network)
-    tensors = load_file(weights).items()
-    network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in tensors})
+    own = {name: value for name, value in network.state_dict().items() if name.endswith(FOLLOWS)}
+    network.load_state_dict(own | {name: value.float() for name, value in load_file(weights).items()})
     return network
 
 

@@ -66,7 +66,7 @@ def test_exact(shape, roi, overlap, blend, batch, labels, method, seed):
         assert torch.linalg.norm(maps[target.name] - expected) < 1e-9 * torch.linalg.norm(expected)
 
 
-@pytest.fixture()
+@pytest.fixture
 def scene():
     network = random_network(seed=4)
     image = torch.rand((26, 20, 30), dtype=torch.float64, generator=torch.Generator().manual_seed(9))
@@ -102,7 +102,7 @@ def test_windows_without_a_label_are_not_visited(scene):
     calls = []
     network.register_forward_hook(lambda module, inputs, output: calls.append(inputs[0].shape[0]))
     ours = explain(network, image, plan, [Target("corner", 1, mask)], make_method("smoothgrad", samples=8), batch=4)["corner"]
-    assert calls == [2, 1, 2, 1, 2], 'one pass per group of copies, in the only window that holds the voxel'
+    assert calls == [2, 1, 2, 1, 2], "one pass per group of copies, in the only window that holds the voxel"
     assert ours[:16, :16, :16].abs().sum() > 0
     assert ours[16:].abs().sum() == 0
 

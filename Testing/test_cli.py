@@ -19,7 +19,7 @@ def agg2exp(*arguments, **options):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=240, **options)
 
 
-@pytest.fixture()
+@pytest.fixture
 def inputs(small_ct, small_weights):
     return ["--ct", small_ct, "--weights", small_weights, "--device", "cpu"]
 

@@ -55,16 +55,17 @@ def main() -> None:
     short, long = found
     more = long["voxels"] - short["voxels"]
     grown = long["peak"] - short["peak"]
-    # image, Σw, noisy copy, and per label: mask, group sum, total; the copy's making needs noise and product beside it for a moment.
+    # float32: image, 1/Σw, noisy copy, and noise and product while the copy is made; per label: two masks, group sum, total.
     buffers = more * (4 * (1 + 1 + 1 + 2) + args.labels * (1 + 1 + 4 + 4))
     lines = [
-        f"{date.today()}, CPU. Demo network, 64³ windows, {args.labels} labels, grid 64 × 64 × {args.length} and three times as long.",
+        f"{date.today()}, CPU. Demo network, 64³ windows, {args.labels} labels, grid 64 × 64 × {args.length} and 3 times as long.",
         "",
         "| voxels | windows | peak memory (MiB) |",
         "|---|---|---|",
         *(f"| {row['voxels']} | {row['windows']} | {row['peak'] / 2**20:.0f} |" for row in found),
         "",
-        f"Grown by {grown / 2**20:.0f} MiB; the volume buffers (image, weights, noisy copy, masks, maps) grew by {buffers / 2**20:.0f} MiB.",
+        f"Grown by {grown / 2**20:.0f} MiB; the volume buffers (image, weights, noisy copy, masks, maps) grew by "
+        f"{buffers / 2**20:.0f} MiB.",
     ]
     print("\n".join(lines))
     if args.section:

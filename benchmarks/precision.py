@@ -43,8 +43,8 @@ def main() -> None:
         network = load_network(args.network).to(compute.device)
         maps[precision] = ours(network, image, chosen, plan, compute, args.samples, 0.1)
     lines = [
-        f"{date.today()}, {compute.device_name}. Network {args.network}, windows of {args.roi}³, n = {args.samples}, {len(chosen)} labels; "
-        "largest over the labels.",
+        f"{date.today()}, {compute.device_name}. Network {args.network}, windows of {args.roi}³, n = {args.samples}, "
+        f"{len(chosen)} labels; the worst of the labels.",
         "",
         "| precision | map: relative error | map: correlation | matrix: largest change of a share |",
         "|---|---|---|---|",
