@@ -43,7 +43,7 @@ def write_tidy(path: Path, matrix: ImportanceMatrix, patient: str) -> None:
 
 
 def write_wide(path: Path, matrix: ImportanceMatrix, patient: str) -> None:
-    """Write ``roi_importance_wide.csv``: ``patient`` and then ``<label>_explanation_in_<roi>_mass`` and ``…_mean`` for every entry."""
+    """Write ``roi_importance_wide.csv``: ``<label>_explanation_in_<roi>_mass`` and ``…_mean`` for every entry."""
     header, values = ["patient"], [patient]
     for i, row in enumerate(matrix.rows):
         for j, column in enumerate(matrix.columns):

@@ -56,6 +56,8 @@ def render_results(
     from .results import Results
 
     results = Results.open(results_folder)
+    if not results.explained:
+        raise InputError(f"{results_folder} holds no attribution maps to render: make them with agg2exp explain first.")
     shown = _checked_labels(results, labels)
     if not 0 <= percentile < 100:
         raise InputError(f"The percentile must be at least 0 and below 100, not {percentile:g}: 95 shows the strongest 5 %.")

@@ -1,8 +1,8 @@
 """Three ways to the SmoothGrad maps of a stitched model, with the same weights, image, masks and number of noisy copies.
 
-``ours``: the library. ``paper``: the scheme of the paper's scripts, written anew: one window a batch, every class's gradient whether
-it is asked for or not, maps on the CPU, float32, no division by the sum of window weights. ``captum``: ``NoiseTunnel(Saliency)``
-over ``sliding_window_inference``, the whole scan's graph in memory, one class a run.
+``ours``: the library. ``paper``: the scheme of the paper's scripts, written anew: one window a batch, every class's gradient,
+asked for or not, maps on the CPU, float32, no division by the sum of window weights. ``captum``: ``NoiseTunnel(Saliency)`` over
+``sliding_window_inference``, the whole scan's graph in memory, one class a run.
 """
 
 from __future__ import annotations

@@ -32,8 +32,15 @@ def main(args: argparse.Namespace) -> int:
     from ..render import render_results
 
     output = args.output or args.result / "views"
-    for path in render_results(
-        args.result, output, percentile=args.percentile, labels=args.labels or None, scene=not args.no_scene
-    ):
+    written = render_results(
+        args.result,
+        output,
+        percentile=args.percentile,
+        labels=args.labels or None,
+        sign=args.sign,
+        views=not args.no_views,
+        scene=not args.no_scene,
+    )
+    for path in written:
         print(path)
     return 0
