@@ -23,6 +23,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the pictures (default: RESULT/views)")
     parser.add_argument("--labels", type=split, default=(), metavar="A,B", help="only these labels (default: all explained ones)")
     parser.add_argument("--percentile", type=float, default=95.0, metavar="P", help="show voxels stronger than this (default 95)")
+    parser.add_argument(
+        "--sign", choices=("both", "supporting", "opposing"), default="both", help="which values to show (default both)"
+    )
+    parser.add_argument("--no-views", action="store_true", help="leave out the slice views")
     parser.add_argument("--no-scene", action="store_true", help="leave out the Slicer scene (.mrb)")
     parser.set_defaults(do=main)
 
