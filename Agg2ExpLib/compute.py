@@ -47,18 +47,21 @@ class Compute:
         return "Apple GPU" if self.device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Context of a forward pass: mixed precision where asked for, no TF32 rounding in full precision."""
+    def arithmetic(self) -> Iterator[None]:
+        """Context of forward and backward passes: full precision means no TF32 rounding in a GPU's convolutions either."""
         import torch
 
-        exact = self.autocast is None
-        with (
-            torch.autocast(self.device.type, dtype=self.autocast, enabled=not exact),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=not exact)
-            if self.device.type == "cuda"
-            else contextlib.nullcontext(),
-        ):
+        if self.device.type != "cuda":
             yield
+            return
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=self.autocast is not None):
+            yield
+
+    def mixed(self) -> contextlib.AbstractContextManager[object]:
+        """Context of forward passes alone, inside :meth:`arithmetic`: half precision where it was asked for."""
+        import torch
+
+        return torch.autocast(self.device.type, dtype=self.autocast) if self.autocast else contextlib.nullcontext()
 
     def free_memory(self) -> int:
         """Bytes a new computation could use on the device."""

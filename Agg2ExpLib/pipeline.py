@@ -10,8 +10,8 @@ import numpy as np
 
 from .attribution.methods import Estimate, Method, attribute, make_method
 from .attribution.stitched import StitchedGradient, Target
-from .compute import BatchSize, Compute, choose_compute
-from .errors import InputError
+from .compute import BatchSize, Compute, choose_compute, is_out_of_memory
+from .errors import InputError, OutOfMemoryError
 from .files import OutputFolder
 from .grid import Grid, model_grid, resample
 from .importance import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
@@ -113,6 +113,13 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         return output.publish()
     except OSError as error:
         raise InputError(f"Cannot write the results to {output.final.parent}: {error.strerror or error}.") from error
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"The volumes of this scan do not fit into the memory of the {compute.device_name}.",
+            "Explain fewer labels at a time, close other programs, or run on the CPU with --device cpu.",
+        ) from error
     finally:
         output.discard()
 

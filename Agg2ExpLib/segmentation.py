@@ -86,5 +86,5 @@ def segment(
 def _forward(network: torch.nn.Module, padded: torch.Tensor, windows: list[Window], compute: Compute) -> torch.Tensor:
     import torch
 
-    with compute.running():
+    with compute.arithmetic(), compute.mixed():
         return network(torch.stack([padded[window] for window in windows])[:, None]).to(compute.dtype)

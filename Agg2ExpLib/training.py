@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class Settings:
 
 
 class Trainer:
-    """A network in training: its weights, optimiser, number of steps taken and seconds spent.
+    """A network in training: its weights, optimiser, steps taken (and skipped), seconds spent, and the commands of its runs.
 
     Args:
         settings: the run.
@@ -81,7 +82,7 @@ class Trainer:
         checkpoint: file the state is kept in; read when it exists.
 
     Raises:
-        InputError: the checkpoint belongs to a network of another shape.
+        InputError: the checkpoint is damaged or belongs to another network.
     """
 
     def __init__(self, settings: Settings, draw: Draw, checkpoint: Path):
@@ -99,14 +100,16 @@ class Trainer:
             weight[index] = 1.0 if index == 0 or label.name.startswith("lung") else 2.0 if label.name in LARGE else 4.0
         self.loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
         self.step, self.skipped, self.seconds = 0, 0, 0.0
+        self.runs: list[dict[str, Any]] = []
         if checkpoint.exists():
-            state = torch.load(checkpoint, weights_only=True)
             try:
+                state = torch.load(checkpoint, weights_only=True)
                 self.network.load_state_dict(state["network"])
-            except RuntimeError as error:
-                raise InputError(f"{checkpoint} holds another network: give another --output or remove it.") from error
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
+                self.runs = state["runs"]
+            except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+                raise InputError(f"{checkpoint} is damaged or of another network: remove it or give another --output.") from error
 
     @property
     def progress(self) -> float:
@@ -154,6 +157,7 @@ class Trainer:
             "step": self.step,
             "skipped": self.skipped,
             "seconds": self.seconds,
+            "runs": self.runs,
         }
         with replacing(self.checkpoint) as temporary:
             torch.save(state, temporary)
@@ -253,9 +257,11 @@ def write_weights(path: Path, network: torch.nn.Module) -> None:
 
 def model_card(settings: Settings, subjects: Sequence[str], phantoms: int, metrics: dict[str, Any]) -> dict[str, Any]:
     """The model card of a trained network; ``metrics`` as measured."""
+    citation = "Agg2Exp demo weights."
     data = [f"{phantoms} geometric phantoms of Agg2ExpLib.phantom (this project)"] if phantoms else []
     if subjects:
         data.append(LABEL_MAPS_CITATION.format(subjects=", ".join(subjects)))
+        citation += f" Trained with: {data[-1]}."
     return {
         "labels": [label.name for label in PAPER_LABELS],
         "groups": {label.name: label.group for label in PAPER_LABELS},
@@ -265,7 +271,7 @@ def model_card(settings: Settings, subjects: Sequence[str], phantoms: int, metri
         "intensity_range": [0.0, 1.0],
         "roi_size": list(settings.roi),
         "network": {"class": "SwinUNETR", "in_channels": 1, "out_channels": len(PAPER_LABELS), **settings.network},
-        "citation": "Agg2Exp demo weights; label maps: " + LABEL_MAPS_CITATION.format(subjects=", ".join(subjects) or "none"),
+        "citation": citation,
         "licence": "CC BY 4.0",
         "intended_use": INTENDED_USE,
         "metrics": metrics | {"data": data},
@@ -333,10 +339,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.steps < 1 or args.batch < 1 or args.held_out < 1 or args.phantoms < 0:
         parser.error("--steps, --batch and --held-out must be at least 1, --phantoms at least 0")
+    if args.threads < 1 or args.save_every < 1 or not (args.minutes is None or args.minutes > 0) or not args.learning_rate > 0:
+        parser.error("--threads, --save-every, --minutes and --learning-rate must be above 0")
     try:
         _train(args, list(sys.argv[1:] if argv is None else argv))
     except InputError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Cannot write to {args.output} ({error.strerror or error}): choose another --output.", file=sys.stderr)
         return 2
     return 0
 
@@ -353,7 +364,9 @@ def _train(args: argparse.Namespace, argv: list[str]) -> None:
         return synthetic.draw_example(anatomies, rng, settings.roi, settings.spacing)
 
     trainer = Trainer(settings, draw, args.output / f"{args.name}.checkpoint.pt")
+    words = [Path(word).name if Path(word).suffix == ".gz" else word for word in argv]
     if not args.measure_only:
+        trainer.runs.append({"from_step": trainer.step, "command": " ".join(["python -m Agg2ExpLib.training", *words])})
         trainer.run(args.save_every, lambda line: print(line, flush=True))
 
     weights = args.output / f"{args.name}.safetensors"
@@ -367,9 +380,8 @@ def _train(args: argparse.Namespace, argv: list[str]) -> None:
     if args.phantoms:
         whole = held_out_phantoms(settings, max(1, args.held_out // 4))
         metrics["dice"]["phantom_held_out"] = measure(network, whole, settings.roi)
-    options = asdict(settings) | {"steps_taken": trainer.step, "minutes_taken": round(trainer.seconds / 60, 1)}
-    command = [Path(word).name if Path(word).suffix == ".gz" else word for word in argv]
-    metrics["training"] = {"command": " ".join(["python -m Agg2ExpLib.training", *command]), "settings": options}
+    taken = {"steps_taken": trainer.step, "minutes_taken": round(trainer.seconds / 60, 1)}
+    metrics["training"] = {"runs": trainer.runs, "settings": asdict(settings) | taken}
     card = model_card(settings, [anatomy.name for anatomy in mapped], args.phantoms, metrics)
     write_json(args.output / f"{args.name}.json", card)
     print(json.dumps(metrics["dice"], indent=2))

@@ -105,6 +105,10 @@ def test_checkpoints_of_other_networks_are_refused(tmp_path: Path) -> None:
     other = replace(TINY, network=TINY.network | {"feature_size": 24})
     with pytest.raises(InputError, match="another network"):
         training.Trainer(other, draw, tmp_path / "state.pt")
+    whole = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        training.Trainer(TINY, draw, tmp_path / "state.pt")
 
 
 def test_the_learning_rate_rises_and_falls(tmp_path: Path) -> None:
@@ -163,7 +167,9 @@ def test_the_command_writes_weights_and_a_card_that_load(tmp_path: Path, capsys:
     assert {"network", "groups", "citation", "licence", "intended_use", "metrics"} <= set(card)
     assert card["network"]["class"] == "SwinUNETR"
     assert "Not for diagnosis" in card["intended_use"]
-    assert card["metrics"]["training"]["command"].startswith("python -m Agg2ExpLib.training --phantoms 1 --steps 1")
+    [only] = card["metrics"]["training"]["runs"]
+    assert only["from_step"] == 0
+    assert only["command"].startswith("python -m Agg2ExpLib.training --phantoms 1 --steps 1")
     assert card["metrics"]["training"]["settings"]["steps_taken"] == 1
     assert 0 <= card["metrics"]["dice"]["phantom_held_out"]["mean"] <= 1
     assert "step 1" in capsys.readouterr().out
@@ -174,8 +180,10 @@ def test_bad_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "nothing to train on" in capsys.readouterr().err
     assert training.main(["--output", str(tmp_path), "--label-maps", str(tmp_path / "none.nii.gz")]) == 2
     assert "none.nii.gz" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        training.main(["--output", str(tmp_path), "--steps", "0"])
+    for wrong in (["--steps", "0"], ["--minutes", "-1"], ["--learning-rate", "nan"]):
+        with pytest.raises(SystemExit) as stop:
+            training.main(["--output", str(tmp_path), *wrong])
+        assert stop.value.code == 2
 
 
 @pytest.mark.skipif(not (DEMO / "agg2exp_demo.safetensors").exists(), reason="the demo weights are not in place")

@@ -154,14 +154,15 @@ class StitchedGradient:
         import torch
 
         inputs = torch.stack([copies[copy][windows[row]] for row, copy in items])[:, None].requires_grad_(True)
-        with torch.enable_grad(), self.compute.running():
-            outputs = self.network(inputs).unbind(1)
         gradients = []
-        for number, target in enumerate(met):
-            channel = outputs[self.targets[target].channel]
-            cotangent = torch.stack([self._cotangent(target, windows[row]) for row, _ in items]).to(channel.dtype)
-            (gradient,) = torch.autograd.grad(channel, inputs, cotangent, retain_graph=number < len(met) - 1)
-            gradients.append(gradient[:, 0])
+        with torch.enable_grad(), self.compute.arithmetic():
+            with self.compute.mixed():
+                outputs = self.network(inputs).unbind(1)
+            for number, target in enumerate(met):
+                channel = outputs[self.targets[target].channel]
+                cotangent = torch.stack([self._cotangent(target, windows[row]) for row, _ in items]).to(channel.dtype)
+                (gradient,) = torch.autograd.grad(channel, inputs, cotangent, retain_graph=number < len(met) - 1)
+                gradients.append(gradient[:, 0])
         return gradients
 
     def _cotangent(self, target: int, window: Window) -> torch.Tensor:
