@@ -52,6 +52,7 @@ class OutputFolder:
         if overwrite and self.final.exists() and not _is_replaceable(self.final):
             raise InputError(f"{final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another --output.")
         parent = self.final.parent
+        self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         try:
             parent.mkdir(parents=True, exist_ok=True)
             self.temporary = parent / f".{self.final.name}.partial-{uuid.uuid4().hex[:8]}"
@@ -87,6 +88,9 @@ class OutputFolder:
         """Remove everything written so far."""
         shutil.rmtree(self.temporary, ignore_errors=True)
         _UNFINISHED.discard(self.temporary)
+        with contextlib.suppress(OSError):  # a folder that somebody uses by now stays
+            for folder in self._made:
+                folder.rmdir()
 
 
 def discard_unfinished() -> None:

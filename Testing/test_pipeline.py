@@ -275,6 +275,14 @@ def test_existing_results_are_kept_unless_told(small_ct, small_weights, tmp_path
     assert (tmp_path / "holiday" / "photo.jpg").exists()
 
 
+def test_folders_made_for_a_failed_run_go_too(small_ct, small_weights, tmp_path):
+    with pytest.raises(InputError, match="did you mean"):
+        do(small_ct, small_weights, tmp_path / "new" / "deep" / "out", labels=("hart",))
+    assert not list(tmp_path.iterdir())
+    result = do(small_ct, small_weights, tmp_path / "new" / "deep" / "out", labels=("heart",), method="gradient")
+    assert (tmp_path / "new" / "deep" / "out") == result.folder
+
+
 def test_no_room_on_the_disk(small_ct, small_weights, tmp_path, monkeypatch):
     import shutil
 
