@@ -17,10 +17,10 @@ from .errors import InputError
 from .labels import Code, Label
 from .mrml_colors import color_node_for, measure_overlay, set_overlay_threshold
 from .mrml_nodes import Segment, add_segmentation, add_table, add_volume, update_volume
+from .volume import Volume
 
 if TYPE_CHECKING:
     from .results import Results
-    from .volume import Volume
 
 CT_WINDOW = (-1000.0, 700.0)  # HU; lungs, vessels and bone in one window
 OVERLAY_OPACITY = 0.6
@@ -106,7 +106,7 @@ def show_results(
     Args:
         results: the opened results folder.
         scene: a vtkMRMLScene; ``slicer.mrmlScene`` by default, or a new one outside Slicer.
-        ct: the CT's volume node when the scene has it already; by default the model-grid CT of the results is added.
+        ct: the CT's volume node when the scene has it already, or the CT to add; by default the model-grid CT of the results.
         percentile: voxels of an overlay below this percentile of ``|value|`` are transparent.
         labels: explained labels to add overlays for, all by default.
 
@@ -119,8 +119,9 @@ def show_results(
     titles = {label.name: label.title for label in results.labels}
     scene.StartState(scene.BatchProcessState)  # views update once, not for each node
     try:
-        own_ct = ct is None
-        ct = _add_ct(scene, results) if ct is None else ct
+        own_ct = ct is None or isinstance(ct, Volume)
+        if ct is None or isinstance(ct, Volume):
+            ct = _add_ct(scene, ct or results.ct(), results.patient)
         segmentation = _add_labels(scene, results, ct)
         overlays = {}
         for name in results.explained if labels is None else labels:
@@ -192,9 +193,8 @@ def save_scene(scene: Any, path: Path) -> None:
     write_bundle(scene, path)
 
 
-def _add_ct(scene: Any, results: Results) -> Any:
-    volume = results.ct()
-    node = add_volume(scene, volume.array, volume.affine, f"{results.patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD)
+def _add_ct(scene: Any, volume: Volume, patient: str) -> Any:
+    node = add_volume(scene, volume.array, volume.affine, f"{patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD)
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     display.AutoWindowLevelOff()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .results import Results
     from .slice_views import Picture, SliceView
     from .view_figures import Legend
+    from .volume import Volume
 
 _TALLEST, _WIDEST = 600, 1900  # pixels of one slice and of three slices side by side
 _OVERSAMPLING = 2  # views are drawn larger and averaged, which smooths outlines
@@ -34,6 +35,7 @@ def render_results(
     views: bool = True,
     scene: bool = True,
     figures: bool = True,
+    ct: str | Path | None = None,
 ) -> list[Path]:
     """Render a results folder.
 
@@ -46,12 +48,14 @@ def render_results(
         views: ``<label>_axial.png``, ``_coronal.png``, ``_sagittal.png`` and ``<label>_views.png``; needs slicer-core.
         scene: ``scene.mrb``; needs slicer-core.
         figures: ``importance_matrix`` and ``importance_graph`` as ``.png`` and ``.svg``.
+        ct: the CT that was explained, to show it in its full resolution; by default the result's own, on the model grid.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: no results folder, an unknown label, slicer-core not installed, no way to draw or to write.
+        InputError: no results folder, an unknown label, slicer-core not installed, no way to draw or to write,
+            or a CT other than the one that was explained.
     """
     from .results import Results
 
@@ -65,6 +69,7 @@ def render_results(
         from .mrml import require_slicer
 
         require_slicer()
+    original = _read_original(results, Path(ct)) if ct is not None else None
     output = Path(output_folder)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -73,7 +78,7 @@ def render_results(
     try:
         written = _render_figures(results, output) if figures else []
         if views or scene:
-            written += _render_scene(results, output, shown, percentile, sign, views, scene)
+            written += _render_scene(results, original, output, shown, percentile, sign, views, scene)
     except PermissionError as error:
         raise InputError(f"Cannot write to {output} ({error.strerror}): choose another --output.") from None
     return written
@@ -178,15 +183,31 @@ def _render_figures(results: Results, output: Path) -> list[Path]:
     return written
 
 
+def _read_original(results: Results, path: Path) -> Volume:
+    from .volume import read_ct, sha256_of
+
+    volume = read_ct(path)
+    if sha256_of(path) != results.run["ct"]["sha256"]:
+        raise InputError(f"{path.name} is not the CT that {results.folder} explains (its checksum differs): give that CT.")
+    return volume
+
+
 def _render_scene(
-    results: Results, output: Path, labels: Sequence[str], percentile: float, sign: Sign, views: bool, scene: bool
+    results: Results,
+    ct: Volume | None,
+    output: Path,
+    labels: Sequence[str],
+    percentile: float,
+    sign: Sign,
+    views: bool,
+    scene: bool,
 ) -> list[Path]:
     from .mrml import new_scene, save_scene, show_results
     from .mrml_bundle import quiet_vtk
 
     written: list[Path] = []
     with quiet_vtk():
-        nodes = show_results(results, new_scene(), percentile=percentile, labels=labels)
+        nodes = show_results(results, new_scene(), ct, percentile, labels)
         target = results.target_mask() is not None and nodes.extra is not None
         opened: dict[str, SliceView] = open_views(nodes) if views else {}
         try:

@@ -311,3 +311,27 @@ def test_a_machine_that_cannot_draw_says_what_to_install(result, tmp_path):
     command = [sys.executable, "-c", code, str(result.folder), str(tmp_path / "out")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "libegl1" in done.stdout) == (0, True), done.stderr
+
+
+@needs_slicer
+def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small_weights, tmp_path):
+    from Agg2ExpLib.job import Job
+    from Agg2ExpLib.monitor import Monitor
+    from Agg2ExpLib.mrml import new_scene, show_results
+    from Agg2ExpLib.mrml_nodes import affine_of, array_of
+    from Agg2ExpLib.pipeline import run_job
+    from Agg2ExpLib.results import Results
+    from Agg2ExpLib.volume import read_ct
+
+    job = Job(str(small_ct), str(small_weights), str(tmp_path / "r"), labels=("heart",), method="gradient", device="cpu")
+    results = Results.open(run_job(job, Monitor()))
+    original = read_ct(small_ct)
+    nodes = show_results(results, new_scene(), original)
+    np.testing.assert_allclose(affine_of(nodes.ct), original.affine)
+    np.testing.assert_array_equal(array_of(nodes.ct), original.array)
+    written = render_results(results.folder, tmp_path / "v", scene=False, figures=False, ct=small_ct)
+    assert {path.name for path in written} >= {"heart_axial.png", "heart_views.png"}
+    other = tmp_path / "other.nii.gz"
+    other.write_bytes(small_ct.read_bytes() + b" ")
+    with pytest.raises(InputError, match="is not the CT"):
+        render_results(results.folder, tmp_path / "w", ct=other)

@@ -68,17 +68,17 @@ def main(args: argparse.Namespace) -> int:
     print(summarise(Results.open(run_in_terminal(job))))
     print(f"CT (synthetic, no patient): {ct}")
     if not args.no_views:
-        _render(result, args.output / "views")
+        _render(result, ct, args.output / "views")
     print("For matrix and shares see roi_importance.csv in the result; these weights are for demonstration, not for patients.")
     return 0
 
 
-def _render(result: Path, views: Path) -> None:
+def _render(result: Path, ct: Path, views: Path) -> None:
     from ..errors import InputError
     from ..render import render_results
 
     try:
-        files = render_results(result, views)
+        files = render_results(result, views, ct=ct)
     except InputError as error:
         print(f"No pictures: {error}")
         return

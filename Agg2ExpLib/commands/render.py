@@ -10,6 +10,7 @@ from .options import split
 
 _EXAMPLES = """examples:
   agg2exp render result
+  agg2exp render result --ct chest.nii.gz
   agg2exp render result --labels aorta --percentile 99 --output pictures
 """
 
@@ -21,6 +22,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("result", type=Path, metavar="RESULT", help="results folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the pictures (default: RESULT/views)")
+    parser.add_argument("--ct", type=Path, metavar="FILE", help="the CT itself, to show it in full resolution")
     parser.add_argument("--labels", type=split, default=(), metavar="A,B", help="only these labels (default: all explained ones)")
     parser.add_argument("--percentile", type=float, default=95.0, metavar="P", help="show voxels stronger than this (default 95)")
     parser.add_argument(
@@ -44,6 +46,7 @@ def main(args: argparse.Namespace) -> int:
         sign=args.sign,
         views=not args.no_views,
         scene=not args.no_scene,
+        ct=args.ct,
     )
     for path in written:
         print(path)
