@@ -321,7 +321,7 @@ def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small
     from Agg2ExpLib.mrml_nodes import affine_of, array_of
     from Agg2ExpLib.pipeline import run_job
     from Agg2ExpLib.results import Results
-    from Agg2ExpLib.volume import read_ct
+    from Agg2ExpLib.volume import read_ct, write_volume
 
     job = Job(str(small_ct), str(small_weights), str(tmp_path / "r"), labels=("heart",), method="gradient", device="cpu")
     results = Results.open(run_job(job, Monitor()))
@@ -332,6 +332,6 @@ def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small
     written = render_results(results.folder, tmp_path / "v", scene=False, figures=False, ct=small_ct)
     assert {path.name for path in written} >= {"heart_axial.png", "heart_views.png"}
     other = tmp_path / "other.nii.gz"
-    other.write_bytes(small_ct.read_bytes() + b" ")
+    write_volume(other, original.array[::-1], original.affine, compress=True)
     with pytest.raises(InputError, match="is not the CT"):
         render_results(results.folder, tmp_path / "w", ct=other)
