@@ -56,6 +56,7 @@ def segment(
     logits: torch.Tensor | None = None
     done = 0
     with torch.inference_mode():
+        batch.choose(lambda: _forward(network, padded, [plan.windows[0]], compute))
         for start, end in zip(starts, ends, strict=True):
             todo = slabs[start]
             while todo:
