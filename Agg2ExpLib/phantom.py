@@ -12,8 +12,8 @@ from .errors import InputError
 from .phantom_shapes import Body
 from .synthetic import Anatomy, finish, paint
 
-FIELD_OF_VIEW = (352.0, 264.0, 300.0)  # mm: side to side, front to back, feet to head
-_FRONT_EDGE, _FOOT_EDGE = 134.0, 0.0  # coordinates of the field of view's front and lower faces in phantom_shapes
+FIELD_OF_VIEW = (352.0, 288.0, 300.0)  # mm: side to side, front to back, feet to head
+_FRONT_EDGE, _FOOT_EDGE = 136.0, 0.0  # coordinates of the field of view's front and lower faces in phantom_shapes
 
 
 @dataclass(frozen=True)

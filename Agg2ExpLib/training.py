@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 HU_WINDOW = (-1024.0, 1024.0)
 FOLLOWS = "relative_position_index"  # buffers that the network makes itself
-# Labels that count twice in the loss; smaller ones count four times, background and lungs once.
-LARGE = ("heart", "ribs", "vertebraes", "autochthon_left", "autochthon_right")
+# Labels that count twice in the loss; smaller ones count four times, background and other lobes once.
+LARGE = ("lung_middle_lobe_right", "heart", "ribs", "vertebraes", "autochthon_left", "autochthon_right")
 HELD_OUT = 1_000_000  # first index of windows and phantoms that no training run draws
 LABEL_MAPS_CITATION = (
     "Wasserthal J. et al., Dataset with segmentations of 117 important anatomical structures in 1228 CT images, v2.0.1, "
@@ -97,7 +97,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         weight = torch.ones(len(PAPER_LABELS))
         for index, label in enumerate(PAPER_LABELS):
-            weight[index] = 1.0 if index == 0 or label.name.startswith("lung") else 2.0 if label.name in LARGE else 4.0
+            weight[index] = 2.0 if label.name in LARGE else 1.0 if index == 0 or label.name.startswith("lung") else 4.0
         self.loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
         self.step, self.skipped, self.seconds = 0, 0, 0.0
         self.runs: list[dict[str, Any]] = []
@@ -364,7 +364,7 @@ def _train(args: argparse.Namespace, argv: list[str]) -> None:
         return synthetic.draw_example(anatomies, rng, settings.roi, settings.spacing)
 
     trainer = Trainer(settings, draw, args.output / f"{args.name}.checkpoint.pt")
-    words = [Path(word).name if Path(word).suffix == ".gz" else word for word in argv]
+    words = [Path(word).name if "/" in word else word for word in argv]  # no folders of this machine
     if not args.measure_only:
         trainer.runs.append({"from_step": trainer.step, "command": " ".join(["python -m Agg2ExpLib.training", *words])})
         trainer.run(args.save_every, lambda line: print(line, flush=True))
