@@ -6,14 +6,17 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import Cancelled, InputError
 
-_UNFINISHED: set[Path] = set()
+_UNFINISHED: set[OutputFolder] = set()
+# Publishing and the discarding before a hard end exclude each other, so that no half-deleted folder is ever published.
+_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -46,20 +49,21 @@ class OutputFolder:
     """
 
     def __init__(self, final: Path, overwrite: bool = False, needed_bytes: int = 0):
-        self.final = final.absolute()
-        if self.final.exists() and not overwrite:
-            raise InputError(f"{final} exists already: choose another --output or add --overwrite to replace it.")
-        if overwrite and self.final.exists() and not _is_replaceable(self.final):
-            raise InputError(f"{final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another --output.")
+        # A link is followed: the folder it leads to is written, and the link stays.
+        self.final = final.resolve() if final.is_symlink() else final.absolute()
+        self._overwrite = overwrite
         parent = self.final.parent
-        self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        self._made: list[Path] = []
         try:
+            self._check_free()
+            self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
             self.temporary = parent / f".{self.final.name}.partial-{uuid.uuid4().hex[:8]}"
             self.temporary.mkdir()
         except OSError as error:
+            self._remove_parents()
             raise InputError(f"Cannot write to {parent} ({error.strerror}): choose another --output.") from None
-        _UNFINISHED.add(self.temporary)
+        _UNFINISHED.add(self)
         self.require(needed_bytes)
 
     def require(self, needed_bytes: int) -> None:
@@ -68,37 +72,89 @@ class OutputFolder:
         if free < needed_bytes:
             self.discard()
             raise InputError(
-                f"The results need {needed_bytes / 1e9:.1f} GB but only {free / 1e9:.1f} GB are free at {self.final.parent}: "
+                f"The results need {_size(needed_bytes)} but only {_size(free)} are free at {self.final.parent}: "
                 "make room or choose another --output."
             )
 
     def publish(self) -> Path:
-        """Put the finished folder in its place (an old one goes away only now) and return it."""
-        if self.final.exists():
-            old = self.final.with_name(f".{self.final.name}.old-{uuid.uuid4().hex[:8]}")
-            self.final.rename(old)
-            self.temporary.rename(self.final)
+        """Put the finished folder in its place (an old one goes away only now) and return it.
+
+        Raises:
+            Cancelled: the process is about to end and has discarded the folder.
+            InputError: another run has put its results there meanwhile.
+            OSError: the folder cannot be renamed.
+        """
+        old = None
+        with _LOCK:
+            if self not in _UNFINISHED:
+                raise Cancelled
+            self._check_free()
+            if self.final.exists():
+                old = self.final.with_name(f".{self.final.name}.old-{uuid.uuid4().hex[:8]}")
+                self.final.rename(old)
+            try:
+                self.temporary.rename(self.final)
+            except OSError:
+                if old is not None:
+                    old.rename(self.final)
+                raise
+            _UNFINISHED.discard(self)
+        if old is not None:
             shutil.rmtree(old, ignore_errors=True)
-        else:
-            self.temporary.rename(self.final)
-        _UNFINISHED.discard(self.temporary)
         return self.final
 
     def discard(self) -> None:
-        """Remove everything written so far."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        _UNFINISHED.discard(self.temporary)
-        with contextlib.suppress(OSError):  # a folder that somebody uses by now stays
-            for folder in self._made:
+        """Remove everything written so far; does nothing once it is published."""
+        with _LOCK:
+            if self in _UNFINISHED:
+                self._remove()
+
+    def _remove(self) -> None:
+        _UNFINISHED.discard(self)
+        # A worker that still writes can put a file into the folder while it is being emptied.
+        for _ in range(5):
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            if not self.temporary.exists():
+                break
+        self._remove_parents()
+
+    def _remove_parents(self) -> None:
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # a folder that somebody uses by now stays
                 folder.rmdir()
+
+    def _check_free(self) -> None:
+        """That nothing is at the place of the results, or something that may be replaced."""
+        if not self.final.exists():
+            return
+        if not self._overwrite:
+            raise InputError(f"{self.final} exists already: choose another --output or add --overwrite to replace it.")
+        if not _is_replaceable(self.final):
+            raise InputError(
+                f"{self.final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another --output."
+            )
 
 
 def discard_unfinished() -> None:
     """Remove every results folder that this process has begun and not published; for a process that must end at once."""
-    for folder in list(_UNFINISHED):
-        shutil.rmtree(folder, ignore_errors=True)
+    with _LOCK:
+        for folder in list(_UNFINISHED):
+            folder._remove()
 
 
 def _is_replaceable(folder: Path) -> bool:
-    """Only our own results (or an empty folder) are ever deleted."""
-    return folder.is_dir() and ((folder / "run.json").is_file() or not any(os.scandir(folder)))
+    """Only our own results (or an empty folder) are ever deleted; other programs write a run.json too."""
+    if not folder.is_dir():
+        return False
+    try:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return not any(os.scandir(folder))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "agg2exp" in content
+
+
+def _size(count: float) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -125,7 +125,7 @@ class Regions:
             signed = np.bincount(index, values, minlength=count)
             positive += (absolute + signed) / 2
             negative += (absolute - signed) / 2
-        flat = attribution.reshape(-1)
+        flat = attribution.reshape(-1) if self.extra else attribution  # a copy for arrays that run through x first
         extra = [np.asarray(flat[index], dtype=np.float64) for _, index in self.extra]
         total = float(positive.sum() + negative.sum())
         return RegionSums(

@@ -79,7 +79,7 @@ class Job:
             InputError: it cannot be read or has a wrong, missing or unknown entry.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise InputError(f"Cannot read the job file {path}: {error.strerror or error}.") from None
         except ValueError as error:

@@ -35,6 +35,7 @@ def write_bundle(scene: Any, path: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
+    path = path.absolute()  # Slicer refuses to save into a relative folder
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from .job import Job
 from .labels import Label, select_labels
 from .model import Model, load_model
 from .monitor import Monitor, Stage
-from .regions import read_mask, read_regions
+from .regions import read_all_regions, read_mask
 from .results import (
     ATTRIBUTIONS,
     CT_FILE,
@@ -57,7 +58,6 @@ class _Case:
     hu: np.ndarray
     image: torch.Tensor
     plan: WindowPlan
-    patient: str
     requested: tuple[Label, ...]
     target_mask: np.ndarray | None
     extra_rois: list[tuple[str, np.ndarray]]
@@ -112,7 +112,7 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         monitor.check()
         return output.publish()
     except OSError as error:
-        raise InputError(f"Cannot write the results to {output.final.parent}: {error.strerror or error}.") from error
+        raise _file_problem(error, output) from error
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
             raise
@@ -124,10 +124,19 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         output.discard()
 
 
+def _file_problem(error: OSError, output: OutputFolder) -> InputError:
+    """What the operating system refused, in one sentence: reading something given, or writing the results."""
+    reason = error.strerror or str(error)
+    if isinstance(error.filename, str) and not error.filename.startswith((str(output.temporary), str(output.final))):
+        return InputError(f"{error.filename} cannot be read ({reason}): check the path and its permissions.")
+    return InputError(f"Cannot write the results to {output.final.parent} ({reason}): make room or choose another --output.")
+
+
 def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, monitor: Monitor) -> _Case:
     """Read everything, and refuse what cannot work before anything long begins."""
     import torch
 
+    began = time.monotonic()
     stage = Stage(monitor, "read", 0.0, _READ_END)
     stage.update(0.0, "model")
     model = load_model(Path(job.weights), Path(job.card) if job.card else None)
@@ -136,8 +145,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
     stage.update(0.3, "CT")
     ct = read_ct(Path(job.ct))
     checksum = sha256_of(Path(job.ct))
-    patient = job.patient_id or ct.name
-    record = RunRecord(job, model, patient, None if job.patient_id else ct.name, checksum)
+    record = RunRecord(job, model, ct.name, checksum, began)
     for warning in (*model.warnings, *ct.warnings):
         monitor.notice(warning)
 
@@ -151,40 +159,21 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
     image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
     hu = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
 
-    target_mask, extra_rois = None, []
+    target_mask: np.ndarray | None = None
+    extra_rois: list[tuple[str, np.ndarray]] = []
     if job.task == "explain":
         stage.update(0.8, "regions")
-        target_mask = _read_target_mask(job, grid)
-        extra_rois = _read_extra_rois(job, grid, card.labels, monitor)
+        warnings: list[str] = []
+        if job.target_mask is not None:
+            target_mask, warnings = read_mask(Path(job.target_mask), grid)
+        extra_rois, told = read_all_regions(job.extra_rois, grid, [label.name for label in card.labels])
+        for warning in (*warnings, *told):
+            monitor.notice(warning)
     stage.update(0.95, "model")
     model.network.to(compute.device, compute.dtype)
     plan = WindowPlan(grid.shape, card.roi_size, job.overlap, job.blend)
     record.finish_stage("read")
-    return _Case(job, model, compute, method, grid, hu, image, plan, patient, requested, target_mask, extra_rois, record)
-
-
-def _read_target_mask(job: Job, grid: Grid) -> np.ndarray | None:
-    if job.target_mask is None:
-        return None
-    mask = read_mask(Path(job.target_mask), grid)
-    if not mask.any():
-        raise InputError(f"The target mask {Path(job.target_mask).name} has no voxel inside this CT: draw it on this scan.")
-    return mask
-
-
-def _read_extra_rois(job: Job, grid: Grid, labels: tuple[Label, ...], monitor: Monitor) -> list[tuple[str, np.ndarray]]:
-    taken = {label.name for label in labels}
-    regions: list[tuple[str, np.ndarray]] = []
-    for spec in job.extra_rois:
-        found, warnings = read_regions(spec, grid)
-        for warning in warnings:
-            monitor.notice(warning)
-        for name, mask in found:
-            if name in taken:
-                raise InputError(f"There are two regions named '{name}': name the extra one differently, as in FILE:my_{name}.")
-            taken.add(name)
-            regions.append((name, mask))
-    return regions
+    return _Case(job, model, compute, method, grid, hu, image, plan, requested, target_mask, extra_rois, record)
 
 
 def _segment(case: _Case, output: OutputFolder, monitor: Monitor) -> np.ndarray:
@@ -270,8 +259,8 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
     case.record.explained = tuple(explained)
     case.record.extra_rois = tuple(name for name, _ in case.extra_rois)
     matrix = rows.matrix(case.method.random)
-    write_tidy(output.temporary / TIDY_FILE, matrix, case.patient)
-    write_wide(output.temporary / WIDE_FILE, matrix, case.patient)
+    write_tidy(output.temporary / TIDY_FILE, matrix, case.record.patient)
+    write_wide(output.temporary / WIDE_FILE, matrix, case.record.patient)
     case.record.finish_stage("importance")
 
 

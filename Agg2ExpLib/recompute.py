@@ -15,8 +15,9 @@ from .files import OutputFolder, write_json
 from .importance import ImportanceMatrix, Regions, importance_matrix
 from .importance_csv import write_tidy, write_wide
 from .monitor import Monitor
-from .regions import read_regions
+from .regions import read_all_regions
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
+from .run_record import without_name
 from .volume import write_volume
 
 
@@ -64,20 +65,13 @@ def recompute_importance(
     results = Results.open(result)
     if not results.explained:
         raise InputError(f"{result} holds no attribution maps: make them with agg2exp explain first.")
-    if output.absolute() == Path(result).absolute():
-        raise InputError("The output must not be the result itself: choose another --output.")
+    if Path(result).resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError("The output must not be the result itself or lie in it: choose another --output.")
     grid = results.segmentation().grid
-    taken = {label.name for label in results.labels} | set(results.run.get("extra_rois", ()))
-    added: list[tuple[str, np.ndarray]] = []
-    for spec in extra_rois:
-        regions, warnings = read_regions(spec, grid)
-        for warning in warnings:
-            monitor.notice(warning)
-        for name, mask in regions:
-            if name in taken:
-                raise InputError(f"There are two regions named '{name}': name the extra one differently, as in FILE:my_{name}.")
-            taken.add(name)
-            added.append((name, mask))
+    before = results.run.get("extra_rois", ())
+    added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
+    for warning in warnings:
+        monitor.notice(warning)
     folder = OutputFolder(output, overwrite)
     try:
         shutil.copytree(result, folder.temporary, copy_function=_link, dirs_exist_ok=True, ignore=shutil.ignore_patterns("views"))
@@ -89,10 +83,17 @@ def recompute_importance(
         write_tidy(folder.temporary / TIDY_FILE, matrix, patient)
         write_wide(folder.temporary / WIDE_FILE, matrix, patient)
         run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
-        if patient_id:
+        run["notices"] = [*run.get("notices", ()), *warnings]
+        if patient_id and (name := run["ct"]["name"]):
             run["ct"] = {**run["ct"], "name": None}
+            run["notices"] = without_name(run["notices"], name)
         write_json(folder.temporary / RUN_FILE, run)
         return folder.publish()
+    except OSError as error:
+        # copytree gathers what went wrong in its first argument alone
+        raise InputError(
+            f"Cannot write {output} ({error.strerror or 'copying failed'}): make room or choose another --output."
+        ) from error
     finally:
         folder.discard()
 

@@ -7,6 +7,7 @@ region (reader counts, probabilities). The file may lie on any grid.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from .errors import InputError
 from .grid import Grid, resample
 from .nrrd import read_header
+from .results import extra_roi_path
 from .volume import Volume, read_volume, stem_of
 
 # Points taken along an axis of a source voxel, at most, when a small region's occupancy of coarser voxels is measured.
@@ -100,14 +102,47 @@ def read_regions(spec: str, grid: Grid) -> tuple[list[tuple[str, np.ndarray]], l
         for region in mine:
             inside = np.not_equal(sampled, 0) if region.value is None else np.equal(sampled, region.value)
             source = volume.array != 0 if region.value is None else volume.array == region.value
-            mask = _settled(Volume(source, volume.affine), inside, grid, region.name, warnings)
+            mask = _settled(Volume(source, volume.affine), inside, grid, f"region '{region.name}'", warnings)
             regions.append((region.name, np.ascontiguousarray(mask)))
     order = {region.name: position for position, region in enumerate(found)}
     return sorted(regions, key=lambda region: order[region[0]]), warnings
 
 
-def read_mask(path: str | Path, grid: Grid) -> np.ndarray:
-    """The voxels of a file that are not 0, as one bool mask of ``grid.shape``.
+def read_all_regions(
+    specs: Iterable[str], grid: Grid, labels: Iterable[str], before: Iterable[str] = ()
+) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
+    """The regions of several files, as :func:`read_regions` reads each.
+
+    Args:
+        specs: see :func:`read_regions`.
+        grid: the model grid.
+        labels: names of the model's labels, which no region may have.
+        before: names of the extra regions that there are already.
+
+    Raises:
+        InputError: as :func:`read_regions`, or for names that occur twice or would share a file in the results.
+    """
+    files = {extra_roi_path(Path(), name).name.casefold(): name for name in before}
+    names = {*labels, *files.values()}
+    regions: list[tuple[str, np.ndarray]] = []
+    warnings: list[str] = []
+    for spec in specs:
+        found, told = read_regions(spec, grid)
+        warnings += told
+        for name, mask in found:
+            file = extra_roi_path(Path(), name).name.casefold()
+            if name in names:
+                raise InputError(f"There are two regions named '{name}': name the extra one differently, as in FILE:my_{name}.")
+            if file in files:
+                raise InputError(f"The regions '{files[file]}' and '{name}' are too alike for file names: name one differently.")
+            names.add(name)
+            files[file] = name
+            regions.append((name, mask))
+    return regions, warnings
+
+
+def read_mask(path: str | Path, grid: Grid) -> tuple[np.ndarray, list[str]]:
+    """The voxels of a file that are not 0, as one bool mask of ``grid.shape``, and sentences for the user.
 
     Raises:
         InputError: a file that cannot be read, without voxels, or entirely outside the grid.
@@ -118,7 +153,8 @@ def read_mask(path: str | Path, grid: Grid) -> np.ndarray:
     if not source.array.any():
         raise InputError(f"{path.name} is empty (every voxel is 0): draw the mask and save it again.")
     sampled = resample(source, grid, "nearest", outside=0)
-    return np.ascontiguousarray(_settled(source, sampled, grid, source.name, []))
+    warnings = list(layers[0].warnings)
+    return np.ascontiguousarray(_settled(source, sampled, grid, "target mask", warnings)), warnings
 
 
 def _split_threshold(text: str) -> tuple[Path, float | None]:
@@ -230,18 +266,18 @@ def _named(found: list[_Found], parsed: RegionSpec) -> list[_Found]:
 
 
 def _settled(source: Volume, sampled: np.ndarray, grid: Grid, name: str, warnings: list[str]) -> np.ndarray:
-    """The region's mask on the grid, checked: not outside, not lost between the voxel centres."""
+    """The mask on the grid of the region called ``name``, checked: not outside, not lost between the voxel centres."""
     outside = _share_outside(source, grid)
     if outside == 1:
-        raise InputError(f"The region '{name}' lies entirely outside the CT: give a region drawn on this scan.")
+        raise InputError(f"The {name} lies entirely outside the CT: give one drawn on this scan.")
     if not sampled.any():
         sampled = _by_occupancy(source, grid)
         if not sampled.any():
-            raise InputError(f"The region '{name}' lies entirely outside the CT: give a region drawn on this scan.")
+            raise InputError(f"The {name} lies entirely outside the CT: give one drawn on this scan.")
         kept = np.count_nonzero(sampled)
-        warnings.append(f"The region '{name}' is thinner than the model's voxels: it is represented by the {kept} it fills most.")
+        warnings.append(f"The {name} is thinner than the model's voxels: it is represented by the {kept} it fills most.")
     if outside > 0:
-        warnings.append(f"{max(1, round(100 * outside))} % of the region '{name}' lie outside the CT and are left out.")
+        warnings.append(f"{max(1, round(100 * outside))} % of the {name} lie outside the CT and are left out.")
     return sampled
 
 

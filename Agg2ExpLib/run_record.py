@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 import time
 from importlib import metadata
@@ -17,6 +18,7 @@ from .files import write_json
 from .job import Job
 from .model import Model
 from .results import RUN_FILE
+from .volume import SUFFIXES
 
 _PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
 # Places on this machine and what the user called things there do not go into a result.
@@ -41,20 +43,22 @@ class RunRecord:
     Args:
         job: what was asked for.
         model: the loaded model.
-        patient: id in the results.
-        ct_name: name of the CT file, or None when the user gave another patient id.
+        ct_name: name of the CT file; not written when the user gave another patient id.
         ct_checksum: sha256 of the CT.
+        began: time of ``time.monotonic()`` at the start of the run.
 
     Attributes:
+        patient: id in the results.
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
         batch: windows per pass at the end of the run.
     """
 
-    def __init__(self, job: Job, model: Model, patient: str, ct_name: str | None, ct_checksum: str):
-        self._job, self._model, self._patient = job, model, patient
-        self._ct = {"name": ct_name, "sha256": ct_checksum}
-        self._began = self._stage_began = time.monotonic()
+    def __init__(self, job: Job, model: Model, ct_name: str, ct_checksum: str, began: float):
+        self.patient = job.patient_id or ct_name
+        self._job, self._model, self._ct_name = job, model, ct_name
+        self._ct = {"name": None if job.patient_id else ct_name, "sha256": ct_checksum}
+        self._began = self._stage_began = began
         self._seconds: dict[str, float] = {}
         self.explained: tuple[str, ...] = ()
         self.absent: tuple[str, ...] = ()
@@ -76,7 +80,7 @@ class RunRecord:
         content: dict[str, Any] = {
             "agg2exp": __version__,
             "task": job.task,
-            "patient": self._patient,
+            "patient": self.patient,
             "ct": self._ct,
             "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
             "model_grid": {
@@ -111,7 +115,7 @@ class RunRecord:
             "window_batch": self.batch,
             "seconds": {**self._seconds, "total": round(time.monotonic() - self._began, 3)},
             "peak_memory_bytes": _peak_memory(compute),
-            "notices": notices,
+            "notices": without_name(notices, self._ct_name) if job.patient_id else notices,
             "versions": {
                 "python": platform.python_version(),
                 **{name: _version(name) for name in _PACKAGES},
@@ -119,6 +123,12 @@ class RunRecord:
             },
         }
         write_json(folder / RUN_FILE, content)
+
+
+def without_name(notices: list[str], ct_name: str) -> list[str]:
+    """The notices with the CT's file name, which may name the patient, taken out."""
+    file = re.compile(rf"(?<!\w){re.escape(ct_name)}({'|'.join(map(re.escape, SUFFIXES))})?(?!\w)", re.IGNORECASE)
+    return [file.sub("the CT", notice) for notice in notices]
 
 
 def _version(package: str) -> str | None:

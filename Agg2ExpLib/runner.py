@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .errors import Cancelled, InputError, OutOfMemoryError
 from .files import discard_unfinished
@@ -41,10 +41,13 @@ class EventMonitor(Monitor):
         self._last = 0.0
 
     def emit(self, event: str, **content: object) -> None:
-        """Write one event."""
+        """Write one event; where nobody reads any more, the run is stopped."""
         with self._lock:
-            self._stream.write(json.dumps({"event": event, **content}, ensure_ascii=True) + "\n")
-            self._stream.flush()
+            try:
+                self._stream.write(json.dumps({"event": event, **content}, ensure_ascii=True) + "\n")
+                self._stream.flush()
+            except OSError:
+                self.stop()
 
     def progress(self, stage: str, fraction: float, message: str = "", eta_s: float | None = None) -> None:
         """A ``progress`` event, at most five a second."""
@@ -65,11 +68,14 @@ class EventMonitor(Monitor):
         self.emit("partial", kind=kind, path=str(path), **details)
 
 
+def stop_on_signals(monitor: Monitor) -> dict[int, Any]:
+    """Let SIGINT, SIGTERM and SIGBREAK ask the monitor to stop; returns the handlers there were before."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    return {number: signal.signal(number, lambda *_: monitor.stop()) for number in numbers}
+
+
 def in_worker(work: Callable[[], None], monitor: Monitor) -> None:
     """Run ``work`` in a thread until it ends, or until a stop was asked for and it had its time to clean up."""
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: monitor.stop())
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
     deadline: float | None = None
@@ -90,6 +96,7 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
     # Libraries write to the file descriptor too, and would break the lines.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     monitor = EventMonitor(stream)
+    signals = stop_on_signals(monitor)
     threading.Thread(target=_listen, args=(monitor,), daemon=True).start()
     outcome: list[tuple[int, str, dict[str, object]]] = []
 
@@ -106,9 +113,12 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
             outcome.append((FAILED, "error", describe(error)))
 
     in_worker(work, monitor)
+    discard_unfinished()
+    # From here on a stop comes too late: it must not change the exit status while the interpreter ends.
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
     # A worker without an outcome is inside a long operation and cannot clean up by itself.
     status, event, content = outcome[0] if outcome else (CANCELLED, "cancelled", {})
-    discard_unfinished()
     monitor.emit(event, **content)
     if status == CANCELLED:
         # Unloading the libraries takes longer than a user who stops should wait.
@@ -130,6 +140,8 @@ def describe(error: Exception) -> dict[str, object]:
 
 
 def _listen(monitor: Monitor) -> None:
+    if sys.stdin is None:  # closed by whoever started the process
+        return
     with contextlib.suppress(OSError, ValueError):
         for line in sys.stdin:
             if line.strip().lower() == "stop":

@@ -16,7 +16,8 @@ def summarise(results: Results, count: int = 3) -> str:
     run, matrix = results.run, results.importance()
     seconds = run["seconds"]["total"]
     method = run["parameters"]["method"]
-    samples = f", {run['parameters']['samples']} samples" if method == "smoothgrad" else ""
+    count_of = run["parameters"]["samples"]
+    samples = f", {count_of} sample{'s' if count_of != 1 else ''}" if method == "smoothgrad" else ""
     lines = [f"{results.patient}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
     width = max(len(name) for name in matrix.rows)
     for index, row in enumerate(matrix.rows):

@@ -101,12 +101,14 @@ def read_map(path: str | Path) -> Volume:
 
 
 def stem_of(path: str | Path) -> str:
-    """The file name without its (double) suffix; a folder's whole name."""
-    path = Path(path).resolve()
+    """The file name as given, without its (double) suffix; a folder's whole name. Always fit for UTF-8."""
+    # A link is not followed: who names the case in a link means that name, and not the patient's in the file behind it.
+    name = Path(path).name if Path(path).name not in ("", "..") else Path(path).resolve().name
+    name = name.encode("utf-8", errors="replace").decode("utf-8")
     for suffix in (".seg.nrrd", *SUFFIXES):
-        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
 
 
 def scale_intensity(

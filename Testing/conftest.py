@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from networks import small_chest, write_small_model
+from swin_networks import swin
 
 from Agg2ExpLib.volume import write_volume
 
@@ -38,3 +41,24 @@ def small_lesion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lesion") / "lesions.nrrd"
     write_volume(path, array, CT_AFFINE, compress=True)
     return path
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and lose much where processors are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def small_swin() -> torch.nn.Module:
+    """A small Swin UNETR of three labels."""
+    return swin()
+
+
+@pytest.fixture(scope="session")
+def swin_state(small_swin: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Its tensors."""
+    return dict(small_swin.state_dict())

@@ -236,6 +236,7 @@ def test_a_stop_ends_it(scene):
         ("smoothgrad", {"samples": 0}, "--samples"),
         ("smoothgrad", {"sigma": 0.0}, "--sigma"),
         ("smoothgrad", {"sigma": float("nan")}, "--sigma"),
+        ("smoothgrad", {"sigma": float("inf")}, "--sigma"),
         ("smoothgrad", {"seed": -1}, "seed"),
     ],
 )

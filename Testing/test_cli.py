@@ -85,6 +85,38 @@ def test_traceback_only_with_debug(inputs, tmp_path):
     assert "Traceback" in done.stderr
 
 
+def test_a_reader_who_has_seen_enough_is_no_error(inputs, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [*COMMAND, "segment", *map(str, inputs), "--output", str(tmp_path / "s")]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=240)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "s" / "run.json").is_file()
+
+
+def test_a_terminal_that_lacks_characters(inputs, tmp_path):
+    options = ["--labels", "heart", "--samples", 2, "--output", tmp_path / "r"]
+    done = agg2exp("explain", *inputs, *options, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "heart  leans on" in done.stdout
+
+
+def test_labels_left_empty_are_a_mistake(inputs, tmp_path):
+    done = agg2exp("explain", *inputs, "--labels", " ,", "--output", tmp_path / "r")
+    assert done.returncode == 2
+    assert "names no label" in done.stderr
+
+
+def test_signals_are_handed_back_after_a_run(small_ct, small_weights, tmp_path):
+    from Agg2ExpLib.commands.terminal import run_in_terminal
+    from Agg2ExpLib.job import Job
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run_in_terminal(Job(str(small_ct), str(small_weights), str(tmp_path / "s"), task="segment", device="cpu"))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 def test_importance_of_something_else(tmp_path):
     done = agg2exp("importance", tmp_path, "--output", tmp_path / "r")
     assert done.returncode == 2
@@ -133,6 +165,42 @@ def test_run_reports_an_error(small_ct, small_weights, tmp_path):
     assert "heart" in events[-1]["message"]
     assert events[-1]["hint"]
     assert {path.name for path in tmp_path.iterdir()} == {"job.json"}
+
+
+def test_run_stops_when_nobody_reads_its_events(small_ct, small_weights, tmp_path):
+    job = write_job(tmp_path, small_ct, small_weights, samples=100_000)
+    with subprocess.Popen([*COMMAND, "run", str(job)], stdin=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        guard = threading.Timer(120, process.kill)
+        guard.start()
+        process.stdout.readline()
+        process.stdout.close()
+        told = process.stderr.read()
+        process.wait()
+        guard.cancel()
+    assert (process.returncode, told) == (130, b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"job.json"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_stop_after_the_end_changes_nothing(small_ct, small_weights, tmp_path):
+    job = write_job(tmp_path, small_ct, small_weights, task="segment")
+    with subprocess.Popen([*COMMAND, "run", str(job)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        guard = threading.Timer(120, process.kill)
+        guard.start()
+        assert any(b'"done"' in line for line in process.stdout)
+        process.terminate()
+        process.wait()
+        guard.cancel()
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes a file descriptor by the shell")
+def test_run_without_stdin(small_ct, small_weights, tmp_path):
+    job = write_job(tmp_path, small_ct, small_weights, task="segment")
+    command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, "run", str(job)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdin"])

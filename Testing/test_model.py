@@ -1,78 +1,24 @@
-"""Networks from weights: recognition of Swin UNETR, other MONAI networks, bundles, and what happens when things do not fit."""
+"""Networks from weights: recognition of Swin UNETR, other MONAI networks, and what happens when things do not fit."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from monai.networks import nets
-from safetensors.torch import save_file, save_model
+from safetensors.torch import save_model
+from swin_networks import SWIN_ARGUMENTS, SWIN_CARD, same_outputs, save, swin
 
 from Agg2ExpLib import model as model_module
 from Agg2ExpLib import swin_unetr
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.labels import PAPER_LABELS
 from Agg2ExpLib.model import demo_weights, load_model
-from Agg2ExpLib.model_card import default_model_card, read_model_card, write_model_card
+from Agg2ExpLib.model_card import default_model_card, write_model_card
 
-BASE = {
-    "in_channels": 1,
-    "out_channels": 3,
-    "feature_size": 12,
-    "depths": (1, 1, 1, 1),
-    "num_heads": (1, 2, 2, 4),
-    "window_size": 3,
-}
-CARD = {"labels": ["background", "aorta", "heart"], "spacing": 2, "hu_window": [-500, 500], "roi_size": [64, 32, 32]}
-
-
-def swin(seed: int = 0, **changes) -> torch.nn.Module:
-    """A small Swin UNETR; tensors with a constant start (norms, running statistics) are made random, so that each matters."""
-    torch.manual_seed(seed)
-    network = swin_unetr.build({**BASE, **changes}).eval()
-    with torch.no_grad():
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point() and tensor.ndim == 1:
-                tensor.copy_(0.5 + torch.rand_like(tensor))
-    return network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Networks this small gain nothing from threads, and lose much where processors are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def small() -> torch.nn.Module:
-    return swin()
-
-
-@pytest.fixture(scope="session")
-def state(small) -> dict[str, torch.Tensor]:
-    return dict(small.state_dict())
-
-
-def same_outputs(one: torch.nn.Module, other: torch.nn.Module, size: tuple[int, int, int] = (64, 32, 32)) -> bool:
-    image = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        return torch.equal(one(image), other(image))
-
-
-def save(folder: Path, tensors: dict, card: dict | None = None, name: str = "w.safetensors") -> Path:
-    if name.endswith(".safetensors"):
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / name)
-    else:
-        torch.save(tensors, folder / name)
-    if card is not None:
-        (folder / name).with_suffix(".json").write_text(json.dumps(card))
-    return folder / name
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +35,7 @@ def test_recognises_swin_unetr(tmp_path, changes):
     network = swin(**changes)
     model = load_model(save(tmp_path, network.state_dict()))
     assert same_outputs(network, model.network)
-    wanted = {**BASE, "use_v2": False, "qkv_bias": True, "patch_norm": False, "norm_name": "instance", **changes}
+    wanted = {**SWIN_ARGUMENTS, "use_v2": False, "qkv_bias": True, "patch_norm": False, "norm_name": "instance", **changes}
     for key in ("depths", "num_heads", "use_v2", "qkv_bias", "patch_norm", "feature_size", "out_channels"):
         found = model.card.network[key]
         assert (tuple(found) if isinstance(found, list) else found) == wanted[key], key
@@ -98,10 +44,14 @@ def test_recognises_swin_unetr(tmp_path, changes):
     assert json.loads(json.dumps(model.card.network)) == model.card.network
 
 
-def test_model_is_ready_to_explain(tmp_path, small, state):
+def test_model_is_ready_to_explain(tmp_path, small_swin, swin_state):
     before = torch.get_rng_state()
     model = load_model(
-        save(tmp_path, {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}, CARD)
+        save(
+            tmp_path,
+            {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in swin_state.items()},
+            SWIN_CARD,
+        )
     )
     assert torch.equal(torch.get_rng_state(), before)
     assert not model.network.training
@@ -109,11 +59,11 @@ def test_model_is_ready_to_explain(tmp_path, small, state):
     assert all(
         part.dtype == torch.float32 and not part.requires_grad and part.device.type == "cpu" for part in model.network.parameters()
     )
-    assert same_outputs(small, model.network)
+    assert same_outputs(small_swin, model.network)
     assert model.name == "w"
     assert model.sha256 == model_module.sha256_of_file(tmp_path / "w.safetensors")
     assert model.architecture == "SwinUNETR v1, feature size 12, depths 1-1-1-1, heads 1-2-2-4, attention window 3x3x3, 3 channels"
-    assert [label.name for label in model.card.labels] == CARD["labels"]
+    assert [label.name for label in model.card.labels] == SWIN_CARD["labels"]
     assert model.card.roi_size == (64, 32, 32)
     assert model.warnings == ()
 
@@ -125,37 +75,37 @@ def test_architecture_of_the_paper_network():
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "net.", "network.", "_orig_mod.", "module._orig_mod.", "_model.network."])
-def test_prefixed_names(tmp_path, small, state, prefix):
+def test_prefixed_names(tmp_path, small_swin, swin_state, prefix):
     model = load_model(
-        save(tmp_path, {"epoch": 5, "state_dict": {prefix + name: value for name, value in state.items()}}, name="w.pt")
+        save(tmp_path, {"epoch": 5, "state_dict": {prefix + name: value for name, value in swin_state.items()}}, name="w.pt")
     )
-    assert same_outputs(small, model.network)
+    assert same_outputs(small_swin, model.network)
 
 
-def test_prefix_beside_other_tensors(tmp_path, small, state):
+def test_prefix_beside_other_tensors(tmp_path, small_swin, swin_state):
     """Lightning keeps the loss's tensors next to the network's."""
-    tensors = {f"model.{name}": value for name, value in state.items()} | {"criterion.weight": torch.ones(3)}
+    tensors = {f"model.{name}": value for name, value in swin_state.items()} | {"criterion.weight": torch.ones(3)}
     model = load_model(save(tmp_path, {"state_dict": tensors}, name="w.ckpt"))
-    assert same_outputs(small, model.network)
+    assert same_outputs(small_swin, model.network)
 
 
-def test_old_names(tmp_path, small, state):
-    old = {name.replace("swinViT.", "swin_vit.").replace("mlp.linear", "mlp.fc"): value for name, value in state.items()}
-    assert set(old) != set(state)
-    assert same_outputs(small, load_model(save(tmp_path, old)).network)
+def test_old_names(tmp_path, small_swin, swin_state):
+    old = {name.replace("swinViT.", "swin_vit.").replace("mlp.linear", "mlp.fc"): value for name, value in swin_state.items()}
+    assert set(old) != set(swin_state)
+    assert same_outputs(small_swin, load_model(save(tmp_path, old)).network)
 
 
-def test_position_index_may_be_missing(tmp_path, small, state):
-    kept = {name: value for name, value in state.items() if not name.endswith("relative_position_index")}
-    assert same_outputs(small, load_model(save(tmp_path, kept)).network)
+def test_position_index_may_be_missing(tmp_path, small_swin, swin_state):
+    kept = {name: value for name, value in swin_state.items() if not name.endswith("relative_position_index")}
+    assert same_outputs(small_swin, load_model(save(tmp_path, kept)).network)
 
 
 def test_uneven_window_without_index_needs_the_card(tmp_path):
     network = swin(window_size=(2, 3, 4))
     kept = {name: value for name, value in network.state_dict().items() if not name.endswith("relative_position_index")}
     with pytest.raises(InputError, match="attention window"):
-        load_model(save(tmp_path, kept, CARD))
-    model = load_model(save(tmp_path, kept, CARD | {"network": {"class": "SwinUNETR", "window_size": [2, 3, 4]}}))
+        load_model(save(tmp_path, kept, SWIN_CARD))
+    model = load_model(save(tmp_path, kept, SWIN_CARD | {"network": {"class": "SwinUNETR", "window_size": [2, 3, 4]}}))
     assert same_outputs(network, model.network)
 
 
@@ -163,24 +113,26 @@ def test_uneven_window_without_index_needs_the_card(tmp_path):
 def test_norms_with_weights_need_the_card(tmp_path, norm):
     network = swin(norm_name=(norm[0], norm[1]))
     with pytest.raises(InputError, match="normalisation"):
-        load_model(save(tmp_path, network.state_dict(), CARD))
-    model = load_model(save(tmp_path, network.state_dict(), CARD | {"network": {"class": "SwinUNETR", "norm_name": norm}}))
+        load_model(save(tmp_path, network.state_dict(), SWIN_CARD))
+    model = load_model(save(tmp_path, network.state_dict(), SWIN_CARD | {"network": {"class": "SwinUNETR", "norm_name": norm}}))
     assert same_outputs(network, model.network)
 
 
 @pytest.mark.parametrize("downsample", swin_unetr.DOWNSAMPLES)
 def test_patch_merging_named_in_the_card(tmp_path, downsample):
     network = swin(downsample=downsample)
-    model = load_model(save(tmp_path, network.state_dict(), CARD | {"network": {"class": "SwinUNETR", "downsample": downsample}}))
+    model = load_model(
+        save(tmp_path, network.state_dict(), SWIN_CARD | {"network": {"class": "SwinUNETR", "downsample": downsample}})
+    )
     assert model.card.network["downsample"] == downsample
     assert same_outputs(network, model.network)
 
 
-def test_the_three_patch_mergings_differ(state):
+def test_the_three_patch_mergings_differ(swin_state):
     outputs = []
     for downsample in swin_unetr.DOWNSAMPLES:
         network = swin(downsample=downsample)
-        network.load_state_dict(state)
+        network.load_state_dict(swin_state)
         with torch.no_grad():
             outputs.append(network(torch.rand(1, 1, 64, 32, 32, generator=torch.Generator().manual_seed(0))))
     assert not any(torch.allclose(outputs[one], outputs[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
@@ -197,38 +149,38 @@ def test_legacy_merging_takes_two_voxels_twice():
     assert layer(torch.rand(1, 3, 4, 5, 1)).shape == (1, 2, 2, 3, 8)
 
 
-def test_trained_with_old_monai_is_noticed(tmp_path, state):
+def test_trained_with_old_monai_is_noticed(tmp_path, swin_state):
     """Training under the old order adds the same change to the columns of both copies of a voxel."""
-    trained = dict(state)
+    trained = dict(swin_state)
     generator = torch.Generator().manual_seed(0)
-    for name in [name for name in state if name.endswith("downsample.reduction.weight")]:
-        changed = state[name].clone().reshape(state[name].shape[0], 8, -1)
+    for name in [name for name in swin_state if name.endswith("downsample.reduction.weight")]:
+        changed = swin_state[name].clone().reshape(swin_state[name].shape[0], 8, -1)
         update = torch.randn(changed.shape, generator=generator) * changed.std()
         update[:, 5], update[:, 6] = update[:, 2], update[:, 3]
-        trained[name] = (changed + update).reshape(state[name].shape)
-    assert swin_unetr.merging_trace(state) < 0
+        trained[name] = (changed + update).reshape(swin_state[name].shape)
+    assert swin_unetr.merging_trace(swin_state) < 0
     model = load_model(save(tmp_path, trained))
     assert model.card.network["downsample"] == "merging_v0.9"
     assert any("MONAI 0.9 to 1.4" in warning for warning in model.warnings)
-    named = load_model(save(tmp_path, trained, CARD | {"network": {"class": "SwinUNETR", "downsample": "merging"}}))
+    named = load_model(save(tmp_path, trained, SWIN_CARD | {"network": {"class": "SwinUNETR", "downsample": "merging"}}))
     assert named.card.network["downsample"] == "merging"
 
 
-def test_bad_patch_merging(tmp_path, state):
+def test_bad_patch_merging(tmp_path, swin_state):
     with pytest.raises(InputError, match=r"'downsample'.*mergingv2"):
-        load_model(save(tmp_path, state, CARD | {"network": {"class": "SwinUNETR", "downsample": "pool"}}))
+        load_model(save(tmp_path, swin_state, SWIN_CARD | {"network": {"class": "SwinUNETR", "downsample": "pool"}}))
 
 
-def test_tensors_win_over_a_wrong_card(tmp_path, small, state):
+def test_tensors_win_over_a_wrong_card(tmp_path, small_swin, swin_state):
     network = {"class": "SwinUNETR", "feature_size": 48, "depths": [1, 1, 1, 1], "window_size": 3, "img_size": 96}
-    model = load_model(save(tmp_path, state, CARD | {"network": network}))
-    assert same_outputs(small, model.network)
+    model = load_model(save(tmp_path, swin_state, SWIN_CARD | {"network": network}))
+    assert same_outputs(small_swin, model.network)
     assert len(model.warnings) == 1
     assert "feature_size 48" in model.warnings[0]
 
 
-def test_without_a_card(tmp_path, state):
-    model = load_model(save(tmp_path, state))
+def test_without_a_card(tmp_path, swin_state):
+    model = load_model(save(tmp_path, swin_state))
     assert [label.name for label in model.card.labels] == ["background", "label_1", "label_2"]
     assert len(model.warnings) == 1
     paper = swin(out_channels=17, downsample="merging_v0.9")
@@ -238,10 +190,10 @@ def test_without_a_card(tmp_path, state):
     assert "paper" in model.warnings[0]
 
 
-def test_card_elsewhere(tmp_path, state):
+def test_card_elsewhere(tmp_path, swin_state):
     (tmp_path / "cards").mkdir()
-    (tmp_path / "cards" / "mine.json").write_text(json.dumps(CARD | {"spacing": 3}))
-    weights = save(tmp_path, state, CARD)
+    (tmp_path / "cards" / "mine.json").write_text(json.dumps(SWIN_CARD | {"spacing": 3}))
+    weights = save(tmp_path, swin_state, SWIN_CARD)
     assert load_model(weights, tmp_path / "cards" / "mine.json").card.spacing == (3.0, 3.0, 3.0)
     with pytest.raises(InputError, match="does not exist"):
         load_model(weights, tmp_path / "cards" / "none.json")
@@ -249,7 +201,7 @@ def test_card_elsewhere(tmp_path, state):
 
 def test_loaded_card_can_be_written_and_gives_the_same_network(tmp_path):
     network = swin(downsample="mergingv2", use_v2=True)
-    weights = save(tmp_path, network.state_dict(), CARD | {"network": {"class": "SwinUNETR", "downsample": "mergingv2"}})
+    weights = save(tmp_path, network.state_dict(), SWIN_CARD | {"network": {"class": "SwinUNETR", "downsample": "mergingv2"}})
     model = load_model(weights)
     write_model_card(weights.with_suffix(".json"), model.card)
     again = load_model(weights)
@@ -273,9 +225,9 @@ def test_loaded_card_can_be_written_and_gives_the_same_network(tmp_path):
         ({"network": {"class": "SegResNet", "out_channels": 3}}, "does not fit SegResNet .* missing, first 'convInit.conv.weight'"),
     ],
 )
-def test_card_that_does_not_fit(tmp_path, state, changes, message):
+def test_card_that_does_not_fit(tmp_path, swin_state, changes, message):
     with pytest.raises(InputError, match=message) as caught:
-        load_model(save(tmp_path, state, CARD | changes))
+        load_model(save(tmp_path, swin_state, SWIN_CARD | changes))
     assert "\n" not in str(caught.value)
 
 
@@ -296,8 +248,8 @@ def test_two_dimensional_network(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["swinViT.", "swin_vit.", ""])
-def test_encoder_only(tmp_path, state, prefix):
-    encoder = {prefix + name.removeprefix("swinViT."): value for name, value in state.items() if name.startswith("swinViT.")}
+def test_encoder_only(tmp_path, swin_state, prefix):
+    encoder = {prefix + name.removeprefix("swinViT."): value for name, value in swin_state.items() if name.startswith("swinViT.")}
     encoder = {f"module.{name}": value for name, value in encoder.items()}
     with pytest.raises(InputError, match=r"only the encoder .* decoder is missing"):
         load_model(save(tmp_path, {"state_dict": encoder, "epoch": 100}, name="w.pt"))
@@ -313,17 +265,17 @@ def test_foreign_weights(tmp_path):
         load_model(save(tmp_path, unet))
 
 
-def test_missing_extra_and_misshapen_tensors(tmp_path, state):
+def test_missing_extra_and_misshapen_tensors(tmp_path, swin_state):
     gone, wrong = "decoder3.conv_block.conv1.conv.weight", "encoder2.layer.conv1.conv.weight"
-    tensors = {name: value for name, value in state.items() if name != gone}
+    tensors = {name: value for name, value in swin_state.items() if name != gone}
     with pytest.raises(InputError, match=rf"1 missing, first '{gone}' 24x48x3x3x3"):
         load_model(save(tmp_path, tensors))
     with pytest.raises(InputError, match=r"1 that it does not have, first 'head.weight' 2x2"):
-        load_model(save(tmp_path, state | {"head.weight": torch.ones(2, 2)}))
+        load_model(save(tmp_path, swin_state | {"head.weight": torch.ones(2, 2)}))
     with pytest.raises(InputError, match=rf"1 of the wrong shape, first '{wrong}' 12x11x3x3x3 instead of 12x12x3x3x3"):
-        load_model(save(tmp_path, state | {wrong: torch.ones(12, 11, 3, 3, 3)}))
+        load_model(save(tmp_path, swin_state | {wrong: torch.ones(12, 11, 3, 3, 3)}))
     with pytest.raises(InputError, match=r"lacks the tensor 'swinViT.layers2.0.blocks.0.attn.relative_position_bias_table'"):
-        load_model(save(tmp_path, {name: value for name, value in state.items() if "layers2.0.blocks" not in name}))
+        load_model(save(tmp_path, {name: value for name, value in swin_state.items() if "layers2.0.blocks" not in name}))
 
 
 @pytest.mark.parametrize(
@@ -344,7 +296,7 @@ def test_other_networks_named_in_the_card(tmp_path, kind, args, roi_size):
     network = getattr(nets, kind)(**needed, **args).eval()
     network_card = {"class": kind, "out_channels": 3, **args}
     tensors = {f"module.{name}": value for name, value in network.state_dict().items()}
-    model = load_model(save(tmp_path, tensors, CARD | {"roi_size": roi_size, "network": network_card}, "w.pt"))
+    model = load_model(save(tmp_path, tensors, SWIN_CARD | {"roi_size": roi_size, "network": network_card}, "w.pt"))
     assert same_outputs(network, model.network, (roi_size,) * 3)
     assert model.architecture.startswith(f"{kind}, 3 channels")
     assert not any(part.requires_grad for part in model.network.parameters())
@@ -353,7 +305,7 @@ def test_other_networks_named_in_the_card(tmp_path, kind, args, roi_size):
 
 
 def save_card(folder: Path, changes: dict) -> Path:
-    (folder / "other.json").write_text(json.dumps(CARD | changes))
+    (folder / "other.json").write_text(json.dumps(SWIN_CARD | changes))
     return folder / "other.json"
 
 
@@ -368,178 +320,6 @@ def test_tensors_stored_once_under_one_of_two_names(tmp_path):
     tensors = {name: value for name, value in network.state_dict().items() if not name.endswith("conv2.conv.weight")}
     with pytest.raises(InputError, match="missing, first"):
         load_model(save(tmp_path, tensors, name="cut.pt"), tmp_path / "other.json")
-
-
-# A bundle in the layout of MONAI's model zoo, small, with the expressions such configurations hold.
-INFERENCE = {
-    "imports": ["$import glob", "$__import__('pathlib').Path('made-by-the-bundle').touch()"],
-    "bundle_root": ".",
-    "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-    "channels": 3,
-    "pixdim": [1.5, 1.5, 2.0],
-    "network_def": {
-        "_target_": "SwinUNETR",
-        "spatial_dims": 3,
-        "img_size": 96,
-        "in_channels": 1,
-        "out_channels": "@channels",
-        "feature_size": 12,
-        "use_checkpoint": "$__import__('pathlib').Path('made-by-the-bundle').touch()",
-    },
-    "network": "$@network_def.to(@device)",
-    "preprocessing": {
-        "_target_": "Compose",
-        "transforms": [
-            {"_target_": "LoadImaged", "keys": "image"},
-            {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
-            {"_target_": "Spacingd", "keys": "image", "pixdim": "$@pixdim", "mode": "bilinear"},
-            {
-                "_target_": "ScaleIntensityRanged",
-                "keys": "image",
-                "a_min": -175,
-                "a_max": 250,
-                "b_min": 0.0,
-                "b_max": 1.0,
-                "clip": True,
-            },
-        ],
-    },
-    "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [96, 96, 64], "sw_batch_size": 4},
-}
-METADATA = {
-    "monai_version": "1.5.0",
-    "intended_use": "This is an example, not to be used for diagnostic purposes",
-    "references": ["Hatamizadeh et al.", "Tang et al."],
-    "copyright": "Copyright (c) Someone",
-    "eval_metrics": {"mean_dice": 0.8},
-    "network_data_format": {
-        "outputs": {"pred": {"channel_def": {"0": "background", "1": "Right Kidney", "2": "Portal/Splenic Veins"}}}
-    },
-}
-
-
-def bundle(folder: Path, tensors: dict, inference: dict = INFERENCE, metadata: dict = METADATA) -> Path:
-    for name in ("configs", "models"):
-        (folder / "my_bundle" / name).mkdir(parents=True, exist_ok=True)
-    (folder / "my_bundle" / "configs" / "inference.json").write_text(json.dumps(inference))
-    (folder / "my_bundle" / "configs" / "metadata.json").write_text(json.dumps(metadata))
-    torch.save(tensors, folder / "my_bundle" / "models" / "model.pt")
-    return folder / "my_bundle"
-
-
-def changed(path: str, value: object, root: dict = INFERENCE) -> dict:
-    """A deep copy of a configuration with one value replaced; ``path`` is joined by dots."""
-    copy = json.loads(json.dumps(root))
-    *parents, last = path.split(".")
-    part = copy
-    for key in parents:
-        part = part[int(key)] if isinstance(part, list) else part[key]
-    part[int(last) if isinstance(part, list) else last] = value
-    return copy
-
-
-def test_bundle(tmp_path, small, state, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = bundle(tmp_path, state)
-    model = load_model(folder)
-    assert not list(tmp_path.rglob("made-by-the-bundle"))
-    assert same_outputs(small, model.network)
-    assert model.name == "my_bundle"
-    assert model.sha256 == model_module.sha256_of_file(folder / "models" / "model.pt")
-    card = model.card
-    assert [label.name for label in card.labels] == ["background", "right_kidney", "portal_splenic_veins"]
-    assert (card.spacing, card.hu_window, card.roi_size) == ((1.5, 1.5, 2.0), (-175.0, 250.0), (96, 96, 64))
-    assert card.intensity_range == (0.0, 1.0)
-    assert (card.citation, card.licence) == ("Hatamizadeh et al.; Tang et al.", "Copyright (c) Someone")
-    assert card.metrics == {"mean_dice": 0.8}
-    assert model.warnings == ()
-    assert load_model(folder / "models" / "model.pt").card == card  # the file inside is as good as the folder
-    write_model_card(folder / "model_card.json", card)
-    assert read_model_card(folder / "model_card.json")[0] == card
-
-
-def test_bundle_of_old_monai_gets_its_patch_merging(tmp_path, state):
-    model = load_model(bundle(tmp_path, state, metadata=METADATA | {"monai_version": "1.0.1"}))
-    old = swin(downsample="merging_v0.9")
-    old.load_state_dict(state)
-    assert same_outputs(old, model.network)
-    assert model.card.network["downsample"] == "merging_v0.9"
-
-
-def test_bundle_with_own_card(tmp_path, state):
-    folder = bundle(tmp_path, state, changed("preprocessing.transforms.3", {"_target_": "NormalizeIntensityd"}))
-    with pytest.raises(InputError, match=r"NormalizeIntensityd.*model_card\.json"):
-        load_model(folder)
-    (folder / "model_card.json").write_text(json.dumps(CARD))
-    assert [label.name for label in load_model(folder).card.labels] == CARD["labels"]
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        ("preprocessing.transforms.2.pixdim", "$[1.5, 1.5, 1.5] if @highres else [3, 3, 3]", "spacing"),
-        ("preprocessing.transforms.3.a_min", "$-1000", "HU window"),
-        ("inferer.roi_size", "@nowhere#roi", "windows of 96x96x96"),
-        ("pixdim", "@pixdim", "spacing"),
-    ],
-)
-def test_bundle_values_that_are_code_are_assumed_aloud(tmp_path, state, path, value, said):
-    model = load_model(bundle(tmp_path, state, changed(path, value)))
-    assert len(model.warnings) == 1
-    assert said in model.warnings[0]
-
-
-def test_bundle_with_other_network(tmp_path):
-    torch.manual_seed(0)
-    network = nets.SegResNet(3, 8, 1, 3, blocks_down=(1, 1), blocks_up=(1,)).eval()
-    definition = {
-        "_target_": "monai.networks.nets.SegResNet",
-        "spatial_dims": 3,
-        "init_filters": 8,
-        "in_channels": 1,
-        "out_channels": 3,
-    }
-    folder = bundle(tmp_path, network.state_dict(), changed("network_def", {**definition, "blocks_down": [1, 1], "blocks_up": [1]}))
-    assert same_outputs(network, load_model(folder).network)
-    with pytest.raises(InputError, match=r"'Thing' of model.pt is not supported"):
-        load_model(bundle(tmp_path, network.state_dict(), changed("network_def", {"_target_": "scripts.mine.Thing"})))
-
-
-def test_bundle_in_yaml(tmp_path, small, state):
-    yaml = pytest.importorskip("yaml")
-    folder = bundle(tmp_path, state)
-    (folder / "configs" / "inference.json").unlink()
-    (folder / "configs" / "inference.yaml").write_text(yaml.safe_dump(INFERENCE))
-    model = load_model(folder)
-    assert model.card.hu_window == (-175.0, 250.0)
-    (folder / "configs" / "inference.yaml").write_text("a: !!python/object/apply:os.getcwd []")
-    with pytest.raises(InputError, match="not valid YAML"):
-        load_model(folder)
-
-
-def test_bundle_turned_to_another_orientation(tmp_path, state):
-    with pytest.raises(InputError, match=r"LPS.*RAS"):
-        load_model(bundle(tmp_path, state, changed("preprocessing.transforms.1.axcodes", "LPS")))
-
-
-def test_unusable_bundles(tmp_path, state):
-    with pytest.raises(InputError, match="not a MONAI bundle"):
-        load_model(tmp_path)
-    folder = bundle(tmp_path, state)
-    (folder / "configs" / "metadata.json").write_text("{")
-    with pytest.raises(InputError, match="not valid JSON"):
-        load_model(folder)
-    (folder / "configs" / "metadata.json").unlink()
-    (folder / "models" / "model.pt").unlink()
-    with pytest.raises(InputError, match=r"no models/model.pt"):
-        load_model(folder)
-    for name in ("a.pt", "b.pt"):
-        torch.save(state, folder / "models" / name)
-    with pytest.raises(InputError, match="several model files"):
-        load_model(folder)
-    shutil.rmtree(folder / "models")
-    with pytest.raises(InputError, match=r"no models/model.pt"):
-        load_model(folder)
 
 
 def test_demo_weights_are_found(tmp_path, monkeypatch):

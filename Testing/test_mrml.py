@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,6 +224,12 @@ def test_without_slicer_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "slicer", None)
     with pytest.raises(InputError, match="pip install"):
         mrml.require_slicer()
+
+
+def test_a_scene_is_saved_under_a_relative_path(nodes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mrml.save_scene(nodes.scene, Path("scene.mrb"))
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.mrb"]
 
 
 def test_a_scene_that_cannot_be_written_says_so(nodes, tmp_path):

@@ -114,6 +114,23 @@ def test_patient_id_replaces_every_trace_of_the_file_name(small_weights, tmp_pat
     assert result.patient == "case 7"
 
 
+def test_notices_do_not_name_the_file_when_the_patient_has_an_id(small_weights, tmp_path):
+    import nibabel
+
+    ct = tmp_path / "DOE_JANE.nii.gz"
+    image = nibabel.Nifti1Image(small_chest(), CT_AFFINE)
+    image.set_sform(None, code=0)
+    image.set_qform(None, code=0)
+    nibabel.save(image, ct)
+    plain = do(ct, small_weights, tmp_path / "plain", method="gradient", labels=("heart",))
+    assert any(notice.startswith("DOE_JANE.nii.gz does not say") for notice in plain.run["notices"])
+    named = do(ct, small_weights, tmp_path / "named", patient_id="case 7", method="gradient", labels=("heart",))
+    assert any(notice.startswith("the CT does not say") for notice in named.run["notices"])
+    assert "DOE" not in (named.folder / "run.json").read_text()
+    later = recompute_importance(plain.folder, tmp_path / "later", [], "case 7", False, Monitor())
+    assert "DOE" not in (later / "run.json").read_text()
+
+
 def test_same_job_same_bytes(result, small_ct, small_weights, small_lesion, tmp_path):
     rois = (f"{small_lesion}:left lesion,right lesion",)
     again = do(small_ct, small_weights, tmp_path / "again", extra_rois=rois, window_batch=1)
@@ -164,6 +181,15 @@ def test_regions_added_later_equal_those_given_at_once(result, small_ct, small_w
     np.testing.assert_array_equal(ours.standard_error[:, : len(NAMES)], expected.standard_error[:, : len(NAMES)])
     assert np.isnan(ours.standard_error[:, len(NAMES) :]).all()
     assert set(later.extra_rois()) == {"left lesion", "right lesion"}
+
+
+def test_regions_are_not_added_into_the_result_itself(result, tmp_path):
+    before = sorted(result.folder.rglob("*"))
+    (tmp_path / "link").symlink_to(result.folder)
+    for output in (result.folder, result.folder / "more", tmp_path / "link", tmp_path / "link" / "more"):
+        with pytest.raises(InputError, match="result itself or lie in it"):
+            recompute_importance(result.folder, output, [], None, True, Monitor())
+    assert sorted(result.folder.rglob("*")) == before
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.grid import Grid, model_grid
-from Agg2ExpLib.regions import parse_region, read_mask, read_regions
+from Agg2ExpLib.regions import parse_region, read_all_regions, read_mask, read_regions
 from Agg2ExpLib.volume import write_volume
 
 modest = settings(max_examples=30, deadline=None, derandomize=True)
@@ -125,7 +125,7 @@ def test_slicer_segmentations_keep_their_names_and_overlaps(tmp_path, two):
     np.testing.assert_array_equal(regions[2][1], two == 7)
     assert "'nothing'" in warnings[0]
     assert [name for name, _ in read_regions(f"{file}:x,y,z", GRID)[0]] == ["x", "y", "z"]
-    np.testing.assert_array_equal(read_mask(file, GRID), (two > 0) | (over > 0))
+    np.testing.assert_array_equal(read_mask(file, GRID)[0], (two > 0) | (over > 0))
     twice = segmentation_file(tmp_path / "c.seg.nrrd", [two], [("same", 0, 3), ("same", 0, 7)])
     with pytest.raises(InputError, match="two regions named 'same'"):
         read_regions(str(twice), GRID)
@@ -166,7 +166,7 @@ def test_a_lesion_smaller_than_the_model_voxels_is_kept_and_said(tmp_path, at):
     assert np.linalg.norm(coarse.to_ras(np.argwhere(mask)[0]) - fine.to_ras(at)) <= 2 * np.sqrt(3)
     assert len(warnings) == 1
     assert "'lesion' is thinner than the model's voxels" in warnings[0]
-    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.nii.gz", (array == 1).astype(np.uint8), fine), coarse), mask)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.nii.gz", (array == 1).astype(np.uint8), fine), coarse)[0], mask)
 
 
 def test_a_thin_region_takes_the_voxels_it_fills_by_half(tmp_path):
@@ -229,9 +229,35 @@ def test_unusable_label_maps_are_refused(tmp_path, two):
         read_regions(str(cut), GRID)
 
 
+def test_names_of_several_files_must_differ_as_file_names_too(tmp_path, two):
+    one = save(tmp_path / "one.nii.gz", (two == 3).astype(np.uint8))
+    other = save(tmp_path / "other.nii.gz", (two == 7).astype(np.uint8))
+    regions, warnings = read_all_regions([str(one), f"{other}:b"], GRID, ["heart"], ["lung"])
+    assert [name for name, _ in regions] == ["one", "b"]
+    assert warnings == []
+    for name in ("one", "heart", "lung"):
+        with pytest.raises(InputError, match=f"two regions named '{name}'"):
+            read_all_regions([str(one), f"{other}:{name}"], GRID, ["heart"], ["lung"])
+    for first, second in (("a/b", "a:b"), ("Tumour", "tumour"), ("x", "Lung")):
+        with pytest.raises(InputError, match="too alike"):
+            read_all_regions([f"{one}:{first}", f"{other}:{second}"], GRID, ["heart"], ["lung"])
+
+
+def test_a_mask_partly_outside_is_said(tmp_path, two):
+    affine = GRID.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (GRID.shape[0] // 2)
+    far = Grid(GRID.shape, affine)
+    wide = np.ones(GRID.shape, np.uint8)
+    mask, warnings = read_mask(save(tmp_path / "wide.nii.gz", wide, far), GRID)
+    assert mask.any()
+    assert len(warnings) == 1
+    assert "of the target mask lie outside the CT" in warnings[0]
+
+
 def test_a_mask_is_what_is_not_zero(tmp_path, two):
     write_volume(tmp_path / "mask.nrrd", two, GRID.affine)
-    mask = read_mask(tmp_path / "mask.nrrd", GRID)
+    mask, warnings = read_mask(tmp_path / "mask.nrrd", GRID)
+    assert warnings == []
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, two > 0)
 

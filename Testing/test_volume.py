@@ -157,6 +157,15 @@ def test_names_and_compression_told_from_the_content(tmp_path, ct):
     assert read_ct(trailing).array.shape == GRID.shape
 
 
+def test_names_are_as_given_and_fit_for_files(tmp_path, monkeypatch):
+    assert stem_of("x/M\udcfcller.nii.gz") == "M?ller", "a file name that is not UTF-8 must not fail when it is written"
+    monkeypatch.chdir(tmp_path)
+    assert stem_of(".") == tmp_path.name
+    (tmp_path / "DOE_JANE.nii.gz").touch()
+    (tmp_path / "case7.nii.gz").symlink_to("DOE_JANE.nii.gz")
+    assert stem_of("case7.nii.gz") == "case7", "the name behind a link may be the patient's"
+
+
 def test_units_are_brought_to_millimetres(tmp_path, ct):
     import nibabel
 

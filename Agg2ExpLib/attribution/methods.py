@@ -60,7 +60,8 @@ def make_method(name: str, samples: int = 20, sigma: float = 0.1, seed: int = 0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """Where the attribution stands after a group of samples; maps are made one at a time, when asked for.
+    """Where the attribution stands after a group of samples; maps are made one at a time, when asked for, and only until the next
+    group begins, whose sums take the place of these.
 
     Attributes:
         samples: copies taken so far.
@@ -107,9 +108,9 @@ def attribute(
     totals = engine.new_buffers()
     groups = method.groups()
     names = tuple(totals)
+    sums = engine.new_buffers() if len(groups) > 1 else totals
     inside, done = engine.plan.inside, 0
     for group in groups:
-        sums = engine.new_buffers() if len(groups) > 1 else totals
         copies = [method.copy(image, sample) for sample in group]
         engine.add(copies, sums, stage, done / method.samples, (done + len(group)) / method.samples)
         del copies
@@ -119,4 +120,7 @@ def attribute(
                 totals[name] += sums[name]
         done += len(group)
         on_estimate(Estimate(done, names, totals, sums, len(group), inside))
+        if len(groups) > 1:
+            for name in names:
+                sums[name].zero_()
     return {name: totals.pop(name)[inside].div_(done).cpu() for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -36,8 +37,10 @@ class SmoothGrad:
     def __init__(self, samples: int = 20, sigma: float = 0.1, seed: int = 0):
         if samples < 1:
             raise InputError(f"SmoothGrad needs at least one noise sample, not {samples}: set --samples to 20, say.")
-        if not sigma > 0:
-            raise InputError(f"SmoothGrad's noise must be positive, not {sigma:g}: set --sigma to 0.1 or use --method gradient.")
+        if not (sigma > 0 and math.isfinite(sigma)):
+            raise InputError(
+                f"SmoothGrad's noise must be a positive number, not {sigma:g}: set --sigma to 0.1 or use --method gradient."
+            )
         if seed < 0:
             raise InputError(f"The seed must not be negative, but it is {seed}.")
         self.samples, self.sigma, self.seed = samples, sigma, seed

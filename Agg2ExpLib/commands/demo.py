@@ -65,7 +65,15 @@ def main(args: argparse.Namespace) -> int:
         window_batch=args.window_batch,
         overwrite=args.overwrite,
     )
-    print(summarise(Results.open(run_in_terminal(job))))
+    try:
+        finished = run_in_terminal(job)
+    except BaseException:
+        # Like any run that fails, this one leaves nothing.
+        ct.unlink(missing_ok=True)
+        if not any(args.output.iterdir()):
+            args.output.rmdir()
+        raise
+    print(summarise(Results.open(finished)))
     print(f"CT (synthetic, no patient): {ct}")
     if not args.no_views:
         _render(result, ct, args.output / "views")

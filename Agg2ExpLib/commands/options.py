@@ -86,7 +86,10 @@ def add_extra_rois(group: Any) -> None:
 
 def split(text: str) -> tuple[str, ...]:
     """Comma-separated names."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("names no label: leave it out for all labels")
+    return names
 
 
 def _batch(text: str) -> int | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ..files import discard_unfinished
 from ..job import Job
 from ..monitor import Monitor
-from ..runner import CANCELLED, in_worker
+from ..runner import CANCELLED, in_worker, stop_on_signals
 
 
 class TerminalMonitor(Monitor):
@@ -64,10 +65,14 @@ def run_in_terminal(job: Job) -> Path:
         except BaseException as error:
             outcome.append(error)
 
+    before = stop_on_signals(monitor)
     in_worker(work, monitor)
+    # What comes after the run, drawing pictures for one, must hear Ctrl-C again.
+    for number, handler in before.items():
+        signal.signal(number, handler or signal.SIG_DFL)
     monitor.close()
+    discard_unfinished()
     if not outcome:
-        discard_unfinished()
         print("Cancelled: nothing was written.", file=sys.stderr)
         sys.stderr.flush()
         os._exit(CANCELLED)
