@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -274,7 +275,9 @@ def _attribute(case: _Case, targets: list[Target], rows: _Rows, output: OutputFo
         if monitor.wants_partial and estimate.samples < case.method.samples:
             for name in estimate.names:
                 path = attribution_path(output.temporary, name)
-                write_volume(path, estimate.mean(name).astype(np.float32, copy=False), case.grid.affine, compress=False)
+                # A viewer may hold the last one open, which Windows does not let us replace; the next may succeed.
+                with contextlib.suppress(InputError):
+                    write_volume(path, estimate.mean(name).astype(np.float32, copy=False), case.grid.affine, compress=False)
                 monitor.partial("attribution", path, label=name, samples=estimate.samples, of=case.method.samples)
 
     stage = Stage(monitor, "explain", _SEGMENT_END, _EXPLAIN_END)

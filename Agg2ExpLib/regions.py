@@ -123,7 +123,7 @@ def read_all_regions(
         InputError: as :func:`read_regions`, or for names that occur twice or would share a file in the results.
     """
     files = {extra_roi_path(Path(), name).name.casefold(): name for name in before}
-    names = {*labels, *files.values()}
+    names = {*labels, *files.values(), "target_mask"}  # the last is taken in scenes
     regions: list[tuple[str, np.ndarray]] = []
     warnings: list[str] = []
     for spec in specs:

@@ -134,7 +134,9 @@ def test_notices_do_not_name_the_file_when_the_patient_has_an_id(small_weights, 
 def test_same_job_same_bytes(result, small_ct, small_weights, small_lesion, tmp_path):
     rois = (f"{small_lesion}:left lesion,right lesion",)
     again = do(small_ct, small_weights, tmp_path / "again", extra_rois=rois, window_batch=1)
-    for name in ("roi_importance.csv", "roi_importance_wide.csv", "segmentation.nii.gz"):
+    maps = [str(path.relative_to(result.folder)) for path in (result.folder / "attributions").iterdir()]
+    assert maps
+    for name in ("roi_importance.csv", "roi_importance_wide.csv", "segmentation.nii.gz", *maps):
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 
