@@ -170,11 +170,13 @@ def importance_matrix(
     )
 
 
-def batch_means_error(group_masses: Sequence[np.ndarray]) -> np.ndarray:
+def batch_means_error(group_masses: Sequence[np.ndarray], group_samples: int, samples: int) -> np.ndarray:
     """Monte-Carlo standard error of a row from the same row on separate groups of noise samples (method of batch means).
 
     Args:
-        group_masses: one row ``[columns]`` per group, all groups of (nearly) equal size.
+        group_masses: one row ``[columns]`` per group; the groups must be of one size, since a row depends on it.
+        group_samples: samples in each group.
+        samples: samples of the row whose error is wanted.
 
     Returns:
         Standard error of the row on all samples together, ``[columns]``; NaN for fewer than two groups.
@@ -182,4 +184,4 @@ def batch_means_error(group_masses: Sequence[np.ndarray]) -> np.ndarray:
     groups = np.stack(group_masses)
     if len(groups) < 2:
         return np.full(groups.shape[1], np.nan)
-    return groups.std(axis=0, ddof=1) / np.sqrt(len(groups))
+    return groups.std(axis=0, ddof=1) * np.sqrt(group_samples / samples)

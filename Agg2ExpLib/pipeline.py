@@ -71,18 +71,25 @@ class _Rows:
 
     regions: Regions
     groups: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    group_samples: int = 0
     final: dict[str, RegionSums] = field(default_factory=dict)
 
     def add_group(self, estimate: Estimate) -> None:
+        self.group_samples = self.group_samples or estimate.group_samples
         for name in estimate.names:
             sums = self.regions.sums(estimate.group_mean(name))
             if not np.isfinite(sums.total):
                 raise FloatingPointError(f"the gradient of '{name}' is not finite")
-            self.groups.setdefault(name, []).append(sums.mass)
+            # A smaller last group has a row of its own kind, so it is left out of the spread.
+            if estimate.group_samples == self.group_samples:
+                self.groups.setdefault(name, []).append(sums.mass)
 
-    def matrix(self, random: bool) -> ImportanceMatrix:
+    def matrix(self, method: Method) -> ImportanceMatrix:
         exact = np.zeros(len(self.regions.columns))
-        errors = {name: batch_means_error(self.groups[name]) if random else exact for name in self.final}
+        errors = {
+            name: batch_means_error(self.groups[name], self.group_samples, method.samples) if method.random else exact
+            for name in self.final
+        }
         return importance_matrix(self.regions, self.final, errors)
 
 
@@ -259,7 +266,7 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
         raise InputError("The model's output does not depend on the CT at all: these weights cannot be explained.")
     case.record.explained = tuple(explained)
     case.record.extra_rois = tuple(name for name, _ in case.extra_rois)
-    matrix = rows.matrix(case.method.random)
+    matrix = rows.matrix(case.method)
     write_tidy(output.temporary / TIDY_FILE, matrix, case.record.patient)
     write_wide(output.temporary / WIDE_FILE, matrix, case.record.patient)
     case.record.finish_stage("importance")

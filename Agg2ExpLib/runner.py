@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from .allocator import keep_freed_memory
 from .errors import Cancelled, InputError, OutOfMemoryError
 from .files import discard_unfinished
 from .job import Job
@@ -76,6 +77,7 @@ def stop_on_signals(monitor: Monitor) -> dict[int, Any]:
 
 def in_worker(work: Callable[[], None], monitor: Monitor) -> None:
     """Run ``work`` in a thread until it ends, or until a stop was asked for and it had its time to clean up."""
+    keep_freed_memory()
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
     deadline: float | None = None

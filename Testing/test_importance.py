@@ -76,13 +76,13 @@ def test_error_agrees_with_the_spread_over_seeds():
         noise = np.random.default_rng(seed).standard_normal((5, 4, *segmentation.shape))
         groups = signal + 1.5 * noise.mean(axis=1)
         rows.append(regions.sums(groups.mean(axis=0)).mass)
-        errors.append(batch_means_error([regions.sums(group).mass for group in groups]))
+        errors.append(batch_means_error([regions.sums(group).mass for group in groups], 4, 20))
     truth, told = np.std(rows, axis=0, ddof=1), np.sqrt(np.mean(np.square(errors), axis=0))
     np.testing.assert_allclose(told, truth, rtol=0.35)
 
 
 def test_no_error_from_a_single_group():
-    assert np.isnan(batch_means_error([np.array([0.2, 0.8])])).all()
+    assert np.isnan(batch_means_error([np.array([0.2, 0.8])], 4, 4)).all()
 
 
 def test_csv_round_trip(tmp_path):

@@ -32,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", help="of ours; the other two compute in float32")
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
+    parser.add_argument("--plain-allocator", action="store_true", help="leave the C library's memory handling as it is")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -57,10 +58,13 @@ def measure(args: argparse.Namespace) -> dict:
     import torch
     from schemes import SCHEMES, make_case
 
+    from Agg2ExpLib.allocator import keep_freed_memory
     from Agg2ExpLib.compute import choose_compute, is_out_of_memory
     from Agg2ExpLib.errors import OutOfMemoryError
     from Agg2ExpLib.sliding_window import WindowPlan
 
+    if not args.plain_allocator:
+        keep_freed_memory()  # for all schemes alike
     scheme, count = args.one.split(":")
     compute = choose_compute(args.device, args.precision if scheme == "ours" else "float32")
     image, targets = make_case(tuple(int(n) for n in args.shape.split(",")), int(count))
@@ -129,7 +133,8 @@ def main() -> None:
     memory = "GPU memory" if "CPU" not in facts["device"] else "process memory"
     table = [
         f"{date.today()}, {facts['device']}, {platform.machine()}, torch {facts['torch']}. {name}, windows of {args.roi}³, grid "
-        f"{args.shape.replace(',', ' × ')}, {facts['windows']} windows, n = {args.samples}.",
+        f"{args.shape.replace(',', ' × ')}, {facts['windows']} windows, n = {args.samples}"
+        f"{', plain allocator' if args.plain_allocator else ''}.",
         "",
         f"| labels | scheme | seconds | of ours | peak {memory} (GiB) | precision |",
         "|---|---|---|---|---|---|",

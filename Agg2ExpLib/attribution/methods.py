@@ -66,13 +66,14 @@ class Estimate:
     Attributes:
         samples: copies taken so far.
         names: the targets.
+        group_samples: copies in the last group.
     """
 
     samples: int
     names: tuple[str, ...]
+    group_samples: int
     _total: dict[str, torch.Tensor]
     _group: dict[str, torch.Tensor]
-    _group_samples: int
     _inside: Window
 
     def mean(self, name: str) -> np.ndarray:
@@ -81,7 +82,7 @@ class Estimate:
 
     def group_mean(self, name: str) -> np.ndarray:
         """Mean over the copies of the last group alone, ``[x, y, z]``."""
-        return (self._group[name][self._inside] / self._group_samples).cpu().numpy()
+        return (self._group[name][self._inside] / self.group_samples).cpu().numpy()
 
 
 def attribute(
@@ -119,7 +120,7 @@ def attribute(
             if len(groups) > 1:
                 totals[name] += sums[name]
         done += len(group)
-        on_estimate(Estimate(done, names, totals, sums, len(group), inside))
+        on_estimate(Estimate(done, names, len(group), totals, sums, inside))
         if len(groups) > 1:
             for name in names:
                 sums[name].zero_()

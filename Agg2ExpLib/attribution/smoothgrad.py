@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -46,14 +45,13 @@ class SmoothGrad:
         self.samples, self.sigma, self.seed = samples, sigma, seed
 
     def groups(self) -> list[Sequence[int]]:
-        """Samples in groups of nearly equal size (at most 4, at least 5 groups where there are enough samples).
+        """Samples in groups of equal size (1 to 4, for at least 5 groups where there are enough); a rest makes a smaller last one.
 
         After each group a better map is there to show, and the spread between groups gives the Monte-Carlo error. The groups are
         the same on every machine, so that the error is too.
         """
-        count = max(min(self.samples, _GROUPS), -(-self.samples // _LARGEST_GROUP))
-        edges = [round(i * self.samples / count) for i in range(count + 1)]
-        return [range(start, end) for start, end in pairwise(edges)]
+        size = max(1, min(_LARGEST_GROUP, self.samples // _GROUPS))
+        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
 
     def copy(self, image: torch.Tensor, sample: int) -> torch.Tensor:
         """``x + ε_s``, ``[x, y, z]`` in the image's dtype on its device."""

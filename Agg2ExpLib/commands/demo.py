@@ -25,7 +25,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--labels", type=split, default=LABELS, metavar="A,B", help=f"labels to explain (default {','.join(LABELS)})"
     )
-    parser.add_argument("--samples", type=int, default=10, metavar="N", help="noisy copies (default 10)")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="noisy copies (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="varies the patient (default 0)")
     parser.add_argument("--no-views", action="store_true", help="leave out the pictures and the Slicer scene")
     add_device_options(parser)

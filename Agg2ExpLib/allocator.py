@@ -1,0 +1,30 @@
+"""Memory reuse on the CPU: glibc gives every freed tensor back to the system, and pays for fresh pages a moment later."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+# Parameters of glibc's mallopt(3).
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep freed memory for its next tensors; only for processes of our own, before they compute.
+
+    A window's activations are allocated and freed at every pass; without the page faults a pass of the demo network takes about two
+    thirds of the time (benchmarks/RESULTS.md). Does nothing where the C library is not glibc.
+
+    Returns:
+        Whether it took effect.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    # One arena, since those of threads are too small for tensors; no mapped blocks; no trimming below 2 GiB.
+    return all([mallopt(_ARENA_MAX, 1), mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1)])
