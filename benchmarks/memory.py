@@ -21,9 +21,11 @@ def measure(length: int, labels: int, samples: int) -> dict:
     from compare import load_network
     from schemes import make_case, ours
 
+    from Agg2ExpLib.allocator import keep_freed_memory
     from Agg2ExpLib.compute import choose_compute
     from Agg2ExpLib.sliding_window import WindowPlan
 
+    keep_freed_memory()
     compute = choose_compute("cpu", "float32")
     image, targets = make_case((64, 64, length), labels)
     plan = WindowPlan(image.shape, (64, 64, 64))
