@@ -12,8 +12,8 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next tensors; only for processes of our own, before they compute.
 
-    A window's activations are allocated and freed at every pass; without the page faults a run of the demo network takes about three
-    quarters of the time (benchmarks/RESULTS.md). Does nothing where the C library is not glibc.
+    A window's activations are allocated and freed at every pass. Without the page faults a run of the demo network takes about
+    three quarters of the time (benchmarks/RESULTS.md). Does nothing where the C library is not glibc.
 
     Returns:
         Whether it took effect.
