@@ -59,19 +59,17 @@ class Stage:
         monitor: who is told.
         name: stage name in the events.
         start, end: the part's place in the run, 0..1.
-        after_s: seconds expected for what comes after this stage, when known.
     """
 
     monitor: Monitor
     name: str
     start: float
     end: float
-    after_s: float = 0.0
     _began: float = field(default_factory=time.monotonic)
 
     def update(self, fraction: float, message: str = "") -> None:
         """Report the stage's own progress (0..1) and check for a stop."""
         self.monitor.check()
         elapsed = time.monotonic() - self._began
-        eta = elapsed * (1 - fraction) / fraction + self.after_s if fraction > 0.02 else None
+        eta = elapsed * (1 - fraction) / fraction if fraction > 0.02 else None
         self.monitor.progress(self.name, self.start + (self.end - self.start) * min(fraction, 1.0), message, eta)

@@ -85,6 +85,20 @@ def test_drawn_mask_in_place_of_the_segment(scene):
     assert torch.linalg.norm(ours - expected) < 1e-9 * torch.linalg.norm(expected)
 
 
+def test_the_papers_plain_sum_is_there_to_compare(scene):
+    """Without ``w / Σw`` each window's own gradient is added (METHOD section 6)."""
+    network, image, plan, targets = scene
+    target = targets[0]
+    engine = StitchedGradient(network, plan, [target], CPU64, BatchSize(CPU64, Monitor()), exact=False)
+    ours = attribute(engine, image, make_method("gradient"), Stage(Monitor(), "explain", 0, 1))[target.name]
+    expected = torch.zeros_like(image)
+    for window in plan.windows:
+        crop = image[window][None, None].clone().requires_grad_(True)
+        value = (network(crop)[0, target.channel] * torch.from_numpy(target.mask[window])).sum()
+        expected[window] += torch.autograd.grad(value, crop)[0][0, 0]
+    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+
+
 def test_mean_target_is_the_sum_divided_by_the_voxels(scene):
     network, image, plan, targets = scene
     method = make_method("smoothgrad", samples=2)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..compute import PRECISIONS
 from ..job import TARGETS, Job
-
-_PRECISIONS = ("auto", "float64", "float32", "bfloat16", "float16")
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +44,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--precision",
-        choices=_PRECISIONS,
+        choices=PRECISIONS,
         default="auto",
         help="default auto: float32, or mixed bfloat16 on a GPU that is fast at it",
     )
