@@ -162,8 +162,8 @@ def _window_centre(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
         low.append(span[0] if len(span) else 0)
         high.append(span[-1] if len(span) else anatomy.ids.shape[axis] - 1)
     lower, upper = np.array(low, float), np.array(high, float)
-    wide = rng.random() < 0.15  # a window of a broad scan may lie far to one side
-    place = rng.uniform(0.1, 0.9, 3) if wide else rng.uniform(0.32, 0.68, 3)
+    wide = rng.random() < 0.25  # a window of a broad scan may lie far to one side, or behind the back
+    place = rng.uniform((-0.1, -0.5, 0.1), (1.1, 1.0, 0.9)) if wide else rng.uniform(0.32, 0.68, 3)
     place[2] = rng.uniform(-0.6, 0.2) if rng.random() < 0.15 else rng.uniform(0.05, 1.0)
     return lower + place * (upper - lower)
 
@@ -179,18 +179,45 @@ def layer_wall(ids: np.ndarray, depth: np.ndarray, rng: np.random.Generator, spa
     ids[outside & (depth < skin)] = t.SKIN
     ids[outside & (depth < fat)] = t.FAT
     ids[outside & (depth < muscle)] = t.MUSCLE
-    if rng.random() < 0.6:
-        body = ids > 0
-        if body.any():
-            back = int(np.argmax(body.any((0, 2))))  # first row that holds body: its back
-            top = max(back - round(rng.uniform(0, 15) / spacing), 0)
-            table = np.zeros_like(body)
-            table[:, max(top - round(rng.uniform(4, 30) / spacing), 0) : top + 1] = True
-            ids[table & ~body & np.isfinite(depth)] = t.TABLE
+    body = ids > 0
+    if body.any():
+        _add_couch(ids, body, np.isfinite(depth), rng, spacing)
     # Unlabelled tissue among the organs: fat, with vessels and nodes that the label map does not name.
     among = ids == t.VISCERAL
     ids[among & (smooth_field(rng, ids.shape, rng.uniform(12, 25) / spacing) > rng.uniform(-0.7, 0.9))] = t.BLOOD
     return ids
+
+
+def _add_couch(ids: np.ndarray, body: np.ndarray, scanned: np.ndarray, rng: np.random.Generator, spacing: float) -> None:
+    """At times what lies around a patient: a table or a hollow couch filled with foam, cushions, blankets; in place.
+
+    Foam and cloth are as light as lung and must not be taken for it.
+    """
+    free = ~body & scanned
+    y = np.arange(ids.shape[1])[None, :, None]
+    if rng.random() < 0.7:
+        back = int(np.argmax(body.any((0, 2))))  # first row that holds body: its back
+        across = (np.arange(ids.shape[0]) - rng.uniform(0.3, 0.7) * ids.shape[0])[:, None, None] * spacing
+        bend = rng.uniform(0, 90) * (across / 250) ** 2 if rng.random() < 0.6 else 0 * across  # a cradle rises at its sides
+        top = back - rng.uniform(0, 15) / spacing + bend / spacing
+        thickness = rng.uniform(4, 90) / spacing
+        width = rng.uniform(180, 300)
+        slab = (y <= top) & (y > top - thickness) & (np.abs(across) < width) & free
+        shell = slab & ((y > top - 1) | (y <= top - thickness + 1) | (np.abs(across) > width - spacing))
+        ids[slab] = t.FOAM if rng.random() < 0.7 else t.TABLE
+        ids[shell] = t.TABLE
+        if rng.random() < 0.5:  # rails under it, and the gantry's floor
+            below = (y <= top - thickness - rng.uniform(10, 60) / spacing) & free
+            ids[below & (smooth_field(rng, ids.shape, (20 / spacing, 4, 200)) > 1.3)] = t.TABLE
+    if rng.random() < 0.4:
+        cushions = smooth_field(rng, ids.shape, rng.uniform(20, 60) / spacing) > rng.uniform(0.6, 1.8)
+        near = (y < np.argmax(body.any((0, 2))) + rng.uniform(0, 160) / spacing) & free
+        ids[cushions & near & (ids == t.AIR)] = t.FOAM
+    if rng.random() < 0.4:
+        from scipy import ndimage
+
+        near = ndimage.binary_dilation(body, iterations=int(rng.integers(1, 4))) & free & (ids == t.AIR)
+        ids[near & (smooth_field(rng, ids.shape, rng.uniform(8, 40) / spacing) > rng.uniform(-0.3, 1.2))] = t.FOAM
 
 
 def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequence[float]) -> np.ndarray:
@@ -260,7 +287,9 @@ def draw_example(
         anatomy = mirror(anatomy)
     ids, depth = warp(anatomy, rng, roi, spacing)
     full = layer_wall(ids, depth, rng, spacing)
-    hu = paint(full, t.draw_scan(rng), rng, (spacing,) * 3)
+    scan = t.draw_scan(rng)
+    scan.mean[t.FOAM], scan.texture[t.FOAM] = rng.uniform(-990, -650), rng.uniform(5, 40)
+    hu = paint(full, scan, rng, (spacing,) * 3)
     blur = np.array([1.0, 1.0, 1.0 if rng.random() < 0.7 else rng.uniform(1, 2)]) * rng.uniform(0.25, 0.65) * spacing
     from scipy import ndimage
 

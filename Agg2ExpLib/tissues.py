@@ -27,7 +27,7 @@ MUSCLES = tuple(range(80, 90))
 RIBS_LEFT, RIBS_RIGHT = tuple(range(92, 104)), tuple(range(104, 116))
 STERNUM, CARTILAGE = 116, 117
 # Not in the class map: what lies between its structures.
-MUSCLE, FAT, SKIN, TABLE, DISC, BLOOD, VISCERAL, GAS = range(118, 126)
+MUSCLE, FAT, SKIN, TABLE, DISC, BLOOD, VISCERAL, GAS, FOAM = range(118, 127)
 
 BONES = (*VERTEBRAE, *LIMB_BONES, *RIBS_LEFT, *RIBS_RIGHT, STERNUM)
 _PARENCHYMA = (4, 7, 8, 9, ESOPHAGUS, 22, 23, 24, SPINAL_CORD, 90, DISC)

@@ -3,18 +3,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Slice views are rendered through EGL, in software where there is no GPU.
-if [ "$(uname)" = Linux ] && ! ldconfig -p | grep -q libEGL.so.1; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq && apt-get install -y -qq libegl1 libgl1-mesa-dri
-  else
-    echo "Please install EGL first: sudo apt-get install libegl1 libgl1-mesa-dri" >&2
-    exit 1
+# Slice views are rendered through EGL, in software where there is no GPU; Qt's widgets are drawn without a screen.
+if [ "$(uname)" = Linux ]; then
+  packages=() libraries=$(ldconfig -p)
+  for pair in libEGL.so.1:libegl1 libGL.so.1:libgl1 libxkbcommon.so.0:libxkbcommon0 libdbus-1.so.3:libdbus-1-3 \
+    libfontconfig.so.1:libfontconfig1 libglib-2.0.so.0:libglib2.0-0; do
+    [[ $libraries == *"${pair%%:*}"* ]] || packages+=("${pair##*:}")
+  done
+  if [ ${#packages[@]} -gt 0 ]; then
+    if [[ $libraries != *libEGL.so.1* ]]; then packages+=(libgl1-mesa-dri); fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      apt-get update -qq && apt-get install -y -qq "${packages[@]}"
+    else
+      echo "Please install first: sudo apt-get install ${packages[*]}" >&2
+      exit 1
+    fi
   fi
 fi
+export QT_QPA_PLATFORM=offscreen
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,test]"
+.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,test]"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

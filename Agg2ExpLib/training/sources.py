@@ -1,0 +1,71 @@
+"""What training windows come from: the protocol that every source follows, and the windows as a torch data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..labels import Label
+from ..synthetic import Example
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A case kept out of training: the set it belongs to (a column of the Dice table), its name, and how it is read."""
+
+    group: str
+    name: str
+    example: Example
+
+
+class Source(Protocol):
+    """Where windows come from. ``window`` depends on nothing but its arguments, so that a resumed run repeats itself."""
+
+    labels: tuple[Label, ...]
+
+    def window(self, rng: np.random.Generator, index: int) -> Example:
+        """A training window; ``index`` counts the windows of the run, ``rng`` is its own."""
+        ...
+
+    def validation(self) -> Iterator[Validation]:
+        """The cases that training never sees, one at a time."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """For the model card: ``data`` (sentences), ``citation``, ``licence``, ``intended_use``."""
+        ...
+
+
+def scale(hu: np.ndarray, window: Sequence[float]) -> np.ndarray:
+    """HU clipped to the window and scaled to [0, 1], float32: what the network sees."""
+    low, high = window
+    return ((np.clip(hu, low, high) - low) / (high - low)).astype(np.float32)
+
+
+class Windows:
+    """A source as a map-style torch data set: item ``step · batch + k`` is window ``k`` of a step, drawn from (seed, step, k)."""
+
+    def __init__(self, source: Source, seed: int, steps: int, batch: int, hu_window: Sequence[float]):
+        self.source, self.seed, self.steps, self.batch, self.hu_window = source, seed, steps, batch, hu_window
+
+    def __len__(self) -> int:
+        return self.steps * self.batch
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        step, k = divmod(index, self.batch)
+        example = self.source.window(np.random.default_rng((self.seed, step, k)), index)
+        image = torch.from_numpy(scale(example.ct, self.hu_window))[None]
+        return image, torch.from_numpy(np.ascontiguousarray(example.labels))[None].long()
+
+
+def step_indices(start: int, steps: int, batch: int, rank: int, ranks: int) -> list[list[int]]:
+    """Items of :class:`Windows` that one of ``ranks`` processes takes in each step from ``start`` on."""
+    return [[step * batch + k for k in range(rank, batch, ranks)] for step in range(start, steps)]

@@ -1,0 +1,311 @@
+"""The training loop on Lightning Fabric: mixed precision, several devices, checkpoints, and a run that goes on where it ended.
+
+Every step draws its windows from (seed, step), so a run that was interrupted ends with the weights of one that was not (bit for
+bit on one thread).
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import replacing
+from .network_choice import network_spec, new_network
+from .settings import TrainSettings
+from .sources import Source, Windows, step_indices
+from .validation import Scores, validate
+
+if TYPE_CHECKING:
+    import torch
+    from lightning_fabric import Fabric
+
+_FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+_SHOWN_LOSS = 50  # steps whose mean loss is shown
+
+
+@dataclass
+class Progress:
+    """What a run has behind it.
+
+    Attributes:
+        step: optimiser steps taken.
+        skipped: of these, steps whose gradient was not finite, so that the weights stayed as they were.
+        seconds: time spent on steps.
+        runs: the command and first step of every part of the run.
+        history: ``{"step", "loss", "dice"}`` of every validation.
+        best: highest mean Dice so far.
+    """
+
+    step: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: float = -1.0
+
+
+class TrainMonitor:
+    """Silent; the command line shows a progress bar."""
+
+    def step(self, progress: Progress, steps: int, loss: float) -> None:
+        """After every step; ``loss`` is the mean of the last ones."""
+
+    def validated(self, progress: Progress, scores: Scores) -> None:
+        """After every validation."""
+
+
+class Trainer:
+    """A network in training.
+
+    Args:
+        settings: the run.
+        source: where windows come from.
+        folder: for checkpoint, weights and tables.
+        name: stem of their files.
+        monitor: is told how it goes.
+
+    Raises:
+        InputError: the checkpoint in the folder is damaged or of a run with other settings, or the network cannot be built.
+    """
+
+    def __init__(self, settings: TrainSettings, source: Source, folder: Path, name: str, monitor: TrainMonitor | None = None):
+        import torch
+
+        self.settings, self.source, self.monitor = settings, source, monitor or TrainMonitor()
+        self.checkpoint, self.weights = folder / f"{name}.checkpoint.pt", folder / f"{name}.safetensors"
+        self.fabric = make_fabric(settings)
+        self.fabric.launch()
+        torch.manual_seed(settings.seed)
+        self.spec = network_spec(settings.network, settings.network_options, len(source.labels), settings.roi)
+        self.network = new_network(self.spec, settings.roi)
+        self.progress = Progress()
+        self._stop = threading.Event()
+        state = self._read_checkpoint()
+        if state:
+            self.network.load_state_dict(state["network"])
+        if settings.precision == "bfloat16" and self.fabric.device.type == "cpu" and self.spec["class"] == "SwinUNETR":
+            # oneDNN's bfloat16 weight gradient of the bottleneck's 2x2x2 voxels is at times not finite.
+            _keep_float32(self.network.get_submodule("encoder10"))
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        if state:
+            optimizer.load_state_dict(state["optimizer"])
+        self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
+        self.loss = _make_loss(source, settings).to(self.fabric.device)
+
+    def stop(self) -> None:
+        """Ask the run to end after the present step, its state kept."""
+        self._stop.set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken."""
+        return self.progress.step >= self.settings.steps
+
+    def run(self, command: str = "") -> bool:
+        """Train to the end of the run; returns False when it was asked to stop before.
+
+        Args:
+            command: kept in the model card.
+
+        Raises:
+            FloatingPointError: too many steps without a finite gradient.
+        """
+        settings, progress = self.settings, self.progress
+        if not self.finished:
+            progress.runs.append({"from_step": progress.step, "command": command})
+        losses: deque[float] = deque(maxlen=_SHOWN_LOSS)
+        for image, target in self._batches():
+            losses.append(self._train_step(image, target))
+            loss = _mean(losses)
+            self.monitor.step(progress, settings.steps, loss)
+            if progress.skipped > 20 + progress.step // 10:
+                raise FloatingPointError(
+                    f"{progress.skipped} of {progress.step} steps had no finite gradient: lower --learning-rate or choose "
+                    "--precision float32."
+                )
+            if progress.step % settings.validate_every == 0 or self.finished:
+                self._validate(loss)
+            if progress.step % settings.save_every == 0 or self.finished or self._stop_everywhere():
+                self.save()
+            if self._stop_everywhere():
+                break
+        return self.finished
+
+    def save(self) -> None:
+        """Keep the state; the old one is replaced only when the new one is whole."""
+        import torch
+
+        if self.fabric.is_global_zero:
+            state = {
+                "settings": self.settings.to_dict(),
+                "labels": [label.name for label in self.source.labels],
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "progress": vars(self.progress),
+            }
+            with replacing(self.checkpoint) as temporary:
+                torch.save(state, temporary)
+        self.fabric.barrier()
+
+    def write_weights(self) -> None:
+        """The present weights as safetensors."""
+        if self.fabric.is_global_zero:
+            write_weights(self.weights, self.network, self.settings.float16_weights)
+
+    def _batches(self) -> Any:
+        import torch
+
+        fabric, settings = self.fabric, self.settings
+        indices = step_indices(self.progress.step, settings.steps, settings.batch, fabric.global_rank, fabric.world_size)
+        windows = Windows(self.source, settings.seed, settings.steps, settings.batch, settings.hu_window)
+        dataset: Any = windows  # map-style by its methods
+        loader: Any = torch.utils.data.DataLoader(dataset, batch_sampler=indices, num_workers=settings.workers)
+        return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+    def _train_step(self, image: torch.Tensor, target: torch.Tensor) -> float:
+        import torch
+
+        start = time.monotonic()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate_at(self.progress.step)
+        logits = self.module(image)
+        loss = self.loss(logits.float(), target)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
+        # float16's loss scale is lowered by the optimizer's own step when the gradient is not finite.
+        if self.settings.precision == "float16" or norm is None or torch.isfinite(norm):
+            self.optimizer.step()
+        if norm is not None and not torch.isfinite(norm):  # one bad window must not spoil the weights
+            self.progress.skipped += 1
+        self.progress.step += 1
+        self.progress.seconds += time.monotonic() - start
+        return float(loss.detach())
+
+    def _validate(self, loss: float) -> None:
+        scores = validate(self.network, self.source, self.settings, self.fabric)
+        progress = self.progress
+        known = round(loss, 4) if np.isfinite(loss) else None
+        progress.history.append({"step": progress.step, "loss": known, "dice": scores.to_dict()})
+        if scores.mean > progress.best or self.settings.keep == "last" or not self.weights.exists():
+            progress.best = max(scores.mean, progress.best)
+            self.write_weights()
+        self.monitor.validated(progress, scores)
+
+    def _stop_everywhere(self) -> bool:
+        """Whether any of the processes was asked to stop; all of them then stop after the same step."""
+        import torch
+
+        if self.fabric.world_size == 1:
+            return self._stop.is_set()
+        asked = torch.tensor(float(self._stop.is_set()), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(asked, reduce_op="sum"))
+
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        import torch
+
+        if not self.checkpoint.exists():
+            return None
+        try:
+            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            changed = self.settings.differences(state["settings"])
+            labels, self.progress = state["labels"], Progress(**state["progress"])
+        except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            raise InputError(f"{self.checkpoint} is damaged: remove it to begin again, or give another --output.") from error
+        if changed or labels != [label.name for label in self.source.labels]:
+            raise InputError(
+                f"{self.checkpoint.name} belongs to a run with other {', '.join(changed) or 'labels'}: repeat its command to go "
+                "on with it, remove it to begin again, or give another --output."
+            )
+        return dict(state)
+
+
+def make_fabric(settings: TrainSettings) -> Fabric:
+    """Lightning Fabric for the devices and the precision asked for.
+
+    Raises:
+        InputError: the machine has no such devices.
+    """
+    import torch
+
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise InputError(f"Training needs Lightning Fabric ({error}): run pip install 'agg2exp[train]'.") from error
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    precision = settings.precision
+    if precision == "auto":
+        fast = settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bfloat16" if fast else "float32"
+    try:
+        devices = settings.devices if settings.devices == "auto" else int(settings.devices)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Fabric(
+                accelerator=settings.accelerator,
+                devices=devices,
+                strategy="auto" if devices == 1 else "ddp",
+                precision=_FABRIC_PRECISION[precision],  # type: ignore[arg-type]
+            )
+    except (ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"This machine cannot train on {settings.devices} devices of kind {settings.accelerator} ({reason}): choose others "
+            "with --accelerator and --devices."
+        ) from None
+
+
+def _mean(losses: Iterable[float]) -> float:
+    """Mean of the finite ones."""
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def write_weights(path: Path, network: torch.nn.Module, half: bool) -> None:
+    """A network's tensors as safetensors, without the position indices that follow from a Swin UNETR's window."""
+    from safetensors.torch import save
+
+    tensors = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("relative_position_index")
+    }
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def _make_loss(source: Source, settings: TrainSettings) -> Any:
+    """Dice + cross-entropy over the foreground labels, as in the paper."""
+    import torch
+    from monai.losses import DiceCELoss
+
+    names = [label.name for label in source.labels]
+    if unknown := [name for name in settings.label_weights if name not in names]:
+        raise InputError(f"--label-weights names '{unknown[0]}', which is no label: there are {', '.join(names)}.")
+    weight = torch.tensor([float(settings.label_weights.get(name, 1.0)) for name in names])
+    return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
+
+
+def _keep_float32(module: torch.nn.Module) -> None:
+    """Let a module calculate in float32 within autocast."""
+    import torch
+
+    forward: Callable[[torch.Tensor], torch.Tensor] = module.forward
+
+    def in_float32(value: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return forward(value.float())
+
+    module.forward = in_float32

@@ -1,0 +1,525 @@
+"""How well the demo weights segment: Dice per label on synthetic CT, phantoms and real CT, and pictures on unlabelled patients.
+
+    python benchmarks/demo_weights.py                                # the shipped weights
+    python benchmarks/demo_weights.py --weights new/agg2exp_demo.safetensors --output out/new
+
+Every scan takes the way of ``agg2exp segment``: model grid, sliding windows, largest logit. The labels are then brought to the
+reference's grid (nearest voxel), which keeps every reference voxel, so a coarse model grid costs Dice as it should. Writes
+``demo_weights.csv`` (every case), ``demo_weights.md`` (the tables) and a PNG for each patient. Real references are measured, never
+trained or tuned on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from Agg2ExpLib import synthetic, tissues  # noqa: E402
+from Agg2ExpLib.dice import dice_per_label  # noqa: E402
+from Agg2ExpLib.errors import InputError  # noqa: E402
+from Agg2ExpLib.grid import Grid, model_grid, resample  # noqa: E402
+from Agg2ExpLib.labels import PAPER_LABELS, Label  # noqa: E402
+from Agg2ExpLib.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from Agg2ExpLib.compute import Compute
+    from Agg2ExpLib.model import Model
+
+# Of the first case of each kind; training and its validation draw from seeds below a million.
+FIRST_SEED = 2_000_000
+FEWEST_VOXELS = 20  # of a label in a reference; below that Dice is a matter of luck
+PHANTOM_SPACING = (2.0, 2.0, 2.0)
+BODY_SHAPE, BODY_SPACING = (128, 107, 128), 3.0  # 384 x 321 x 384 mm at the spacing the anatomies are kept at
+NAMES = tuple(label.name for label in PAPER_LABELS)
+BOTH_LUNGS = "both_lungs"
+LOBES = tuple(index for index, name in enumerate(NAMES) if name.startswith("lung_"))
+LUNG = len(NAMES)  # in references: lung of no named lobe
+CIP_LUNG_REGIONS = range(1, 15)  # low byte of a label: whole, right, left lung, five lobes, six thirds
+WINDOWS, BODIES, PHANTOMS = "synthetic windows", "synthetic bodies", "phantoms"
+WHOLE = "whole scan"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a case is measured: the labels (names), and the slices along the third axis (bool) or None for all."""
+
+    name: str
+    labels: tuple[str, ...]
+    slices: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A CT with its reference: uint8 labels (indices of labels.PAPER_LABELS, or LUNG) on any grid."""
+
+    group: str
+    name: str
+    ct: Volume
+    reference: Volume
+    parts: tuple[Part, ...] = (Part(WHOLE, (*NAMES[1:], BOTH_LUNGS)),)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured Dice."""
+
+    group: str
+    case: str
+    part: str
+    label: str
+    dice: float
+    reference_voxels: int
+    predicted_voxels: int
+    voxel_mm3: float
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A CT to draw: its file, the planes' patient RAS position in mm (fixed, so that weights can be compared), and its source."""
+
+    file: str
+    position: tuple[float, float, float]
+    citation: str
+
+
+PATIENTS = (
+    Patient("lidc-idri/LIDC-IDRI-0001_ct_1p5mm.nii.gz", (0, -5, -165), "LIDC-IDRI-0001, TCIA, CC BY 3.0"),
+    Patient("lidc-idri/LIDC-IDRI-0002_ct_1p5mm.nii.gz", (0, 10, -195), "LIDC-IDRI-0002, TCIA, CC BY 3.0"),
+    Patient("plastimatch/t0_ct_native.nii.gz", (0, 25, -10), "Plastimatch sample, left lung almost fully opacified"),
+)
+
+
+def segment_ct(model: Model, ct: Volume, compute: Compute) -> Volume:
+    """What ``agg2exp segment`` draws with its defaults, in channels of PAPER_LABELS (by name; others become background)."""
+    import torch
+
+    from Agg2ExpLib.compute import BatchSize
+    from Agg2ExpLib.job import Job
+    from Agg2ExpLib.monitor import Monitor, Stage
+    from Agg2ExpLib.pipeline import AIR_HU
+    from Agg2ExpLib.segmentation import segment
+    from Agg2ExpLib.sliding_window import WindowPlan
+
+    card, monitor = model.card, Monitor()
+    grid = model_grid(ct.grid, card.spacing)
+    hu = resample(ct, grid, "linear", outside=AIR_HU if ct.grid.sheared else None)
+    image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
+    plan = WindowPlan(grid.shape, card.roi_size, Job.overlap, Job.blend)
+    batch, stage = BatchSize(compute, monitor), Stage(monitor, "segment", 0.0, 1.0)
+    channels = segment(model.network, image, plan, compute, batch, stage, card.intensity_range[0])
+    meaning = np.array([NAMES.index(label.name) if label.name in NAMES else 0 for label in card.labels], np.uint8)
+    return Volume(meaning[channels], grid.affine)
+
+
+def measure(case: Case, prediction: Volume) -> list[Row]:
+    """Dice of every label that the reference holds, in each part of the case."""
+    predicted = resample(prediction, case.reference.grid, "nearest")
+    voxel = abs(float(np.linalg.det(case.reference.affine[:3, :3])))
+    rows = []
+    for part in case.parts:
+        slices = slice(None) if part.slices is None else part.slices
+        ours, truth = predicted[:, :, slices], case.reference.array[:, :, slices]
+        lungs = [np.isin(labels, (*LOBES, LUNG)) for labels in (ours, truth)]
+        for name in part.labels:
+            a, b = lungs if name == BOTH_LUNGS else (ours == NAMES.index(name), truth == NAMES.index(name))
+            voxels = int(np.count_nonzero(b))
+            if voxels >= FEWEST_VOXELS:
+                [score] = dice_per_label(a, b, [1])
+                found = int(np.count_nonzero(a))
+                rows.append(Row(case.group, case.name, part.name, name, float(score), voxels, found, round(voxel, 3)))
+    return rows
+
+
+def synthetic_cases(anatomies: Sequence[synthetic.Anatomy], model: Model, count: int, bodies: int) -> Iterator[Case]:
+    """Windows as in training and whole bodies, of deformations, scans and noise that training never drew."""
+    card = model.card
+    for kind, number, shape, spacing in (
+        (WINDOWS, count, card.roi_size, min(card.spacing)),
+        (BODIES, bodies, BODY_SHAPE, BODY_SPACING),
+    ):
+        for k in range(number):
+            rng, anatomy = np.random.default_rng([FIRST_SEED + k, shape[0]]), anatomies[k % len(anatomies)]
+            example = synthetic.draw_example([anatomy], rng, roi=shape, spacing=spacing, mirrored=0.0)
+            affine = np.diag([spacing] * 3 + [1.0])
+            yield Case(kind, f"{anatomy.name} {FIRST_SEED + k}", Volume(example.ct, affine), Volume(example.labels, affine))
+
+
+def phantom_cases(count: int) -> Iterator[Case]:
+    """Whole phantoms of unseen seeds."""
+    from Agg2ExpLib.phantom import make_phantom
+
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        phantom = make_phantom(seed, PHANTOM_SPACING)
+        yield Case(PHANTOMS, f"phantom {seed}", Volume(phantom.ct, phantom.affine), Volume(phantom.labels, phantom.affine))
+
+
+def example_ct(folder: Path) -> Case:
+    """Abdomen and pelvis with the lung bases; all labels that are in it, and once more within the slices that hold lung."""
+    reference = _total_segmentator(folder / "example_seg_fast_force_split.nii.gz")
+    lung = np.asarray(np.isin(reference.array, LOBES).any((0, 1)))
+    labels = (*NAMES[1:], BOTH_LUNGS)
+    parts = (Part(WHOLE, labels), Part(f"{np.count_nonzero(lung)} slices with lung", labels, lung))
+    return Case("real", "example_ct", read_ct(folder / "example_ct.nii.gz"), reference, parts)
+
+
+def aorta_report(folder: Path) -> Case:
+    """Thorax with heart and aorta labelled over their whole extent; nothing can be said of the vertebrae, of which only T12 is."""
+    reference = _total_segmentator(folder / "partial_multilabel_totalv2_ids.nii.gz")
+    parts = [Part(WHOLE, ("heart", "aorta"))]
+    for name in ("heart", "aorta"):
+        slices = np.equal(reference.array, NAMES.index(name)).any((0, 1))
+        parts.append(Part("slices with it", (name,), slices))
+    return Case("real", "aorta_report", read_ct(folder / "ct_cropped.nii.gz"), reference, tuple(parts))
+
+
+def cip_lungs(folder: Path) -> Case:
+    """Both lungs as one: every voxel in a lung region, whatever its type (vessels and small airways in the lung are lung)."""
+    stored = read_volume(folder / "lm-64.nrrd")
+    region = stored.array & 255  # the high byte is the type: 2 airway, 3 vessel; region 0 of these is hilum and trachea
+    lungs = np.isin(region, CIP_LUNG_REGIONS).astype(np.uint8) * np.uint8(LUNG)
+    parts = (Part(WHOLE, (BOTH_LUNGS,)),)
+    return Case("real", "ct-64", read_ct(folder / "ct-64.nrrd"), Volume(lungs, stored.affine), parts)
+
+
+def _total_segmentator(path: Path) -> Volume:
+    """A label map with TotalSegmentator v2 ids as indices of PAPER_LABELS."""
+    stored = read_volume(path)
+    return Volume(tissues.CHANNEL_OF_ID[stored.array], stored.affine)
+
+
+# Folder in the data, what it serves for, and how to read it.
+REAL: tuple[tuple[str, str, Callable[[Path], Case]], ...] = (
+    ("totalsegmentator", "Dice on an abdomen with lung bases", example_ct),
+    ("totalsegmentator/aorta_report", "Dice of heart and aorta", aorta_report),
+    ("chestimagingplatform", "Dice of both lungs", cip_lungs),
+)
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Markdown: the mean Dice of every label in each synthetic group, then each label of each real scan."""
+    groups = [group for group in (WINDOWS, BODIES, PHANTOMS) if any(row.group == group for row in rows)]
+    lines = []
+    if groups:
+        number = {group: len({row.case for row in rows if row.group == group}) for group in groups}
+        lines += [
+            "| label | " + " | ".join(f"{group} ({number[group]})" for group in groups) + " |",
+            "|---" * (len(groups) + 1) + "|",
+        ]
+        means = {group: _means([row for row in rows if row.group == group]) for group in groups}
+        for name in (*NAMES[1:], BOTH_LUNGS):
+            lines.append(f"| {name} | " + " | ".join(_number(means[group].get(name)) for group in groups) + " |")
+        overall = {group: [value for name, value in means[group].items() if name != BOTH_LUNGS] for group in groups}
+        cells = [
+            f"**{np.mean(overall[group]):.2f}**" + (f" of {len(overall[group])}" if len(overall[group]) < len(NAMES) - 1 else "")
+            for group in groups
+        ]
+        lines += ["| **mean of 16 labels** | " + " | ".join(cells) + " |", ""]
+    real = [row for row in rows if row.group == "real"]
+    if real:
+        lines += ["| real CT | part | label | Dice | reference voxels | predicted voxels |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {row.case} | {row.part} | {row.label} | {row.dice:.2f} | {row.reference_voxels} | {row.predicted_voxels} |"
+            for row in real
+        ]
+        lines.append("")
+    return lines
+
+
+def _means(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean Dice of each label over the cases that hold it."""
+    names = dict.fromkeys(row.label for row in rows)
+    return {name: float(np.mean([row.dice for row in rows if row.label == name])) for name in names}
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What the numbers mean, for the cases that were measured."""
+    measured = {row.group for row in rows} | {row.case for row in rows}
+    said = {
+        "": "Labels on the model grid were brought to the reference's grid (nearest voxel). A label counts in cases that hold at "
+        f"least {FEWEST_VOXELS} voxels of it, and there over the whole case; `{BOTH_LUNGS}` is the five lobes as one.",
+        WINDOWS: "Synthetic windows and bodies: unseen deformations, tissues and noise of the two bodies that training knows, so "
+        "they say nothing about other patients. Windows lie on the model's own grid, bodies (384 × 321 × 384 mm, 3 mm) and "
+        "phantoms (2 mm) on grids of their own.",
+        "example_ct": "example_ct (3 mm): abdomen and pelvis with only the lung bases, far from what the weights are for; the "
+        "second part is what lies in the thorax. The reference is TotalSegmentator's own fast segmentation, not an expert's.",
+        "aorta_report": "aorta_report (1.5 mm): CT angiography, a narrow field of view, a wide aorta with two lumens of unequal "
+        "contrast. Heart (with the pulmonary trunk, as in TotalSegmentator v2) and aorta are labelled from end to end, so a voxel "
+        "without the label is not heart or not aorta, and Dice over the whole scan is fair; 'slices with it' leaves out false "
+        "voxels above and below. No other label is complete (of the vertebrae only T12), so none is measured.",
+        "ct-64": "ct-64 (about 4 mm, Chest Imaging Platform): a voxel is lung when its region is a lung or a part of one, its "
+        "vessels and small airways included; airways and vessels of no region (trachea, main bronchi, hilum) are not.",
+    }
+    return [f"- {text}" for key, text in said.items() if not key or key in measured]
+
+
+def plane(name: str, position: Sequence[float], box: np.ndarray, step: float = 0.75) -> Grid:
+    """Pixels of a standard plane: patient's right (axial, coronal) or front (sagittal) at the first column, front or head on top.
+
+    Args:
+        name: ``axial``, ``coronal`` or ``sagittal``.
+        position: patient RAS in mm, a point of the plane.
+        box: patient RAS in mm ``[low/high, 3]`` that is shown.
+        step: mm a pixel.
+    """
+    across, down, normal = AXES[name]
+    affine = np.zeros((4, 4))
+    affine[3, 3] = affine[normal, 2] = 1
+    affine[across, 0] = affine[down, 1] = -step
+    affine[[across, down], 3] = box[1, [across, down]]
+    affine[normal, 3] = position[normal]
+    columns, rows = (int((box[1, axis] - box[0, axis]) // step) + 1 for axis in (across, down))
+    return Grid((columns, rows, 1), affine)
+
+
+# Its own colour is hardly to be told from the right upper lobe's.
+PICTURE_COLORS = {"lung_lower_lobe_right": (196, 214, 72)}
+AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+LETTERS = ("LR", "PA", "IS")  # towards lower and higher RAS
+
+
+def body_box(ct: Volume, margin: float = 6.0) -> np.ndarray:
+    """Patient RAS in mm, ``[low/high, 3]``, of the largest thing in the scan that is not air."""
+    from scipy import ndimage
+
+    grid = model_grid(ct.grid, (4.0, 4.0, 4.0))
+    solid = ndimage.binary_opening(resample(ct, grid, "linear") > -300, iterations=2)  # parts the table from the body
+    parts, number = ndimage.label(solid)
+    if number == 0:
+        return np.sort(grid.to_ras(grid.corners())[[0, 7]], axis=0)
+    [box] = ndimage.find_objects((parts == 1 + int(np.bincount(parts.ravel())[1:].argmax())).astype(np.uint8))
+    corners = grid.to_ras(np.array([[side.start for side in box], [side.stop - 1 for side in box]]))
+    return np.stack([corners.min(0) - margin, corners.max(0) + margin])
+
+
+def draw(path: Path, ct: Volume, labels: Volume, patient: Patient, title: str) -> None:
+    """Three planes, above the CT alone, below with the labels over it, and a legend with the labels' volumes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    box = body_box(ct)
+    grids = {name: plane(name, patient.position, box) for name in AXES}
+    widths, height = [grid.shape[0] for grid in grids.values()], max(grid.shape[1] for grid in grids.values())
+    inch = 3.6 / height
+    size = (inch * sum(widths) + 3.3, 2 * 3.6 + 1.0)
+    figure = Figure(figsize=size, dpi=120, facecolor="#101014")
+    FigureCanvasAgg(figure)
+    spec = figure.add_gridspec(
+        2, 3, width_ratios=widths, left=0.01, right=1 - 3.1 / size[0], top=1 - 0.62 / size[1], bottom=0.02, wspace=0.03, hspace=0.03
+    )
+    colors = np.array([PICTURE_COLORS.get(label.name, label.color) for label in PAPER_LABELS]) / 255
+    for column, (name, grid) in enumerate(grids.items()):
+        hu = resample(ct, grid, "linear", outside=-1024)[:, :, 0].T
+        found = resample(labels, grid, "nearest", outside=0)[:, :, 0].T
+        overlay = np.dstack([colors[found], np.where(found > 0, 0.42, 0)])
+        overlay[_edges(found), 3] = 1
+        for row in range(2):
+            axes = figure.add_subplot(spec[row, column])
+            axes.imshow(hu, cmap="gray", vmin=-950, vmax=450, interpolation="bilinear")
+            if row:
+                axes.imshow(overlay, interpolation="nearest")
+            axes.axis("off")
+            _letters(axes, name)
+            if not row:
+                normal = AXES[name][2]
+                value = patient.position[normal]
+                side = f" {LETTERS[normal][int(value > 0)]}" if value else ""
+                axes.set_title(f"{name}, {abs(value):g} mm{side}", color="#d0d0d8", fontsize=10)
+    counts = np.bincount(labels.array.ravel(), minlength=len(NAMES)) * abs(np.linalg.det(labels.affine[:3, :3])) / 1000
+    handles = [
+        Patch(color=colors[label.index], label=f"{_short(label)}  {_millilitres(counts[label.index])}")
+        for label in PAPER_LABELS[1:]
+        if counts[label.index]
+    ]
+    legend = figure.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(1 - 3.0 / size[0], 0.5),
+        frameon=False,
+        fontsize=10.5,
+        labelcolor="#e8e8ee",
+        handlelength=1.1,
+        handleheight=1.1,
+        title="label, predicted volume",
+    )
+    legend.get_title().set_color("#d0d0d8")
+    missing = [_short(label) for label in PAPER_LABELS[1:] if not counts[label.index]]
+    if missing:
+        text = "not found: " + ", ".join(missing)
+        figure.text(1 - 2.95 / size[0], 0.06, text, color="#9a9aa6", fontsize=8.5, wrap=True, va="bottom")
+    figure.text(0.012, 1 - 0.24 / size[1], f"{patient.citation}   ·   {title}", color="white", fontsize=12, va="center")
+    figure.savefig(path, facecolor=figure.get_facecolor())
+
+
+def _edges(labels: np.ndarray) -> np.ndarray:
+    """Labelled pixels with a neighbour of another label."""
+    edge = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        for step in (1, -1):
+            edge |= labels != np.roll(labels, step, axis)
+    return edge & (labels > 0)
+
+
+def _letters(axes: Axes, name: str) -> None:
+    """Which way the picture's edges lie in the patient."""
+    from matplotlib.patheffects import withStroke
+
+    across, down, _ = AXES[name]
+    style: dict[str, Any] = {
+        "color": "#ffd166",
+        "fontsize": 9,
+        "transform": axes.transAxes,
+        "path_effects": [withStroke(linewidth=2, foreground="black")],
+    }
+    axes.text(0.01, 0.5, LETTERS[across][1], ha="left", va="center", **style)
+    axes.text(0.99, 0.5, LETTERS[across][0], ha="right", va="center", **style)
+    axes.text(0.5, 0.985, LETTERS[down][1], ha="center", va="top", **style)
+    axes.text(0.5, 0.015, LETTERS[down][0], ha="center", va="bottom", **style)
+
+
+def _short(label: Label) -> str:
+    return label.title.removesuffix(" gland")
+
+
+def _millilitres(value: float) -> str:
+    return f"{value:.0f} ml" if value >= 10 else f"{value:.1f} ml"
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, help="default: the demo weights of this project")
+    parser.add_argument("--card", type=Path, help="model card (default: the .json beside the weights)")
+    parser.add_argument(
+        "--data", type=Path, default=HERE.parent.parent / "shared" / "data", help="folder (default: ../shared/data)"
+    )
+    parser.add_argument("--output", type=Path, default=Path("out") / "demo_weights", help="folder (default: %(default)s)")
+    parser.add_argument(
+        "--held-out", type=int, default=16, metavar="N", help="synthetic windows; a quarter as many bodies, phantoms"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0 or mps")
+    parser.add_argument("--no-pictures", action="store_true", help="only the numbers")
+    parser.add_argument("--section", help="heading in RESULTS.md that the tables replace")
+    args = parser.parse_args(argv)
+    if args.held_out < 1:
+        parser.error("--held-out must be at least 1")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, draw and write; returns the exit status."""
+    args = parse(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Cannot write to {args.output} ({error.strerror or error}): choose another --output.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """The whole check."""
+    from tqdm import tqdm
+
+    from Agg2ExpLib.allocator import keep_freed_memory
+    from Agg2ExpLib.compute import choose_compute
+    from Agg2ExpLib.model import demo_weights, load_model
+
+    keep_freed_memory()
+    model = load_model(args.weights or demo_weights(), args.card)
+    compute = choose_compute(args.device)
+    model.network.to(compute.device, compute.dtype)
+    args.output.mkdir(parents=True, exist_ok=True)
+
+    fewer = max(1, args.held_out // 4)
+    patients = () if args.no_pictures else PATIENTS
+    rows: list[Row] = []
+    with tqdm(total=args.held_out + 2 * fewer + len(REAL) + len(patients), disable=None, unit="scan") as bar:
+        for case in _cases(args.data, model, args.held_out, fewer):
+            bar.set_description(case.name)
+            rows += measure(case, segment_ct(model, case.ct, compute))
+            bar.update()
+        for patient in patients:
+            with _skipping(f"the picture of {patient.citation.split(',')[0]}"):
+                ct = read_ct(args.data / patient.file)
+                bar.set_description(ct.name)
+                title = f"{model.name}, {_spacing(model)} mm"
+                draw(args.output / f"{ct.name}.png", ct, segment_ct(model, ct, compute), patient, title)
+            bar.update()
+
+    head = (
+        f"{date.today()}, {compute.device_name}, {compute.precision}. {model.name} (sha256 {model.sha256[:12]}): "
+        f"{model.architecture}; {_spacing(model)} mm, windows of {' × '.join(map(str, model.card.roi_size))} voxels."
+    )
+    text = "\n".join([head, "", *table(rows), *notes(rows)])
+    (args.output / "demo_weights.md").write_text(text + "\n", encoding="utf-8")
+    with (args.output / "demo_weights.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) | {"dice": round(row.dice, 4)} for row in rows)
+    print(text)
+    if args.section:
+        sys.path.insert(0, str(HERE))
+        from compare import write_section
+
+        write_section(args.section, text)
+
+
+def _cases(data: Path, model: Model, windows: int, fewer: int) -> Iterator[Case]:
+    """Every case in turn, so that one is in memory at a time."""
+    maps = sorted((data / "totalsegmentator-labels").glob("*.nii.gz"))
+    if maps:
+        yield from synthetic_cases([synthetic.load_anatomy(path) for path in maps], model, windows, fewer)
+    else:
+        _say(f"Skipped Dice on synthetic CT: there is no label map in {data / 'totalsegmentator-labels'}.")
+    yield from phantom_cases(fewer)
+    for folder, what, read in REAL:
+        case = None
+        with _skipping(what):
+            case = read(data / folder)
+        if case:
+            yield case
+
+
+@contextlib.contextmanager
+def _skipping(what: str) -> Iterator[None]:
+    """Say why something could not be done, and go on."""
+    try:
+        yield
+    except InputError as error:
+        _say(f"Skipped {what}: {error}")
+
+
+def _say(message: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)
+
+
+def _spacing(model: Model) -> str:
+    sizes = [f"{size:g}" for size in model.card.spacing]
+    return sizes[0] if len(set(sizes)) == 1 else " × ".join(sizes)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
