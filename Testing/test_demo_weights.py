@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +36,12 @@ def check() -> ModuleType:
     sys.modules["demo_weights"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def pictures(check: ModuleType) -> ModuleType:
+    """It puts its folder on the path for this one."""
+    return importlib.import_module("label_pictures")
 
 
 def test_segments_as_the_command_does(check: ModuleType, small_weights: Path, small_ct: Path, tmp_path: Path) -> None:
@@ -88,12 +96,14 @@ def test_synthetic_cases_are_whole_and_repeatable(check: ModuleType, small_weigh
 
 
 @pytest.mark.parametrize(("name", "across", "down"), [("axial", 0, 1), ("coronal", 0, 2), ("sagittal", 1, 2)])
-def test_planes_show_the_right_side_on_the_left_and_the_head_on_top(check: ModuleType, name: str, across: int, down: int) -> None:
+def test_planes_show_the_right_side_on_the_left_and_the_head_on_top(
+    pictures: ModuleType, name: str, across: int, down: int
+) -> None:
     index = np.indices((9, 9, 9))
     affine = np.diag([-5.0, -5, 5, 1])  # axes to the left, back and head
     world = [sign * 5.0 * index[axis] for axis, sign in enumerate((-1, -1, 1))]
     box = np.array([[-40.0, -40, 0], [0, 0, 40]])
-    grid = check.plane(name, (-20, -20, 20), box, step=5)
+    grid = pictures.plane(name, (-20, -20, 20), box, step=5)
     for axis, along in ((across, 0), (down, 1)):
         values = resample(Volume(world[axis].astype(np.float32), affine), grid)[:, :, 0]
         assert (np.diff(values, axis=along) == -5).all()
@@ -101,17 +111,17 @@ def test_planes_show_the_right_side_on_the_left_and_the_head_on_top(check: Modul
     assert np.unique(resample(Volume(world[fixed].astype(np.float32), affine), grid)).tolist() == [(-20, -20, 20)[fixed]]
 
 
-def test_pictures(check: ModuleType, small_ct: Path, tmp_path: Path) -> None:
+def test_pictures(pictures: ModuleType, small_ct: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     ct = read_ct(small_ct)
     labels = Volume(np.where(ct.array > 100, HEART, 0).astype(np.uint8), ct.affine)
-    patient = check.Patient("", (0, 0, -180), "nobody")
-    check.draw(tmp_path / "with.png", ct, labels, patient, "toy")
-    check.draw(tmp_path / "without.png", ct, Volume(np.zeros_like(labels.array), ct.affine), patient, "toy")
-    pictures = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("with.png", "without.png")]
-    assert pictures[0].shape == pictures[1].shape
-    changed = (pictures[0] != pictures[1]).any((1, 2))
+    patient = pictures.Patient("", (0, 0, -180), "nobody")
+    pictures.draw(tmp_path / "with.png", ct, labels, patient, "toy")
+    pictures.draw(tmp_path / "without.png", ct, Volume(np.zeros_like(labels.array), ct.affine), patient, "toy")
+    drawn = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("with.png", "without.png")]
+    assert drawn[0].shape == drawn[1].shape
+    changed = (drawn[0] != drawn[1]).any((1, 2))
     assert not changed[: len(changed) // 4].any()  # the row above stays the CT
     assert changed[len(changed) // 2 :].any()
 
@@ -141,3 +151,22 @@ def test_without_data_the_phantoms_are_measured_and_the_rest_is_said(
     assert {row["group"] for row in rows} == {"phantoms"}
     assert all(0 <= float(row["dice"]) <= 1 for row in rows)
     assert check.main([*words, "--weights", str(tmp_path / "no.pt")]) == 2
+
+
+def test_the_model_card_takes_the_measured_dice(check: ModuleType, tmp_path: Path) -> None:
+    card = tmp_path / "w.json"
+    card.write_text(json.dumps({"labels": ["background", "aorta"], "metrics": {"data": ["x"], "dice": {"old": 1}}}))
+    rows = [
+        check.Row("phantoms", "a", check.WHOLE, "aorta", 0.5, 30, 30, 8.0),
+        check.Row("phantoms", "b", check.WHOLE, "aorta", 0.7, 30, 30, 8.0),
+        check.Row("phantoms", "b", check.WHOLE, "both_lungs", 0.9, 30, 30, 8.0),
+        check.Row("real", "ct-64", check.WHOLE, "both_lungs", 0.91234, 30, 30, 8.0),
+    ]
+    check.update_card(card, rows)
+    assert json.loads(card.read_text())["metrics"] == {
+        "data": ["x"],
+        "dice": {
+            "phantoms": {"aorta": 0.6, "both_lungs": 0.9, "mean of 16 labels": 0.6},
+            "real CT: ct-64, whole scan": {"both_lungs": 0.912},
+        },
+    }
