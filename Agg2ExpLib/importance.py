@@ -6,7 +6,7 @@ columns are regions; ``E[a, b] = ‖e_a · R_b‖₁ / ‖e_a‖₁`` (equation 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,27 @@ class ImportanceMatrix:
             total = part[:, own].sum(axis=1, keepdims=True)
             return np.divide(part, total, out=np.full_like(part, np.nan), where=total > 0)
         raise ValueError(f"no variant '{name}' (absolute, positive, negative, mean, enrichment)")
+
+    def measured(self, sign: str, measure: str) -> np.ndarray:
+        """``[rows, columns]`` of a measure, of all attribution or of one sign alone.
+
+        Args:
+            sign: ``absolute``, ``positive`` or ``negative``.
+            measure: ``mass`` is :meth:`variant`; ``mean`` is attribution per voxel; ``enrichment`` is the mass divided by the
+                region's share of the volume. NaN as there.
+
+        Raises:
+            ValueError: for another name.
+        """
+        if sign not in ("absolute", "positive", "negative") or measure not in ("mass", "mean", "enrichment"):
+            raise ValueError(f"no measure '{measure}' of '{sign}' attribution")
+        if measure == "mass" or sign == "absolute":
+            return self.variant(sign if measure == "mass" else measure)
+        # both are the mass times a constant of the region: only the mass needs to be split by sign
+        part = self.variant(sign) if measure == "enrichment" else getattr(self, f"{sign}_mass")
+        share = np.divide(part, self.mass, out=np.where(np.isnan(part), np.nan, 0.0), where=self.mass > 0)
+        product: np.ndarray = getattr(self, measure) * share
+        return product
 
     def strongest(self, row: str, count: int = 3, background: bool = False) -> list[tuple[str, float]]:
         """The ``count`` regions with the largest mass in a row, strongest first, without the background by default."""
@@ -116,6 +137,14 @@ class Regions:
 
         Works through slabs of the first axis, so that it needs no second volume.
         """
+        found = None
+        for found in self.sums_in_steps(attribution):  # noqa: B007
+            pass
+        assert found is not None
+        return found
+
+    def sums_in_steps(self, attribution: np.ndarray) -> Iterator[RegionSums | None]:
+        """:meth:`sums` in pieces for those who must not be kept waiting: None until it is complete."""
         count = len(self.names)
         positive, negative = np.zeros(count), np.zeros(count)
         for start in range(0, attribution.shape[0], 16):
@@ -125,10 +154,11 @@ class Regions:
             signed = np.bincount(index, values, minlength=count)
             positive += (absolute + signed) / 2
             negative += (absolute - signed) / 2
+            yield None
         flat = attribution.reshape(-1) if self.extra else attribution  # a copy for arrays that run through x first
         extra = [np.asarray(flat[index], dtype=np.float64) for _, index in self.extra]
         total = float(positive.sum() + negative.sum())
-        return RegionSums(
+        yield RegionSums(
             np.concatenate([positive, [values[values > 0].sum() for values in extra]]),
             np.concatenate([negative, [-values[values < 0].sum() for values in extra]]),
             total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,20 @@ def _text(value: float) -> str:
 
 def write_tidy(path: Path, matrix: ImportanceMatrix, patient: str) -> None:
     """Write ``roi_importance.csv``: one line per explained label and region; undefined numbers are left empty."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(TIDY_COLUMNS)
-        for i, row in enumerate(matrix.rows):
-            for j, column in enumerate(matrix.columns):
-                values = [_text(getattr(matrix, name)[i, j]) for name in _VALUES]
-                writer.writerow([patient, row, column, *values, int(matrix.roi_voxels[j])])
+    with replacing(path) as temporary:
+        temporary.write_text(tidy_text(matrix, patient), encoding="utf-8", newline="")
+
+
+def tidy_text(matrix: ImportanceMatrix, patient: str) -> str:
+    """What :func:`write_tidy` writes."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(TIDY_COLUMNS)
+    for i, row in enumerate(matrix.rows):
+        for j, column in enumerate(matrix.columns):
+            values = [_text(getattr(matrix, name)[i, j]) for name in _VALUES]
+            writer.writerow([patient, row, column, *values, int(matrix.roi_voxels[j])])
+    return file.getvalue()
 
 
 def write_wide(path: Path, matrix: ImportanceMatrix, patient: str) -> None:
@@ -70,15 +78,21 @@ def read_tidy(path: Path, model_labels: tuple[str, ...]) -> tuple[str, Importanc
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            lines = list(reader)
-            header = tuple(reader.fieldnames or ())
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read the importance table {path}: {error}.") from None
+    return matrix_from_text(text, model_labels, str(path))
+
+
+def matrix_from_text(text: str, model_labels: tuple[str, ...], source: str = "The text") -> tuple[str, ImportanceMatrix]:
+    """As :func:`read_tidy`, from the table's text; ``source`` names it in messages."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    lines = list(reader)
+    header = tuple(reader.fieldnames or ())
     missing = [name for name in TIDY_COLUMNS if name not in header]
     if missing or not lines:
         what = f"it lacks the column '{missing[0]}'" if missing else "it has no rows"
-        raise InputError(f"{path} is not an importance table of Agg2Exp: {what}.")
+        raise InputError(f"{source} is not an importance table of Agg2Exp: {what}.")
     rows = tuple(dict.fromkeys(line["label"] for line in lines))
     columns = tuple(dict.fromkeys(line["roi"] for line in lines))
     arrays: dict[str, Any] = {name: np.full((len(rows), len(columns)), np.nan) for name in _VALUES}

@@ -121,22 +121,22 @@ def show_results(
     try:
         own_ct = ct is None or isinstance(ct, Volume)
         if ct is None or isinstance(ct, Volume):
-            ct = _add_ct(scene, ct or results.ct(), results.patient)
-        segmentation = _add_labels(scene, results, ct)
+            ct = add_ct(scene, ct or results.ct(), results.patient)
+        segmentation = add_labels(scene, results, ct)
         overlays = {}
         for name in results.explained if labels is None else labels:
             title = titles.get(name, name)
             overlays[name] = add_overlay(scene, results.attribution(name), f"{title} attribution", name, percentile)
         table = add_importance_table(scene, results.importance(), f"{results.patient} RoI importance")
-        extra = _add_regions(scene, results, ct, set(titles))
+        extra = add_regions(scene, results, ct, set(titles))
         nodes = SceneNodes(scene, ct, segmentation, overlays, table, extra, titles=titles)
-        nodes.folder_item = _gather(scene, results.patient, nodes.all_nodes(), own_ct)
+        nodes.folder_item = gather(scene, results.patient, nodes.all_nodes(), own_ct)
     finally:
         scene.EndState(scene.BatchProcessState)
     return nodes
 
 
-def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: float = 95.0) -> Any:
+def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: float = 95.0, image: Any = None) -> Any:
     """A signed attribution map as a volume node with its own diverging, in the middle transparent colours.
 
     Args:
@@ -145,8 +145,9 @@ def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: f
         name: the node's name.
         label: name of the explained label, kept as the node's attribute ``Agg2Exp.Label``.
         percentile: see :func:`~Agg2ExpLib.mrml_colors.set_overlay_threshold`.
+        image: see :func:`~Agg2ExpLib.mrml_nodes.add_volume`.
     """
-    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT)
+    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT, image=image)
     node.SetAttribute("Agg2Exp.Label", label)
     node.GetDisplayNode().SetAndObserveColorNodeID(color_node_for(node).GetID())
     measure_overlay(node, volume.array)
@@ -154,11 +155,14 @@ def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: f
     return node
 
 
-def update_overlay(node: Any, array: np.ndarray, percentile: float | None = None) -> None:
-    """Replace an overlay's values ``[x, y, z]`` (a refined map of the same shape); the shown percentile stays unless given."""
+def update_overlay(node: Any, array: np.ndarray, percentile: float | None = None, image: Any = None) -> None:
+    """Replace an overlay's values ``[x, y, z]`` (a refined map of the same shape); the shown percentile stays unless given.
+
+    ``image`` as for :func:`~Agg2ExpLib.mrml_nodes.add_volume`.
+    """
     from .mrml_colors import overlay_state
 
-    update_volume(node, array)
+    update_volume(node, array, image)
     measure_overlay(node, array)
     set_overlay_threshold(node, overlay_state(node)[0] if percentile is None else percentile)
 
@@ -193,7 +197,7 @@ def save_scene(scene: Any, path: Path) -> None:
     write_bundle(scene, path)
 
 
-def _add_ct(scene: Any, volume: Volume, patient: str) -> Any:
+def add_ct(scene: Any, volume: Volume, patient: str) -> Any:
     node = add_volume(scene, volume.array, volume.affine, f"{patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD)
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
@@ -202,7 +206,8 @@ def _add_ct(scene: Any, volume: Volume, patient: str) -> Any:
     return node
 
 
-def _add_labels(scene: Any, results: Results, ct: Any) -> Any:
+def add_labels(scene: Any, results: Results, ct: Any) -> Any:
+    """The predicted labels as a segmentation node, one segment for each label found; the segment id is the label's name."""
     volume = results.segmentation()
     segments = [
         Segment(label.name, label.title, label.color, label.index, terminology(label))
@@ -212,7 +217,8 @@ def _add_labels(scene: Any, results: Results, ct: Any) -> Any:
     return add_segmentation(scene, [(volume.array, volume.affine, segments)], f"{results.patient} segmentation", ct)
 
 
-def _add_regions(scene: Any, results: Results, ct: Any, taken: set[str]) -> Any:
+def add_regions(scene: Any, results: Results, ct: Any, taken: set[str]) -> Any:
+    """The extra regions and the target mask as a segmentation node, None without any; ``taken`` are segment ids of the labels."""
     layers = []
     for index, (name, volume) in enumerate(results.extra_rois().items()):
         title = name.replace("_", " ").capitalize()
@@ -229,7 +235,7 @@ def _add_regions(scene: Any, results: Results, ct: Any, taken: set[str]) -> Any:
     return add_segmentation(scene, layers, f"{results.patient} regions", ct) if layers else None
 
 
-def _gather(scene: Any, patient: str, nodes: Sequence[Any], own_ct: bool) -> int:
+def gather(scene: Any, patient: str, nodes: Sequence[Any], own_ct: bool) -> int:
     """A folder with the patient's name beside the CT with all nodes in it; a CT that was there before stays where it is."""
     slicer = require_slicer()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)

@@ -20,7 +20,7 @@ _WIDEST = 100  # at least 27 entries a side stay for colour, however strong the 
 _QUANTILES = "Agg2Exp.Quantiles"
 _PERCENTILE = "Agg2Exp.Percentile"
 _SIGN = "Agg2Exp.Sign"
-_SAMPLE = 1_000_000
+_SAMPLE = 400_000
 _FULL_COLOR = 99.5  # percentile of |value| with the strongest colour
 
 # From the weakest shown value to the strongest; light to saturated, so that strength reads in print too.
@@ -29,7 +29,7 @@ _OPPOSING = ((0.50, 0.84, 1.00), (0.16, 0.52, 1.00), (0.05, 0.10, 0.85))
 
 
 def absolute_quantiles(values: np.ndarray) -> np.ndarray:
-    """Quantiles 0, 0.1, … 100 % of ``|values|`` (shape ``[1001]``), from at most a million evenly spread voxels."""
+    """Quantiles 0, 0.1, … 100 % of ``|values|`` (shape ``[1001]``), from at most some hundred thousand evenly spread voxels."""
     flat = values.reshape(-1) if values.flags.c_contiguous else values.T.reshape(-1)
     step = max(1, flat.size // _SAMPLE)
     sample = np.sort(np.abs(flat[::step].astype(np.float64)))

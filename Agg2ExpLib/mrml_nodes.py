@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +29,18 @@ def add_volume(
     name: str,
     quantity: CodeTriple | None = None,
     units: CodeTriple | None = None,
+    image: Any = None,
 ) -> Any:
-    """A vtkMRMLScalarVolumeNode with a display node; ``affine`` becomes its IJK to RAS matrix as it is."""
+    """A vtkMRMLScalarVolumeNode with a display node; ``affine`` becomes its IJK to RAS matrix as it is.
+
+    ``image`` is what :func:`image_in_steps` made of the array, where that was done before.
+    """
     import slicer
 
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(name)
     node.SetIJKToRASMatrix(_matrix(affine))
-    node.SetAndObserveImageData(_image(array))
+    node.SetAndObserveImageData(_image(array) if image is None else image)
     if quantity:
         node.SetVoxelValueQuantity(_coded(quantity))
     if units:
@@ -48,15 +52,15 @@ def add_volume(
     return node
 
 
-def update_volume(node: Any, array: np.ndarray) -> None:
-    """Replace the voxels of a volume node by ``array`` ``[x, y, z]`` of the same shape.
+def update_volume(node: Any, array: np.ndarray, image: Any = None) -> None:
+    """Replace the voxels of a volume node by ``array`` ``[x, y, z]`` of the same shape; ``image`` as for :func:`add_volume`.
 
     Raises:
         ValueError: the shapes differ.
     """
     if tuple(node.GetImageData().GetDimensions()) != array.shape:
         raise ValueError(f"The volume has {node.GetImageData().GetDimensions()} voxels, the new values {array.shape}.")
-    node.SetAndObserveImageData(_image(array))
+    node.SetAndObserveImageData(_image(array) if image is None else image)
 
 
 def array_of(node: Any) -> np.ndarray:
@@ -137,6 +141,22 @@ def add_table(scene: Any, columns: Mapping[str, Iterable], name: str) -> Any:
     node.SetUseFirstColumnAsRowHeader(True)
     scene.AddNode(node)
     return node
+
+
+def image_in_steps(array: np.ndarray, parts: int = 12) -> Iterator[Any]:
+    """A vtkImageData of ``[x, y, z]``, copied in pieces for those who must not be kept waiting: None until it is complete."""
+    import vtk
+    from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(*array.shape)
+    image.AllocateScalars(get_vtk_array_type(array.dtype), 1)
+    target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(array.shape[::-1])
+    step = max(1, -(-target.shape[0] // parts))
+    for start in range(0, target.shape[0], step):
+        target[start : start + step] = array.T[start : start + step]
+        yield None
+    yield image
 
 
 def _fill(image: Any, array: np.ndarray) -> None:

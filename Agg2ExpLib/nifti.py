@@ -20,6 +20,8 @@ READ_BYTES = 1 << 24
 def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Voxels, affine and warnings of a ``.nii`` or ``.nii.gz`` file (compression is told from the content).
 
+    Where nibabel is missing, as in a Slicer without our requirements, SimpleITK reads it with fewer checks.
+
     Returns:
         Array ``[x, y, z]`` (the file's type, or what :func:`rescaled` makes of it where the header has a scale), the 4×4 affine
         voxel → RAS mm, and sentences about what the header leaves open.
@@ -28,6 +30,10 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         InputError: not NIfTI, damaged or truncated, not one 3D image of plain numbers.
         OSError: the file cannot be opened.
     """
+    if not _has_nibabel():
+        from .nifti_itk import read_with_itk
+
+        return read_with_itk(path)
     damaged = InputError(f"{path.name} is damaged or incomplete: copy or export it again.")
     try:
         with _open(path) as stream:
@@ -51,6 +57,35 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     if slope is not None:
         array = rescaled(array, float(slope), float(intercept))
     return array, affine, warnings
+
+
+def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write ``[x, y, z]`` with its affine (voxel → RAS mm), compressed where the name ends in ``.gz``.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if not _has_nibabel():
+        from .nifti_itk import write_with_itk
+
+        write_with_itk(path, array, affine)
+        return
+    import nibabel
+
+    image = nibabel.Nifti1Image(array, np.asarray(affine, dtype=np.float64))
+    image.header.set_xyzt_units("mm")
+    # Code 1, scanner coordinates, in both, so that no reader falls back to guessing.
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    nibabel.save(image, path)
+
+
+def _has_nibabel() -> bool:
+    try:
+        import nibabel  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def three_dimensions(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -127,6 +127,34 @@ def map_voxels(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     return voxels, affine
 
 
+def nrrd_header(dtype: np.dtype, shape: tuple[int, ...], affine: np.ndarray, encoding: str = "raw") -> bytes:
+    """Header of a NRRD file in LPS whose voxels follow at once, x fastest, in little-endian order.
+
+    Raises:
+        ValueError: for a voxel type that NRRD or its readers lack.
+    """
+    if dtype not in NRRD_TYPES:
+        raise ValueError(f"cannot store {dtype} voxels")
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
+    columns = [f"({','.join(repr(float(value)) for value in to_lps[:3, column])})" for column in range(4)]
+    lines = [
+        "NRRD0004",
+        f"type: {NRRD_TYPES[dtype]}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(str(size) for size in shape)}",
+        f"space directions: {' '.join(columns[:3])}",
+        "kinds: domain domain domain",
+        "endian: little",
+        f"encoding: {encoding}",
+        f"space origin: {columns[3]}",
+    ]
+    text = "\n".join(lines) + "\n"
+    # A comment fills the header up, so that mapped voxels are aligned.
+    filler = -(len(text) + 3) % ALIGNMENT
+    return f"{text}#{' ' * filler}\n\n".encode("ascii")
+
+
 def write_nrrd(path: Path, array: np.ndarray, affine: np.ndarray, compress: bool) -> None:
     """Write ``[x, y, z]`` with its affine (voxel → RAS mm) as NRRD in LPS; raw voxels start at a multiple of 64 bytes.
 
@@ -134,26 +162,7 @@ def write_nrrd(path: Path, array: np.ndarray, affine: np.ndarray, compress: bool
         ValueError: for a voxel type that NRRD or its readers lack.
         OSError: it cannot be written.
     """
-    if array.dtype not in NRRD_TYPES:
-        raise ValueError(f"cannot store {array.dtype} voxels")
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
-    columns = [f"({','.join(repr(float(value)) for value in to_lps[:3, column])})" for column in range(4)]
-    lines = [
-        "NRRD0004",
-        f"type: {NRRD_TYPES[array.dtype]}",
-        "dimension: 3",
-        "space: left-posterior-superior",
-        f"sizes: {' '.join(str(size) for size in array.shape)}",
-        f"space directions: {' '.join(columns[:3])}",
-        "kinds: domain domain domain",
-        "endian: little",
-        f"encoding: {'gzip' if compress else 'raw'}",
-        f"space origin: {columns[3]}",
-    ]
-    text = "\n".join(lines) + "\n"
-    # A comment fills the header up, so that mapped voxels are aligned.
-    filler = -(len(text) + 3) % ALIGNMENT
-    header = f"{text}#{' ' * filler}\n\n".encode("ascii")
+    header = nrrd_header(array.dtype, array.shape, affine, "gzip" if compress else "raw")
     little = array.dtype.newbyteorder("<")
     with path.open("wb") as stream:
         stream.write(header)

@@ -291,5 +291,6 @@ def _attribute(case: _Case, targets: list[Target], rows: _Rows, output: OutputFo
     scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if case.job.target == "mean" else None
     maps = attribute(engine, case.image, case.method, stage, scales, on_estimate)
     case.record.batch = batch.current
+    case.record.explained_windows, case.record.passes = len(engine.visits), engine.cost
     case.record.finish_stage("explain")
     return maps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import OutputFolder, write_json
-from .importance import ImportanceMatrix, Regions, importance_matrix
+from .importance import ImportanceMatrix, Regions, RegionSums, importance_matrix
 from .importance_csv import write_tidy, write_wide
 from .monitor import Monitor
 from .regions import read_all_regions
@@ -30,15 +30,31 @@ def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Im
         results: with the maps.
         extra: name and boolean mask ``[x, y, z]`` on the model grid of each new region; may overlap others.
     """
-    before = results.importance()
     masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
-    regions = Regions(results.segmentation().array, [label.name for label in results.labels], masks)
-    matrix = importance_matrix(regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+    regions = extended_regions(results, masks)
+    return extended_matrix(results, regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+
+
+def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Regions:
+    """The regions of a result's own labels with these as the extra ones (all of them, also those that it has already)."""
+    return Regions(results.segmentation().array, [label.name for label in results.labels], extra)
+
+
+def extended_matrix(results: Results, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
+    """The matrix over other regions; errors as for :func:`add_regions`.
+
+    Args:
+        results: gives the errors and the method.
+        regions: the columns.
+        sums: for each explained label what ``regions.sums`` gave for its map.
+    """
+    before = results.importance()
+    matrix = importance_matrix(regions, dict(sums))
     errors = matrix.standard_error.copy()
     for j, column in enumerate(matrix.columns):
         if column in before.columns:
             errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
-        elif results.run["parameters"]["method"] == "gradient":
+        elif results.run.get("parameters", {}).get("method") == "gradient":
             errors[:, j] = 0.0
     return replace(matrix, standard_error=errors)
 

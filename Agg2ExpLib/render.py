@@ -215,7 +215,7 @@ def _render_scene(
                 threshold = set_overlay_threshold(nodes.overlays[label], percentile, sign)
                 if views:
                     outline = (nodes.extra, "target_mask") if target else None
-                    legend = _legend(nodes.overlays[label], threshold, "the target mask" if target else "outline of the label")
+                    legend = legend_of(nodes.overlays[label], threshold, "the target mask" if target else "outline of the label")
                     pictures = render_label(nodes, label, opened, outline)
                     files = _save_label(output, label, pictures, nodes.titles.get(label, label), results.patient, legend)
                     written = files + written
@@ -242,7 +242,8 @@ def _save_label(
     return written
 
 
-def _legend(overlay: Any, threshold: float, outline: str) -> Legend:
+def legend_of(overlay: Any, threshold: float, outline: str) -> Legend:
+    """The legend of an overlay as it is shown now; ``outline`` says what the yellow line is."""
     from .mrml_colors import ENTRIES
     from .view_figures import Legend
 

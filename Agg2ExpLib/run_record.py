@@ -52,6 +52,8 @@ class RunRecord:
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
         batch: windows per pass at the end of the run.
+        explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
+            took in them (forward and backward); what a run's speed is reckoned from.
     """
 
     def __init__(self, job: Job, model: Model, ct_name: str, ct_checksum: str, began: float):
@@ -64,6 +66,7 @@ class RunRecord:
         self.absent: tuple[str, ...] = ()
         self.extra_rois: tuple[str, ...] = ()
         self.batch: int | None = None
+        self.explained_windows, self.passes = 0, 0
 
     def finish_stage(self, name: str) -> None:
         """Note the seconds since the last stage ended."""
@@ -107,6 +110,7 @@ class RunRecord:
                 "absent": list(self.absent),
                 "extra_rois": list(self.extra_rois),
                 "target_mask": job.target_mask is not None,
+                "windows": {"explained": self.explained_windows, "passes": self.passes},
             }
         content |= {
             "parameters": {key: value for key, value in job.to_json().items() if key not in _PRIVATE},

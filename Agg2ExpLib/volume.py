@@ -18,7 +18,7 @@ import numpy as np
 from .errors import InputError
 from .files import replacing
 from .grid import Grid
-from .nifti import fits_int16, read_nifti, three_dimensions
+from .nifti import fits_int16, read_nifti, three_dimensions, write_nifti
 from .nrrd import NUMPY_TYPES, map_voxels, read_header, write_nrrd
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -164,7 +164,7 @@ def write_volume(path: str | Path, array: np.ndarray, affine: np.ndarray, compre
             if suffix == ".nrrd":
                 write_nrrd(temporary, array, affine, compress)
             else:
-                _write_nifti(temporary, array, affine)
+                write_nifti(temporary, array, affine)
     except OSError as error:
         raise _write_problem(path, error) from error
 
@@ -368,17 +368,6 @@ def _storable(array: np.ndarray) -> np.ndarray:
     if array.dtype.newbyteorder("=") not in NUMPY_TYPES.values():
         raise ValueError(f"cannot store {array.dtype} voxels")
     return array
-
-
-def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
-    import nibabel
-
-    image = nibabel.Nifti1Image(array, np.asarray(affine, dtype=np.float64))
-    image.header.set_xyzt_units("mm")
-    # Code 1, scanner coordinates, in both, so that no reader falls back to guessing.
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    nibabel.save(image, path)
 
 
 def _write_problem(path: Path, error: OSError) -> InputError:

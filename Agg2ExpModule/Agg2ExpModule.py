@@ -1,0 +1,251 @@
+"""Agg2Exp in 3D Slicer: why a segmentation model drew what it drew. The parts of the panel are in Agg2ExpModuleLib."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+_HOMEPAGE = "https://github.com/Agg2Exp/SlicerAgg2Exp"
+_PAPER = "https://arxiv.org/abs/2407.16653"
+
+
+class Agg2ExpModule(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent: Any):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("Agg2Exp")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["Agg2Exp contributors"]
+        parent.helpText = _(
+            "Explains 3D segmentation models on CT: for every label a signed map of the voxels the model leaned on, and how much "
+            'each organ or lesion matters for each label. <a href="{homepage}">Documentation</a>.<br>'
+            "For research only, not a medical device."
+        ).format(homepage=_HOMEPAGE)
+        parent.acknowledgementText = _('Method: aggregated attributions, WACV 2025 (<a href="{paper}">paper</a>).').format(
+            paper=_PAPER
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Add the synthetic thorax to the module Sample Data."""
+    from Agg2ExpModuleLib.SampleDataSource import registerSampleDataSource
+
+    registerSampleDataSource()
+
+
+class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: wires its sections to the parameters in the scene.
+
+    Attributes:
+        state: what the sections share.
+        inputs, labels, explaining, display, importance, exporting, requirements: the sections.
+        engine: runs jobs.
+    """
+
+    def __init__(self, parent: Any = None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic: Agg2ExpModuleLogic | None = None
+        self.ui: Any = None
+        self.state: Any = None
+        self.engine: Any = None
+        self._parameterNode: Any = None
+        self._guiTag: Any = None
+
+    def setup(self) -> None:
+        """Build the panel; called when the module is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from Agg2ExpModuleLib.LibraryPath import ensureLibrary
+
+        ensureLibrary()
+        from Agg2ExpModuleLib.Engine import Engine
+        from Agg2ExpModuleLib.PanelState import PanelState
+        from Agg2ExpModuleLib.RunController import RunController
+
+        widget = slicer.util.loadUI(self.resourcePath("UI/Agg2ExpModule.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = Agg2ExpModuleLogic()
+        self.state = PanelState(self.ui, widget)
+        self.engine = Engine()
+        RunController(self.state, self.engine)
+        self._makeSections()
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.initializeParameterNode()
+
+    def _makeSections(self) -> None:
+        from Agg2ExpModuleLib.DisplaySection import DisplaySection
+        from Agg2ExpModuleLib.EngineProcess import QtProcess
+        from Agg2ExpModuleLib.ExplainSection import ExplainSection
+        from Agg2ExpModuleLib.ExportSection import ExportSection
+        from Agg2ExpModuleLib.ImportanceSection import ImportanceSection
+        from Agg2ExpModuleLib.InputSection import InputSection
+        from Agg2ExpModuleLib.Installer import Installer
+        from Agg2ExpModuleLib.LabelSection import LabelSection
+        from Agg2ExpModuleLib.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.RequirementsSection import RequirementsSection
+        from Agg2ExpModuleLib.SpeedMemory import SpeedMemory
+
+        state = self.state
+        self.inputs = InputSection(state, Path(self.resourcePath(DEMO_WEIGHTS)), self.logic.loadDemoCase, QtProcess)
+        self.requirements = RequirementsSection(state, Installer())
+        self.labels = LabelSection(state, self.inputs)
+        self.explaining = ExplainSection(state, self.inputs, SpeedMemory())
+        self.display = DisplaySection(state, self.inputs)
+        self.importance = ImportanceSection(state, self.display)
+        self.exporting = ExportSection(state, self.importance)
+        state.sections += [
+            self.inputs,
+            self.requirements,
+            self.labels,
+            self.explaining,
+            self.display,
+            self.importance,
+            self.exporting,
+        ]
+        self.explaining.listen()
+
+    def cleanup(self) -> None:
+        """End what runs; called before the module goes."""
+        if self.state is not None:
+            self.state.controller.shutdown()
+            self.inputs.stopFindingDevices()
+            self.state.sections.clear()
+            self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """The module is opened."""
+        self.initializeParameterNode()
+        self.requirements.check()
+        # It loads PyTorch in a process of its own, which automated tests need not wait for.
+        if not slicer.app.testingEnabled() and not any(requirement.name == "torch" for requirement in self.requirements.missing):
+            self.inputs.findDevices()
+
+    def onReload(self) -> None:
+        """For developers: load the parts anew, too."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "Agg2ExpModuleLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    # Scene
+
+    def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
+        """Results of a run would have no place to go."""
+        self.state.controller.cancel(_("The scene was closed, so the run was ended."))
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, _caller: Any, _event: Any) -> None:
+        self.initializeParameterNode()
+
+    def onSceneStartImport(self, _caller: Any, _event: Any) -> None:
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, _caller: Any, _event: Any) -> None:
+        self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, _caller: Any, _event: Any, node: Any) -> None:
+        """The first CT of a scene is taken."""
+        parameters = self._parameterNode
+        if parameters is not None and self.state.ct is None and not slicer.mrmlScene.IsBatchProcessing() and _isCandidate(node):
+            parameters.inputVolume = node
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
+        """A run on a CT that is gone ends; results that are gone are no longer shown."""
+        controller = self.state.controller
+        if controller.busy and node is controller.ct:
+            controller.cancel(_("The CT was removed from the scene, so the run was ended."))
+        wanted = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
+        if self._parameterNode is not None and not controller.busy and any(node.IsA(kind) for kind in wanted):
+            self.state.tell({"scene"})
+
+    def initializeParameterNode(self) -> None:
+        """Take the scene's parameters, with a first choice of CT and model where there is none."""
+        parameters = self.logic.getParameterNode()
+        if not parameters.weights:
+            demo = self.inputs.demoWeights
+            parameters.weights = str(demo) if demo.is_file() else ""
+        if parameters.inputVolume is None:
+            scene = slicer.mrmlScene
+            count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+            volumes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
+            parameters.inputVolume = next((volume for volume in volumes if _isCandidate(volume)), None)
+        self.setParameterNode(parameters)
+
+    def setParameterNode(self, parameters: Any) -> None:
+        """Connect the panel to parameters, or to none."""
+        if self._parameterNode is not None:
+            if parameters is not None and parameters.parameterNode is self._parameterNode.parameterNode:
+                return
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._parameterNode = parameters
+        if parameters is not None:
+            self._guiTag = parameters.connectGui(self.ui)
+            self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self.state.setParameters(parameters)
+
+    def _onParametersModified(self, _caller: Any = None, _event: Any = None) -> None:
+        self.state.onParametersModified()
+
+
+class Agg2ExpModuleLogic(ScriptedLoadableModuleLogic):
+    """What the module does without its panel."""
+
+    def getParameterNode(self) -> Any:
+        """The scene's parameters, see Agg2ExpModuleLib.Parameters."""
+        from Agg2ExpModuleLib.Parameters import Parameters
+
+        return Parameters(ScriptedLoadableModuleLogic.getParameterNode(self))
+
+    @staticmethod
+    def loadDemoCase() -> Any:
+        """The synthetic thorax as a volume node."""
+        from Agg2ExpModuleLib.SampleDataSource import loadSyntheticThorax
+
+        return loadSyntheticThorax()
+
+
+def _isCandidate(node: Any) -> bool:
+    """Whether a node may be a CT: a plain volume that is no map of ours."""
+    if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode" or node.GetHideFromEditors():
+        return False
+    return not node.GetAttribute("Agg2Exp.Label") and node.GetImageData() is not None
+
+
+class Agg2ExpModuleTest(ScriptedLoadableModuleTest):
+    """Load → segment → explain → overlay → graph → CSV → save and reload the scene."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        from Agg2ExpModuleLib.ModuleTest import runModuleTest
+
+        self.setUp()
+        runModuleTest(self)

@@ -1,0 +1,83 @@
+"""Colours and texts' sizes of the drawn parts of the panel, taken from the window's own palette: light and dark themes alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Color = tuple[int, int, int]
+
+# From weak to strong; ends of a perceptually even yellow-red and blue-free ramp, readable beside the systems' colours.
+_LIGHT_RAMP = ((255, 255, 255), (254, 224, 144), (250, 146, 62), (217, 47, 30), (128, 0, 26))
+_DARK_RAMP = ((46, 46, 50), (96, 40, 52), (178, 52, 44), (240, 132, 58), (255, 226, 150))
+
+
+@dataclass(frozen=True)
+class PanelColors:
+    """Colours 0..255: ``paper`` is behind all, ``ink`` and ``faint`` write, ``line`` separates, ``accent`` marks the focus."""
+
+    paper: Color
+    ink: Color
+    faint: Color
+    line: Color
+    accent: Color
+
+    @classmethod
+    def ofWidget(cls, widget: Any) -> PanelColors:
+        """From a widget's palette."""
+        import qt
+
+        palette = widget.palette
+
+        def part(role: Any) -> Color:
+            color = palette.color(role)
+            return color.red(), color.green(), color.blue()
+
+        return cls.of(part(qt.QPalette.Base), part(qt.QPalette.Text), part(qt.QPalette.Highlight))
+
+    @classmethod
+    def of(cls, paper: Color, ink: Color, accent: Color) -> PanelColors:
+        """With the derived colours between paper and ink."""
+        return cls(paper, ink, mixed(ink, paper, 0.36), mixed(ink, paper, 0.82), accent)
+
+    @property
+    def dark(self) -> bool:
+        """Whether light text stands on a dark ground."""
+        return luminance(self.paper) < luminance(self.ink)
+
+    def shown(self, color: Color) -> Color:
+        """A system's colour where it can be told from the ground: black becomes light on a dark theme, dark blue lighter."""
+        if not self.dark:
+            return color
+        if max(color) < 40:
+            return 235, 235, 235
+        return mixed(color, (255, 255, 255), 0.22)
+
+    def heat(self, strength: float) -> Color:
+        """Colour of the heat map for a strength in 0..1."""
+        ramp = _DARK_RAMP if self.dark else _LIGHT_RAMP
+        if self.dark:
+            ramp = (mixed(self.paper, (128, 128, 128), 0.06), *ramp[1:])
+        at = min(1.0, max(0.0, strength)) * (len(ramp) - 1)
+        index = min(int(at), len(ramp) - 2)
+        return mixed(ramp[index], ramp[index + 1], at - index)
+
+    def gray(self, strength: float) -> Color:
+        """As :meth:`heat`, without a hue, for the background."""
+        return mixed(self.paper, self.ink, 0.04 + 0.36 * min(1.0, max(0.0, strength)))
+
+
+def mixed(first: Color, second: Color, part: float) -> Color:
+    """``part`` of the second colour in the first."""
+    red, green, blue = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def luminance(color: Color) -> float:
+    """Perceived brightness in 0..1."""
+    return (0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]) / 255
+
+
+def writing(ground: Color) -> Color:
+    """Black or white, what can be read on a ground."""
+    return (255, 255, 255) if luminance(ground) < 0.58 else (20, 20, 22)

@@ -1,0 +1,79 @@
+"""Everything the user can set, kept in the scene and so saved with it."""
+
+from typing import Annotated
+
+import slicer
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+MAX_SAMPLES = 500
+
+
+@parameterNodeWrapper
+class Parameters:
+    """The panel's state.
+
+    Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (smoothgrad, gradient), ``precision``, ``reduction``
+    (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean,
+    enrichment), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct).
+    """
+
+    # Input
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    weights: str = ""
+    device: str = "auto"
+    # Labels
+    checkedLabels: list[str]
+    useDrawnTarget: bool = False
+    targetSegmentation: slicer.vtkMRMLSegmentationNode
+    targetSegment: str = ""
+    # Explain
+    method: str = "smoothgrad"
+    samples: Annotated[int, WithinRange(1, MAX_SAMPLES)] = 20
+    noise: Annotated[float, WithinRange(0.0, 1.0)] = 0.1
+    seed: Annotated[int, WithinRange(0, 999999)] = 0
+    overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.25
+    precision: str = "auto"
+    reduction: str = "sum"
+    caseName: str = ""
+    resultsFolder: str = ""
+    # Display
+    record: slicer.vtkMRMLScriptedModuleNode
+    mapLabel: str = ""
+    strongest: Annotated[float, WithinRange(0.1, 100.0)] = 5.0
+    opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.6
+    sign: str = "both"
+    outline: bool = True
+    legend: bool = True
+    linked: bool = True
+    volumeRendering: bool = False
+    # RoI importance
+    measure: str = "mass"
+    graphSign: str = "absolute"
+    layout: str = "anatomical"
+    topEdges: Annotated[int, WithinRange(1, 50)] = 3
+    minimumWeight: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
+    background: bool = False
+    extraSegmentation: slicer.vtkMRMLSegmentationNode
+    # Export
+    exportTables: bool = True
+    exportMaps: bool = True
+    exportPictures: bool = True
+    exportFolderCopy: bool = False
+    mapFormat: str = "nrrd"
+    mapGrid: str = "model"
+
+
+NODE_PARAMETERS = ("inputVolume", "record", "targetSegmentation", "extraSegmentation")
+
+
+def snapshot(parameters: Parameters) -> dict[str, object]:
+    """All values in a form that can be compared later: nodes by their id, lists as tuples."""
+    values: dict[str, object] = {}
+    for name in parameters.allParameters:
+        value = getattr(parameters, name)
+        if name in NODE_PARAMETERS:
+            value = value.GetID() if value is not None else None
+        elif name == "checkedLabels":
+            value = tuple(value)
+        values[name] = value
+    return values

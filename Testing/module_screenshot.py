@@ -1,0 +1,96 @@
+"""Writes docs/slicer_panel.png: the module's panel, the three slice views and the graph in one picture, without a screen.
+
+Usage::
+
+    QT_QPA_PLATFORM=offscreen python Testing/module_screenshot.py [--result FOLDER] [--output PNG]
+
+Without ``--result`` the demo model explains the demo CT first (some minutes on a processor).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "Testing")]
+LABELS = ["heart", "aorta", "trachea"]
+CAPTION = "Rendered offscreen from the module's own panel and MRML slice views, without a running Slicer. {what}"
+
+
+def main() -> int:
+    """Compose the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--result", type=Path, help="results folder to show")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "slicer_panel.png")
+    parser.add_argument("--label", default=LABELS[0])
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--caption", default="Synthetic CT (no patient), demo model.")
+    args = parser.parse_args()
+    import slicer_standin
+
+    app = slicer_standin.install()
+    app.app.testing = True
+    try:
+        app.load_module(ROOT / "Agg2ExpModule" / "Agg2ExpModule.py")
+        frame = app.show_panel("Agg2ExpModule", 380, 932)
+        with tempfile.TemporaryDirectory() as folder:
+            explained(app, frame.self(), args, Path(folder))
+            picture(app, frame, args)
+    finally:
+        slicer_standin.uninstall()
+    print(args.output)
+    return 0
+
+
+def explained(app: Any, widget: Any, args: argparse.Namespace, folder: Path) -> None:
+    """Bring results into the panel, as a user would."""
+    state, ui = widget.state, widget.ui
+    if args.result:
+        widget.exporting.load(args.result)
+    else:
+        ui.demoCaseButton.click()
+        ui.demoModelButton.click()
+        state.parameters.resultsFolder = str(folder)
+        state.parameters.samples = args.samples
+        state.parameters.checkedLabels = LABELS
+        ui.applyButton.click()
+    app.wait(lambda: not state.controller.busy, 3600)
+    if state.controller.failed or state.record is None:
+        raise SystemExit(state.controller.message)
+    state.parameters.mapLabel = args.label
+    state.parameters.checkedLabels = list(state.record.overlays)
+    ui.jumpButton.click()
+
+
+def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
+    """Panel and views, and a line below that says where they come from."""
+    import qt
+
+    widget = frame.self()
+    ui = widget.ui
+    for name in ("input", "labels", "explain", "display", "importance", "export"):
+        getattr(ui, f"{name}Section").collapsed = name not in ("input", "labels", "explain", "display")
+    if ui.dismissButton.enabled:
+        ui.dismissButton.click()
+    graph = type(widget.importance.graph)()  # a larger one than in the panel
+    graph.setGraph(widget.importance.graph.graph())
+    graph.selected = args.label
+    graph.resize(440, 462)
+    app.renderViews(args.output, frame, size=440, extra=graph)
+    sheet = qt.QImage(str(args.output))
+    below = qt.QImage(sheet.width(), sheet.height() + 26, qt.QImage.Format_RGB32)
+    below.fill(qt.QColor(255, 255, 255))
+    painter = qt.QPainter(below)
+    painter.drawImage(0, 0, sheet)
+    painter.setPen(qt.QColor(90, 96, 104))
+    painter.drawText(8, sheet.height() + 18, CAPTION.format(what=args.caption))
+    painter.end()
+    below.save(str(args.output))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
