@@ -206,7 +206,10 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameters
         if parameters is not None:
-            self._guiTag = parameters.connectGui(self.ui)
+            from Agg2ExpModuleLib.Parameters import boundWidgets
+
+            # connectGui gives no tag (Slicer issue 7547), and without one the old parameters stay bound to the panel.
+            self._guiTag = parameters.connectParametersToGui(boundWidgets(self.ui))
             self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self.state.setParameters(parameters)
 

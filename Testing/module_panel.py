@@ -12,7 +12,7 @@ from networks import small_chest
 MODULE = Path(__file__).resolve().parents[1] / "Agg2ExpModule" / "Agg2ExpModule.py"
 AFFINE = np.diag([-6.0, -6.0, 6.0, 1.0])
 AFFINE[:3, 3] = (100.0, 80.0, -300.0)
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 class Panel:

@@ -265,6 +265,8 @@ def test_the_scene_is_closed_during_a_run(panel: Panel) -> None:
 class FewPackages:
     """An installer on a computer where two packages are missing until they are installed."""
 
+    problem = ""
+
     def __init__(self) -> None:
         from Agg2ExpModuleLib.RequirementsCheck import Requirement
 

@@ -1,6 +1,6 @@
 """Everything the user can set, kept in the scene and so saved with it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import slicer
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -61,6 +61,12 @@ class Parameters:
     exportFolderCopy: bool = False
     mapFormat: str = "nrrd"
     mapGrid: str = "model"
+
+
+def boundWidgets(ui: Any) -> dict[str, Any]:
+    """The panel's widgets by the parameter that the ``.ui`` file binds them to."""
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}
 
 
 NODE_PARAMETERS = ("inputVolume", "record", "targetSegmentation", "extraSegmentation")

@@ -50,14 +50,18 @@ class RequirementsSection:
         self.state.tell({MISSING})
 
     def _onInstall(self, *_unused: Any) -> None:
-        if slicer.util.confirmOkCancelDisplay(self.installer.describe(self.missing), _("Install requirements")):
+        if self._agreed():
             self.install(None)
 
     def _onInstallOffline(self, *_unused: Any) -> None:
         title = _("Folder with wheel files (.whl)")
         chosen = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
-        if chosen:
+        if chosen and self._agreed():
             self.install(Path(str(chosen)))
+
+    def _agreed(self) -> bool:
+        """Whether the user wants what would be installed, and what would be removed for it."""
+        return bool(slicer.util.confirmOkCancelDisplay(self.installer.describe(self.missing), _("Install requirements")))
 
     def install(self, wheelFolder: Path | None) -> None:
         """Install what is missing; the user has agreed."""
@@ -71,5 +75,6 @@ class RequirementsSection:
         except Exception as error:
             controller.say(str(error), failed=True)
         else:
-            controller.say(_("Everything is installed.") if done else _("Nothing was installed."), failed=not done)
+            problem = self.installer.problem or _("Not everything was installed: see the log.")
+            controller.say(_("Everything is installed.") if done else problem, failed=not done)
         self.check()
