@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import replacing
+from ..training.monitor import Progress, TrainMonitor
 from ..training.network_choice import NETWORKS
 from ..training.settings import KEEP, PRECISIONS, TrainSettings
-from ..training.trainer import TrainMonitor
 
 if TYPE_CHECKING:
     from ..training.sources import Source
-    from ..training.trainer import Progress, Trainer
+    from ..training.trainer import Trainer
     from ..training.validation import Scores
 
 INTERRUPTED = 130

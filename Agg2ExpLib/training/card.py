@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..model_card import ModelCard
+from .monitor import Progress
 from .settings import TrainSettings
 from .sources import Source
-from .trainer import Progress
 
 
 def model_card(

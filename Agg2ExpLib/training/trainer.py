@@ -13,7 +13,6 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import replacing
+from .monitor import Progress, TrainMonitor
 from .network_choice import network_spec, new_network
 from .settings import TrainSettings
 from .sources import Source, Windows, step_indices
-from .validation import Scores, validate
+from .validation import validate
 
 if TYPE_CHECKING:
     import torch
@@ -32,37 +32,6 @@ if TYPE_CHECKING:
 
 _FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 _SHOWN_LOSS = 50  # steps whose mean loss is shown
-
-
-@dataclass
-class Progress:
-    """What a run has behind it.
-
-    Attributes:
-        step: optimiser steps taken.
-        skipped: of these, steps whose gradient was not finite, so that the weights stayed as they were.
-        seconds: time spent on steps.
-        runs: the command and first step of every part of the run.
-        history: ``{"step", "loss", "dice"}`` of every validation.
-        best: highest mean Dice so far.
-    """
-
-    step: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best: float = -1.0
-
-
-class TrainMonitor:
-    """Silent; the command line shows a progress bar."""
-
-    def step(self, progress: Progress, steps: int, loss: float) -> None:
-        """After every step; ``loss`` is the mean of the last ones."""
-
-    def validated(self, progress: Progress, scores: Scores) -> None:
-        """After every validation."""
 
 
 class Trainer:
