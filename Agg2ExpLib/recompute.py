@@ -38,7 +38,7 @@ def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Im
     for j, column in enumerate(matrix.columns):
         if column in before.columns:
             errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
-        elif results.run["parameters"]["method"] == "gradient":
+        elif (before.standard_error == 0).all():  # the method has no Monte-Carlo error
             errors[:, j] = 0.0
     return replace(matrix, standard_error=errors)
 
