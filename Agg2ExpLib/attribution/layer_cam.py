@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,10 @@ def find_layer(network: torch.nn.Module, layer: str) -> torch.nn.Module:
     Raises:
         InputError: there is no such layer.
     """
-    name = f"swinViT.layers{layer}.0" if layer in _STAGES else layer
     modules = dict(network.named_modules())
-    if name and name in modules:
-        return modules[name]
+    for name in (f"swinViT.layers{layer}.0", layer):
+        if layer and name in modules:
+            return modules[name]
     outer = [name for name, _ in network.named_children()]
     few = ", ".join(outer[:6]) + (", …" if len(outer) > 6 else "")
     if layer in _STAGES:
@@ -46,6 +47,14 @@ def find_layer(network: torch.nn.Module, layer: str) -> torch.nn.Module:
     raise InputError(
         f"The network has no layer '{layer}': set --layer to 1, 2, 3 or 4 for a Swin UNETR, or to a name such as {few}."
     )
+
+
+def _is_map(shape: Sequence[int], batch: int, roi_size: Sequence[int]) -> bool:
+    """Whether an output is ``[b, k, x, y, z]`` with space shrunk alike on all axes; layers of a transformer may put channels last."""
+    if len(shape) != 5 or shape[0] != batch or min(shape) < 1:
+        return False
+    factor = max(round(roi_size[0] / shape[2]), 1)
+    return all(abs(side - size / factor) <= 1 for side, size in zip(shape[2:], roi_size, strict=True))
 
 
 @dataclass
@@ -118,7 +127,7 @@ class LayerCam(Method):
         kept: list[torch.Tensor] = []
 
         def keep(module: torch.nn.Module, inputs: object, output: object) -> torch.Tensor:
-            if not isinstance(output, torch.Tensor) or output.ndim != 5:
+            if not isinstance(output, torch.Tensor) or not _is_map(output.shape, len(windows), engine.plan.roi_size):
                 raise InputError(f"The layer '{self.layer}' gives no maps of channels in space: choose another --layer.")
             # Cut off from what lies before, so that the backward pass ends here and earlier layers keep nothing.
             kept.append(output.detach().requires_grad_(True))
