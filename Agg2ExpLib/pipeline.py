@@ -277,7 +277,10 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
         rows.final[name] = sums
         explained.append(name)
     if not explained:
-        raise InputError("The model's output does not depend on the CT at all: these weights cannot be explained.")
+        raise InputError(
+            f"The attribution by {case.method.name} is zero everywhere for every label: these weights cannot be explained so; try "
+            "another --method."
+        )
     case.record.explained = tuple(explained)
     case.record.extra_rois = tuple(name for name, _ in case.extra_rois)
     matrix = rows.matrix(case.method)

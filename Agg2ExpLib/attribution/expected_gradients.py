@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class ExpectedGradients(Method):
     """``e_c = E_{x' ~ D, α ~ U(0, 1)} [(x − x') ⊙ ∂f̂_c/∂x (x' + α (x − x'))]``, the mean over random draws.
 
-    In expectation the map sums to ``f̂_c(x)`` less its mean over the references.
+    In expectation the map sums to ``f̂_c(x)`` less its mean over the references. The Monte-Carlo error comes from groups that may
+    hold different references, so that it errs on the large side.
 
     Args:
         samples: draws of a reference and a place on the way to it.
@@ -75,11 +76,14 @@ class ExpectedGradients(Method):
         return {**super().record(), "references": list(self._checksums)}
 
     def draw(self, sample: int) -> tuple[int, float]:
-        """Number of the reference and the place ``α`` on the way to the image; depends on seed and sample alone."""
+        """Number of the reference and the place ``α`` on the way to the image; depends on seed and sample alone.
+
+        The references take turns in a random order, so that each is used equally often.
+        """
         import numpy as np
 
-        rng = np.random.default_rng([self.seed, sample])
-        return int(rng.integers(len(self.images))), float(rng.random())
+        turn = np.random.default_rng(self.seed).permutation(len(self.images))
+        return int(turn[sample % len(turn)]), float(np.random.default_rng([self.seed, sample]).random())
 
     def groups(self) -> list[Sequence[int]]:
         """Samples between two estimates."""

@@ -1,8 +1,8 @@
 """Networks built by hand whose label ``a`` depends on region ``b`` alone, to see which methods find that out.
 
-The image ``[x, y, z]`` is dark with two boxes: ``b`` (0.9) and a bystander ``c`` (0.6). Every network predicts ``b`` and ``c`` where
-they are, and ``a`` where ``b`` would be if it were moved by a fixed step: the logit of ``a`` looks at the voxel one step away. A method
-passes on a network when the importance matrix gives at least :data:`ENOUGH` of ``a``'s attribution to ``b``.
+The image ``[x, y, z]`` is dark with two boxes: ``b`` (0.9) and a bystander ``c`` (0.6). Every network predicts ``b`` and ``c``
+where they are, and ``a`` where ``b`` would be if it were moved by a fixed step: the logit of ``a`` looks at the voxel one step
+away. A method passes on a network when the importance matrix gives at least :data:`ENOUGH` of ``a``'s attribution to ``b``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def make_network(kind: str) -> torch.nn.Module:
         if kind == "saturated":
             return (seen - 0.75).clamp(max=0.02)
         if kind == "dormant":
-            bystander = torch.nn.functional.pad(seen[..., 7:, :, :], (0, 0, 0, 0, 0, 7), value=_DARK)
+            # c lies 7 voxels beside b along x; the first rows would see b itself there.
+            bystander = torch.nn.functional.pad(seen[:, :, 10:], (0, 0, 0, 0, 3, 7), value=_DARK)
             return seen - 0.75 + 4 * (bystander - 0.65).clamp(min=0)
         return seen - 0.75
 

@@ -50,7 +50,7 @@ def find_layer(network: torch.nn.Module, layer: str) -> torch.nn.Module:
 
 
 def _is_map(shape: Sequence[int], batch: int, roi_size: Sequence[int]) -> bool:
-    """Whether an output is ``[b, k, x, y, z]`` with space shrunk alike on all axes; layers of a transformer may put channels last."""
+    """Whether an output is ``[b, k, x, y, z]`` with space shrunk alike on all axes; transformers' layers may put channels last."""
     if len(shape) != 5 or shape[0] != batch or min(shape) < 1:
         return False
     factor = max(round(roi_size[0] / shape[2]), 1)
