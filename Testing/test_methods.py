@@ -85,6 +85,25 @@ def test_integrated_gradients_are_complete(baseline, rule, tolerance):
         assert float(maps[target.name].sum()) == pytest.approx(change, rel=tolerance)
 
 
+def test_shares_that_do_not_add_up_are_told_of(scene):
+    """Instance norm makes the way from a constant image nearly singular: few steps cannot follow it."""
+    monitor = Monitor()
+    explain(scene, make_method("integrated_gradients", steps=3), monitor=monitor)
+    assert len(monitor.notices) == 1
+    assert "do not add up" in monitor.notices[0]
+    smooth, quiet = (smooth_network(), *make_scene()[1:]), Monitor()
+    explain(smooth, make_method("integrated_gradients", steps=3), monitor=quiet)
+    assert not quiet.notices
+
+
+def test_values_of_the_targets(scene):
+    network, image, plan, targets = scene
+    for batch in (1, 4):
+        engine = StitchedGradient(network, plan, targets, CPU64, BatchSize(CPU64, Monitor(), batch), AIR)
+        for target in targets:
+            assert engine.values(image)[target.name] == pytest.approx(float(value(scene, target, image[None, None])), rel=1e-10)
+
+
 @pytest.mark.parametrize(("rule", "theirs"), [("gauss-legendre", "gausslegendre"), ("midpoint", "riemann_middle"), ("right", None)])
 def test_integrated_gradients_agree_with_captum(scene, rule, theirs):
     target = scene[3][0]

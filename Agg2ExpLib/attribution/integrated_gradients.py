@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 RULES = ("gauss-legendre", "midpoint", "right")
+# Shares that miss the change of the output by more than this part of it are told of.
+_LARGEST_GAP = 0.05
 _LARGEST_GROUP = 4
 
 
@@ -38,7 +40,7 @@ def path_points(rule: str, steps: int) -> tuple[list[float], list[float]]:
 class IntegratedGradients(Method):
     """``e_c = (x − x') ⊙ ∫₀¹ ∂f̂_c/∂x (x' + α (x − x')) dα`` by a quadrature rule.
 
-    The map sums to ``f̂_c(x) − f̂_c(x')`` up to the rule's error (completeness).
+    The map sums to ``f̂_c(x) − f̂_c(x')`` up to the rule's error (completeness); a notice tells when that error is large.
 
     Args:
         steps: points of the rule.
@@ -98,6 +100,24 @@ class IntegratedGradients(Method):
         way = image - start
         points, weights = path_points(self.rule, self.steps)
         factor = way.to(engine.buffer_device, engine.compute.dtype)
-        return mean_of_gradients(
+        maps = mean_of_gradients(
             request, self.groups(), lambda step: start + points[step] * way, lambda step: weights[step], factor.mul
         )
+        self._tell_gap(request, maps, start)
+        return maps
+
+    def _tell_gap(self, request: Request, maps: dict[str, torch.Tensor], start: torch.Tensor) -> None:
+        """Say when the maps do not add up to the change of the output: then the steps are too few for this model and baseline."""
+        end, begin = request.engine.values(request.image), request.engine.values(start)
+        gaps = {}
+        for name, values in maps.items():
+            change = (end[name] - begin[name]) * request.scale(name)
+            if change:
+                gaps[name] = abs(float(values.double().sum()) / change - 1)
+        wrong = {name: gap for name, gap in gaps.items() if not gap <= _LARGEST_GAP}
+        if wrong:
+            worst = max(wrong, key=lambda name: wrong[name])
+            request.stage.monitor.notice(
+                f"The integrated gradients of {', '.join(wrong)} do not add up to the change of the output ({worst} is off by "
+                f"{100 * wrong[worst]:.0f} %): raise --steps or choose another --baseline, such as blurred."
+            )

@@ -138,6 +138,32 @@ class StitchedGradient:
             done += len(windows) * (1 + len(met))
             stage.update(begin + (end - begin) * done / self.cost, ", ".join(self.targets[i].name for i in met))
 
+    def values(self, image: torch.Tensor) -> dict[str, float]:
+        """``f̂_c`` of every target for an image ``[x, y, z]``, summed in float64; forward passes alone."""
+        import torch
+
+        padded = self.plan.pad(image.to(self.compute.device, self.compute.dtype), self.pad_value)
+        self.choose_batch(padded)
+        found = {target.name: 0.0 for target in self.targets}
+
+        def outputs(windows: list[Window]) -> torch.Tensor:
+            with torch.inference_mode(), self.compute.arithmetic(), self.compute.mixed():
+                return self.network(torch.stack([padded[window] for window in windows])[:, None])
+
+        todo = list(self.visits)
+        while todo:
+            now = todo[: self.batch.current]
+            logits = self.batch.attempt(lambda now=now: outputs([window for window, _ in now]))  # type: ignore[misc]
+            if logits is None:
+                continue
+            for row, (window, met) in enumerate(now):
+                for index in met:
+                    target = self.targets[index]
+                    part = logits[row, target.channel].double().cpu() * self.cotangent(index, window).double().cpu()
+                    found[target.name] += float(part.sum())
+            todo = todo[len(now) :]
+        return found
+
     def _gradients(
         self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor], weights: Sequence[float] | None
     ) -> list[torch.Tensor]:
