@@ -47,10 +47,10 @@ def small_case():
     for inputs in (1, 6, 6):
         layers += [torch.nn.Conv3d(inputs, 6, 3, padding=1), torch.nn.InstanceNorm3d(6), torch.nn.GELU()]
     network = torch.nn.Sequential(*layers, torch.nn.Conv3d(6, 3, 1)).eval().requires_grad_(False)
-    image = torch.rand(20, 20, 20)
-    mask = torch.zeros(20, 20, 20, dtype=torch.bool)
-    mask[6:14, 6:14, 6:14] = True
-    return network, image, Target("label", 1, mask.numpy()), WindowPlan((20, 20, 20), (20, 20, 20)), "3"
+    image = torch.rand(12, 12, 12)
+    mask = torch.zeros(12, 12, 12, dtype=torch.bool)
+    mask[4:8, 4:8, 4:8] = True
+    return network, image, Target("label", 1, mask.numpy()), WindowPlan((12, 12, 12), (12, 12, 12)), "3"
 
 
 def demo_case():
@@ -108,6 +108,36 @@ def randomisation_table(case, samples: int) -> list[str]:
     return lines
 
 
+def completeness_table(case) -> list[str]:
+    from Agg2ExpLib.attribution.baselines import BASELINES, make_baseline
+    from Agg2ExpLib.attribution.integrated_gradients import RULES
+    from Agg2ExpLib.attribution.methods import attribute, make_method
+    from Agg2ExpLib.attribution.stitched import StitchedGradient
+    from Agg2ExpLib.compute import BatchSize, choose_compute
+    from Agg2ExpLib.monitor import Monitor, Stage
+
+    network, image, target, plan, _ = case
+    compute, monitor = choose_compute("cpu", "float64"), Monitor()
+    engine = StitchedGradient(network.double(), plan, [target], compute, BatchSize(compute, monitor, 1), -0.25)
+    columns = [(rule, 20) for rule in RULES]
+    lines = [
+        "Sum of the map divided by the change of the target (1 is complete); air is -0.25 here, but the same as zero for the usual "
+        "intensity range.",
+        "",
+        f"| baseline | {' | '.join(f'{rule}, {steps} steps' for rule, steps in columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for baseline in BASELINES:
+        change = engine.values(image)[target.name] - engine.values(make_baseline(baseline, image, -0.25))[target.name]
+        cells = []
+        for rule, steps in columns:
+            method = make_method("integrated_gradients", steps=steps, rule=rule, baseline=baseline)
+            total = float(attribute(engine, image, method, Stage(monitor, "explain", 0, 1))[target.name].sum())
+            cells.append(f"{total / change:.4f}")
+        lines.append(f"| {baseline} | {' | '.join(cells)} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", action="store_true", help="shuffle the demo weights instead of a small random network (slow)")
@@ -118,6 +148,8 @@ def main() -> None:
     what = "demo weights on a window of the phantom" if args.demo else "a small random network"
     lines = [f"{date.today()}. Ground truth:", "", *ground_truth_table(), "", f"Shuffled weights, layer after layer ({what}):", ""]
     lines += randomisation_table(case, args.samples)
+    if not args.demo:
+        lines += ["", "Completeness of integrated gradients (the same small network):", "", *completeness_table(case)]
     print("\n".join(lines))
     if args.section:
         from compare import write_section
