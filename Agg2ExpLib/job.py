@@ -25,7 +25,9 @@ class Job:
         task: ``explain``, or ``segment`` to stop after the segmentation.
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
-        method, samples, sigma, seed: the attribution (METHOD section 2).
+        method: name of the attribution method (METHOD section 2).
+        samples, sigma, seed, antithetic, steps, rule, baseline, blur, references, layer, cam, relu: parameters of the methods, see
+            ``attribution/``; a method uses those that it has.
         overlap, blend: of the sliding windows.
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.
@@ -46,6 +48,15 @@ class Job:
     samples: int = 20
     sigma: float = 0.1
     seed: int = 0
+    antithetic: bool = False
+    steps: int = 20
+    rule: str = "gauss-legendre"
+    baseline: str = "zero"
+    blur: float = 10.0
+    references: tuple[str, ...] = ()
+    layer: str = "2"
+    cam: str = "layercam"
+    relu: bool = True
     overlap: float = 0.25
     blend: str = "constant"
     target: str = "sum"
@@ -108,6 +119,7 @@ class Job:
         """The same job with relative paths counted from ``folder``."""
         changes: dict[str, Any] = {name: str(folder / getattr(self, name)) for name in ("ct", "weights", "output")}
         changes |= {name: str(folder / value) for name in ("card", "target_mask") if (value := getattr(self, name))}
+        changes["references"] = tuple(str(folder / path) for path in self.references)
         changes["extra_rois"] = tuple(str(folder / spec) for spec in self.extra_rois)
         return replace(self, **changes)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .attribution.methods import Estimate, Method, attribute, make_method
+from .attribution.method import Estimate, Method
+from .attribution.methods import all_parameters, attribute, make_method
 from .attribution.stitched import StitchedGradient, Target
 from .compute import BatchSize, Compute, choose_compute, is_out_of_memory
 from .errors import InputError, OutOfMemoryError
@@ -85,11 +86,11 @@ class _Rows:
                 self.groups.setdefault(name, []).append(sums.mass)
 
     def matrix(self, method: Method) -> ImportanceMatrix:
-        exact = np.zeros(len(self.regions.columns))
-        errors = {
-            name: batch_means_error(self.groups[name], self.group_samples, method.samples) if method.random else exact
-            for name in self.final
-        }
+        count = len(self.regions.columns)
+        if method.spread_is_error:
+            errors = {name: batch_means_error(self.groups[name], self.group_samples, method.samples) for name in self.final}
+        else:
+            errors = {name: np.full(count, np.nan if method.random else 0.0) for name in self.final}
         return importance_matrix(self.regions, self.final, errors)
 
 
@@ -109,7 +110,7 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         Cancelled: the monitor asked to stop; nothing was written.
     """
     compute = choose_compute(job.device, job.precision)
-    method = make_method(job.method, job.samples, job.sigma, job.seed)
+    method = make_method(job.method, **{name: getattr(job, name) for name in all_parameters()})
     output = OutputFolder(Path(job.output), job.overwrite)
     try:
         case = _prepare(job, compute, method, output, monitor)
@@ -153,7 +154,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
     stage.update(0.3, "CT")
     ct = read_ct(Path(job.ct))
     checksum = sha256_of(Path(job.ct))
-    record = RunRecord(job, model, ct.name, checksum, began)
+    record = RunRecord(job, model, method, ct.name, checksum, began)
     for warning in (*model.warnings, *ct.warnings):
         monitor.notice(warning)
 
@@ -177,11 +178,24 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
         extra_rois, told = read_all_regions(job.extra_rois, grid, [label.name for label in card.labels])
         for warning in (*warnings, *told):
             monitor.notice(warning)
+        stage.update(0.9, "method")
+        method.prepare(model, grid, monitor)
+        _tell_unused(job, method, monitor)
     stage.update(0.95, "model")
     model.network.to(compute.device, compute.dtype)
     plan = WindowPlan(grid.shape, card.roi_size, job.overlap, job.blend)
     record.finish_stage("read")
     return _Case(job, model, compute, method, grid, hu, image, plan, requested, target_mask, extra_rois, record)
+
+
+def _tell_unused(job: Job, method: Method, monitor: Monitor) -> None:
+    """Say which parameters were set although the method does not have them."""
+    own = {entry.name for entry in method.parameters()}
+    unused = [
+        name for name, entry in all_parameters().items() if name not in own and getattr(job, name) not in (entry.default, None)
+    ]
+    if unused:
+        monitor.notice(f"The method {method.name} has no {' and no '.join(unused)}: what was set for it was not used.")
 
 
 def _segment(case: _Case, output: OutputFolder, monitor: Monitor) -> np.ndarray:
@@ -263,7 +277,10 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
         rows.final[name] = sums
         explained.append(name)
     if not explained:
-        raise InputError("The model's output does not depend on the CT at all: these weights cannot be explained.")
+        raise InputError(
+            f"The attribution by {case.method.name} is zero everywhere for every label: these weights cannot be explained so; try "
+            "another --method."
+        )
     case.record.explained = tuple(explained)
     case.record.extra_rois = tuple(name for name, _ in case.extra_rois)
     matrix = rows.matrix(case.method)

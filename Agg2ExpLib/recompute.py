@@ -54,7 +54,7 @@ def extended_matrix(results: Results, regions: Regions, sums: Mapping[str, Regio
     for j, column in enumerate(matrix.columns):
         if column in before.columns:
             errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
-        elif results.run.get("parameters", {}).get("method") == "gradient":
+        elif (before.standard_error == 0).all():  # the method has no Monte-Carlo error
             errors[:, j] = 0.0
     return replace(matrix, standard_error=errors)
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import __version__
+from .attribution.method import Method
+from .attribution.methods import all_parameters
 from .compute import Compute
 from .files import write_json
 from .job import Job
@@ -43,6 +45,7 @@ class RunRecord:
     Args:
         job: what was asked for.
         model: the loaded model.
+        method: the attribution method.
         ct_name: name of the CT file; not written when the user gave another patient id.
         ct_checksum: sha256 of the CT.
         began: time of ``time.monotonic()`` at the start of the run.
@@ -56,9 +59,9 @@ class RunRecord:
             took in them (forward and backward); what a run's speed is reckoned from.
     """
 
-    def __init__(self, job: Job, model: Model, ct_name: str, ct_checksum: str, began: float):
+    def __init__(self, job: Job, model: Model, method: Method, ct_name: str, ct_checksum: str, began: float):
         self.patient = job.patient_id or ct_name
-        self._job, self._model, self._ct_name = job, model, ct_name
+        self._job, self._model, self._method, self._ct_name = job, model, method, ct_name
         self._ct = {"name": None if job.patient_id else ct_name, "sha256": ct_checksum}
         self._began = self._stage_began = began
         self._seconds: dict[str, float] = {}
@@ -112,8 +115,10 @@ class RunRecord:
                 "target_mask": job.target_mask is not None,
                 "windows": {"explained": self.explained_windows, "passes": self.passes},
             }
+        left_out = {*_PRIVATE, *all_parameters()}
+        parameters = {key: value for key, value in job.to_json().items() if key not in left_out}
         content |= {
-            "parameters": {key: value for key, value in job.to_json().items() if key not in _PRIVATE},
+            "parameters": {**parameters, **(self._method.record() if job.task == "explain" else {})},
             "device": compute.device_name,
             "precision": compute.precision,
             "window_batch": self.batch,

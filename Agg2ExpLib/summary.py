@@ -16,8 +16,9 @@ def summarise(results: Results, count: int = 3) -> str:
     run, matrix = results.run, results.importance()
     seconds = run["seconds"]["total"]
     method = run["parameters"]["method"]
-    count_of = run["parameters"]["samples"]
-    samples = f", {count_of} sample{'s' if count_of != 1 else ''}" if method == "smoothgrad" else ""
+    parameters = run["parameters"]
+    counts = [(parameters[word], word) for word in ("samples", "steps") if word in parameters and method != "gradient"]
+    samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
     lines = [f"{results.patient}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
     width = max(len(name) for name in matrix.rows)
     for index, row in enumerate(matrix.rows):

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .method import Method, Request
+from .sums import mean_of_gradients
 
 if TYPE_CHECKING:
     import torch
 
 
-class Gradient:
+@dataclass
+class Gradient(Method):
     """The gradient at the clean image: one pass, no randomness, but noisy to look at."""
 
     name = "gradient"
-    summary = "Fastest: the plain gradient; grainy maps, good for a first look or for comparing many patients."
-    samples = 1
-    random = False
-
-    def groups(self) -> list[Sequence[int]]:
-        """The only copy, in one group."""
-        return [[0]]
+    title = "Gradient"
+    summary = "The plain gradient: the fastest exact map, grainy to look at."
+    when = "For a first look, or to compare many patients in little time."
 
     def copy(self, image: torch.Tensor, sample: int) -> torch.Tensor:
         """The image itself, ``[x, y, z]``."""
         return image
+
+    def explain(self, request: Request) -> dict[str, torch.Tensor]:
+        """Signed maps, in logits per unit of image intensity."""
+        return mean_of_gradients(request, [[0]], lambda sample: request.image)

@@ -2,62 +2,57 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .method import Request, equal_groups, parameter
+from .noise import NoisyCopies
+from .sums import mean_of_gradients
 
 if TYPE_CHECKING:
     import torch
 
-_GROUPS = 5
-_LARGEST_GROUP = 4
 
+@dataclass
+class SmoothGrad(NoisyCopies):
+    """``e_c = 1/n Σ_s ∂f̂_c/∂x (x + ε_s)``.
 
-class SmoothGrad:
-    """``e_c = 1/n Σ_s ∂f̂_c/∂x (x + ε_s)`` with ``ε_s ~ N(0, (σ · (max x − min x))²)`` in every voxel.
-
-    The noise of sample s depends on the seed and s alone: not on device, precision, windows or batch.
+    With ``antithetic`` the copies come in pairs ``x ± ε_s`` (Hammersley & Morton 1956): the part of the gradient that is linear in
+    the noise cancels within a pair, so that the map has a smaller error for the same number of copies.
 
     Args:
-        samples: n.
-        sigma: noise level σ relative to the image's range.
-        seed: of the noise.
+        samples, sigma, seed: see :class:`~.noise.NoisyCopies`.
+        antithetic: whether the noise comes in pairs of opposite sign.
 
     Raises:
-        InputError: no samples, or a noise level that is not positive.
+        InputError: a bad parameter, or an odd number of samples in pairs.
     """
 
     name = "smoothgrad"
-    summary = "The paper's choice: gradients averaged over noisy copies; clear maps with a known error."
-    random = True
+    title = "SmoothGrad"
+    summary = "Gradients averaged over noisy copies of the CT: clear signed maps with a known error."
+    when = "The paper's choice and the default: use it unless there is a reason not to."
 
-    def __init__(self, samples: int = 20, sigma: float = 0.1, seed: int = 0):
-        if samples < 1:
-            raise InputError(f"SmoothGrad needs at least one noise sample, not {samples}: set --samples to 20, say.")
-        if not (sigma > 0 and math.isfinite(sigma)):
-            raise InputError(
-                f"SmoothGrad's noise must be a positive number, not {sigma:g}: set --sigma to 0.1 or use --method gradient."
-            )
-        if seed < 0:
-            raise InputError(f"The seed must not be negative, but it is {seed}.")
-        self.samples, self.sigma, self.seed = samples, sigma, seed
+    antithetic: bool = parameter(False, "noise in pairs of opposite sign, for a smaller error")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.antithetic and self.samples % 2:
+            raise InputError(f"Antithetic noise comes in pairs: set --samples to an even number, not {self.samples}.")
 
     def groups(self) -> list[Sequence[int]]:
-        """Samples in groups of equal size (1 to 4, for at least 5 groups where there are enough); a rest makes a smaller last one.
-
-        After each group a better map is there to show, and the spread between groups gives the Monte-Carlo error. The groups are
-        the same on every machine, so that the error is too.
-        """
-        size = max(1, min(_LARGEST_GROUP, self.samples // _GROUPS))
-        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
+        """Samples that are computed together; never half a pair, so that groups stay independent."""
+        return equal_groups(self.samples, self.least, self.antithetic)
 
     def copy(self, image: torch.Tensor, sample: int) -> torch.Tensor:
-        """``x + ε_s``, ``[x, y, z]`` in the image's dtype on its device."""
-        import numpy as np
-        import torch
+        """``x + ε_s``, or ``x ± ε_(s // 2)`` in pairs, ``[x, y, z]`` in the image's dtype on its device."""
+        if not self.antithetic:
+            return super().copy(image, sample)
+        noise = self.noise(image, sample // 2)
+        return image - noise if sample % 2 else image + noise
 
-        noise = np.random.default_rng([self.seed, sample]).standard_normal(tuple(image.shape), dtype=np.float32)
-        scale = self.sigma * float(image.max() - image.min())
-        return image + scale * torch.from_numpy(noise).to(image.device, image.dtype)
+    def explain(self, request: Request) -> dict[str, torch.Tensor]:
+        """Signed maps, in logits per unit of image intensity."""
+        return mean_of_gradients(request, self.groups(), lambda sample: self.copy(request.image, sample))

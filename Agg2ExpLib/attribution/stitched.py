@@ -105,22 +105,31 @@ class StitchedGradient:
             for target in self.targets
         }
 
-    def add(self, images: Sequence[torch.Tensor], sums: Mapping[str, torch.Tensor], stage: Stage, begin: float, end: float) -> None:
-        """Add ``Σ_images ∂f̂_c/∂x`` of every target to its buffer in ``sums``.
+    def add(
+        self,
+        images: Sequence[torch.Tensor],
+        sums: Mapping[str, torch.Tensor],
+        stage: Stage,
+        begin: float,
+        end: float,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        """Add ``Σ_images w · ∂f̂_c/∂x`` of every target to its buffer in ``sums``.
 
         Args:
             images: perturbed copies ``[x, y, z]`` of the image; the fixed masks stay those of the clean image.
             sums: buffers from :meth:`new_buffers`.
             stage: is told progress from ``begin`` to ``end`` of it.
+            weights: ``w`` of each image; without them all are 1.
         """
         copies = [self.plan.pad(image.to(self.compute.device, self.compute.dtype), self.pad_value) for image in images]
-        self._choose_batch(copies[0])
+        self.choose_batch(copies[0])
         done, position = 0, 0
         while position < len(self.visits):
             met = self.visits[position][1]
             most = max(self.batch.current // len(copies), 1)
             windows = [window for window, same in self.visits[position : position + most] if same == met]
-            gradients = self._gradients(windows, met, copies)
+            gradients = self._gradients(windows, met, copies, weights)
             for row, target in enumerate(met):
                 buffer = sums[self.targets[target].name]
                 for column, window in enumerate(windows):
@@ -129,7 +138,35 @@ class StitchedGradient:
             done += len(windows) * (1 + len(met))
             stage.update(begin + (end - begin) * done / self.cost, ", ".join(self.targets[i].name for i in met))
 
-    def _gradients(self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor]) -> list[torch.Tensor]:
+    def values(self, image: torch.Tensor) -> dict[str, float]:
+        """``f̂_c`` of every target for an image ``[x, y, z]``, summed in float64; forward passes alone."""
+        import torch
+
+        padded = self.plan.pad(image.to(self.compute.device, self.compute.dtype), self.pad_value)
+        self.choose_batch(padded)
+        found = {target.name: 0.0 for target in self.targets}
+
+        def outputs(windows: list[Window]) -> torch.Tensor:
+            with torch.inference_mode(), self.compute.arithmetic(), self.compute.mixed():
+                return self.network(torch.stack([padded[window] for window in windows])[:, None])
+
+        todo = list(self.visits)
+        while todo:
+            now = todo[: self.batch.current]
+            logits = self.batch.attempt(lambda now=now: outputs([window for window, _ in now]))  # type: ignore[misc]
+            if logits is None:
+                continue
+            for row, (window, met) in enumerate(now):
+                for index in met:
+                    target = self.targets[index]
+                    part = logits[row, target.channel].double().cpu() * self.cotangent(index, window).double().cpu()
+                    found[target.name] += float(part.sum())
+            todo = todo[len(now) :]
+        return found
+
+    def _gradients(
+        self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor], weights: Sequence[float] | None
+    ) -> list[torch.Tensor]:
         """Per met target ``[windows, rx, ry, rz]``, summed over copies, in as many passes as the batch size asks for."""
         import torch
 
@@ -138,7 +175,7 @@ class StitchedGradient:
         items = [(row, copy) for row in range(len(windows)) for copy in range(len(copies))]
         while items:
             now = items[: self.batch.current]
-            parts = self.batch.attempt(lambda now=now: self._pass(windows, met, copies, now))  # type: ignore[misc]
+            parts = self.batch.attempt(lambda now=now: self._pass(windows, met, copies, now, weights))  # type: ignore[misc]
             if parts is None:
                 continue
             rows = torch.tensor([row for row, _ in now], device=self.compute.device)
@@ -148,7 +185,12 @@ class StitchedGradient:
         return totals
 
     def _pass(
-        self, windows: list[Window], met: tuple[int, ...], copies: list[torch.Tensor], items: list[tuple[int, int]]
+        self,
+        windows: list[Window],
+        met: tuple[int, ...],
+        copies: list[torch.Tensor],
+        items: list[tuple[int, int]],
+        weights: Sequence[float] | None = None,
     ) -> list[torch.Tensor]:
         """One forward and, per met target, one backward pass of a batch; gradients ``[items, rx, ry, rz]``."""
         import torch
@@ -160,18 +202,24 @@ class StitchedGradient:
                 outputs = self.network(inputs).unbind(1)
             for number, target in enumerate(met):
                 channel = outputs[self.targets[target].channel]
-                cotangent = torch.stack([self._cotangent(target, windows[row]) for row, _ in items]).to(channel.dtype)
+                cotangent = torch.stack([self.cotangent(target, windows[row]) for row, _ in items])
+                if weights is not None:
+                    of_items = [weights[copy] for _, copy in items]
+                    cotangent *= torch.tensor(of_items, dtype=cotangent.dtype, device=cotangent.device)[:, None, None, None]
+                cotangent = cotangent.to(channel.dtype)
                 (gradient,) = torch.autograd.grad(channel, inputs, cotangent, retain_graph=number < len(met) - 1)
                 gradients.append(gradient[:, 0])
         return gradients
 
-    def _cotangent(self, target: int, window: Window) -> torch.Tensor:
+    def cotangent(self, target: int, window: Window) -> torch.Tensor:
+        """``ŷ_c · w / Σw`` of a target (its number) in a window, ``[rx, ry, rz]``: what a window's logits count for."""
         mask = self._masks[target][window].to(self.compute.dtype)
         if self._weight is None or self._inverse is None:
             return mask
         return mask * self._weight * self._inverse[window]
 
-    def _choose_batch(self, image: torch.Tensor) -> None:
+    def choose_batch(self, image: torch.Tensor) -> None:
+        """Settle the batch size by a trial on one window of a padded image, where that has not been done."""
         if self.visits and not self._batch_chosen:
             window, met = self.visits[0]
             self.batch.choose(lambda: self._pass([window], met, [image], [(0, 0)]))

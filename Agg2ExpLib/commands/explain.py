@@ -5,18 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_explain_options, add_input_options, job_from
+from .options import add_explain_options, add_input_options, describe_methods, job_from
 
 _EXAMPLES = """examples:
   agg2exp explain --ct chest.nii.gz --weights swin_unetr.pt --labels aorta,heart --output result
   agg2exp explain --ct dicom_folder --weights swin_unetr.pt --extra-rois lesion.nrrd:tumour --output result
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --labels heart --target-mask blob.nrrd --output why_this_blob
+  agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method integrated_gradients --baseline air --steps 32 --output ig
+  agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method expected_gradients --references a.nii.gz b.nii.gz --output eg
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("explain", help="explain a model's segmentation of one CT", epilog=_EXAMPLES, description=__doc__)
+    parser = verbs.add_parser(
+        "explain",
+        help="explain a model's segmentation of one CT",
+        epilog=f"{describe_methods()}\n\n{_EXAMPLES}",
+        description=__doc__,
+    )
     add_input_options(parser)
     add_explain_options(parser)
     parser.set_defaults(do=main)

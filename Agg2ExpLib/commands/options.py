@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import Any
 
+from ..attribution.methods import METHODS, all_parameters, owners
 from ..compute import PRECISIONS
 from ..job import TARGETS, Job
+
+DEFAULT_METHOD = "smoothgrad"
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -59,17 +63,40 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--labels", type=split, default=(), metavar="A,B", help="labels to explain, e.g. aorta,heart; default: all found"
     )
-    group.add_argument("--method", default="smoothgrad", metavar="NAME", help="smoothgrad (default) or gradient")
-    group.add_argument("--samples", type=int, default=20, metavar="N", help="noisy copies for smoothgrad (default 20)")
-    group.add_argument(
-        "--sigma", type=float, default=0.1, metavar="S", help="noise level relative to the image's range (default 0.1)"
-    )
-    group.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    group.add_argument("--method", default=DEFAULT_METHOD, metavar="NAME", help=f"{', '.join(METHODS)} (see below)")
     group.add_argument("--target", choices=TARGETS, default="sum", help="sum or mean of the label's logits (default sum)")
     group.add_argument(
         "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
     )
     add_extra_rois(group)
+    add_method_options(parser)
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """One option for every parameter of the methods, as the registry describes them."""
+    group = parser.add_argument_group("parameters of the methods")
+    for name, entry in all_parameters().items():
+        option = f"--{name.replace('_', '-')}"
+        default = entry.default if entry.kind in ("int", "float", "str") else "on" if entry.default is True else None
+        words = f"{', '.join(owners(name))}: {entry.help}" + (f" (default {default})" if default is not None else "")
+        if entry.kind == "bool":
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=entry.default, help=words)
+        elif entry.kind == "tuple[str, ...]":
+            group.add_argument(option, nargs="+", default=(), metavar="FILE", help=words)
+        elif entry.choices:
+            group.add_argument(option, choices=entry.choices, default=entry.default, help=words)
+        else:
+            kind = {"int": int, "float": float}.get(entry.kind, str)
+            group.add_argument(option, type=kind, default=entry.default, metavar=name[0].upper(), help=words)
+
+
+def describe_methods() -> str:
+    """Every method with what it does and when to use it, for the end of a help text."""
+    lines = ["methods:"]
+    for name, method in METHODS.items():
+        text = f"{method.summary} {method.when}"
+        lines += [f"  {name}", *textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")]
+    return "\n".join(lines)
 
 
 def add_extra_rois(group: Any) -> None:
@@ -104,5 +131,6 @@ def job_from(args: argparse.Namespace, **more: Any) -> Job:
     """The job that the options describe; ``more`` replaces or adds entries."""
     known = Job.__dataclass_fields__
     values: dict[str, Any] = {key: value for key, value in vars(args).items() if key in known}
-    values["extra_rois"] = tuple(values.get("extra_rois", ()))
+    for key in ("extra_rois", "references"):
+        values[key] = tuple(values.get(key, ()))
     return Job(**{**values, **more})

@@ -1,0 +1,194 @@
+"""What an attribution method is: its words and parameters for people, and one call that explains every target of an engine.
+
+Nothing here loads torch or numpy, so that menus and command lines can list the methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..errors import InputError
+from ..monitor import Monitor, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from ..grid import Grid
+    from ..model import Model
+    from .stitched import StitchedGradient
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a method, as options, job files and menus show it.
+
+    Attributes:
+        name: in job files; on the command line with ``-`` for ``_``.
+        kind: its type in words of Python: ``int``, ``float``, ``bool``, ``str`` or ``tuple[str, ...]``.
+        default: when it is not given.
+        help: half a sentence.
+        choices: the texts that are allowed; empty for any.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+def parameter(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field that is a :class:`Parameter` of its method."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Where the attribution stands after a group of samples; maps are made one at a time, when asked for, and only until the next
+    group begins, whose sums take the place of these.
+
+    Attributes:
+        samples: copies taken so far.
+        names: the targets.
+        group_samples: copies in the last group.
+    """
+
+    samples: int
+    names: tuple[str, ...]
+    group_samples: int
+    _so_far: Callable[[str], torch.Tensor]
+    _group: Callable[[str], torch.Tensor]
+
+    def mean(self, name: str) -> np.ndarray:
+        """The attribution so far, from all copies taken, ``[x, y, z]``."""
+        return self._so_far(name).cpu().numpy()
+
+    def group_mean(self, name: str) -> np.ndarray:
+        """The attribution from the copies of the last group alone, ``[x, y, z]``."""
+        return self._group(name).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a method is asked to explain.
+
+    Attributes:
+        engine: the stitched network with its targets.
+        image: model-grid image ``[x, y, z]``.
+        stage: is told the progress.
+        scales: factor of each target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target of METHOD section 1).
+        on_estimate: is given the estimate after each group of samples.
+    """
+
+    engine: StitchedGradient
+    image: torch.Tensor
+    stage: Stage
+    scales: dict[str, float]
+    on_estimate: Callable[[Estimate], None]
+
+    def scale(self, name: str) -> float:
+        """The factor of one target."""
+        return self.scales.get(name, 1.0)
+
+
+@dataclass
+class Method(ABC):
+    """An attribution method. Subclasses are dataclasses whose fields, made by :func:`parameter`, are their parameters.
+
+    Attributes:
+        name: on the command line and in job files.
+        title: in menus.
+        summary: one sentence on what it does.
+        when: one sentence on when to use it.
+        random: whether the result depends on a seed; the others have no Monte-Carlo error.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    when: ClassVar[str]
+    random: ClassVar[bool] = False
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """Everything that can be set, in the order in which to show it."""
+        return tuple(
+            Parameter(entry.name, str(entry.type), entry.default, entry.metadata["help"], entry.metadata["choices"])
+            for entry in fields(cls)
+            if "help" in entry.metadata
+        )
+
+    @property
+    def samples(self) -> int:
+        """Copies of the image that the network sees."""
+        return 1
+
+    @property
+    def spread_is_error(self) -> bool:
+        """Whether the groups of copies are independent repetitions, so that their spread gives the Monte-Carlo error."""
+        return self.random
+
+    def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
+        """Look at the model and read further inputs, before anything long begins.
+
+        Raises:
+            InputError: the method does not suit the network, or an input cannot be read.
+        """
+        return
+
+    def record(self) -> dict[str, Any]:
+        """The parameters for ``run.json``: JSON values that name no place and no patient."""
+        values = {entry.name: getattr(self, entry.name) for entry in self.parameters()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @abstractmethod
+    def explain(self, request: Request) -> dict[str, torch.Tensor]:
+        """The map of every target, ``[x, y, z]`` on the CPU, in the engine's dtype."""
+
+    def _check_choices(self) -> None:
+        for entry in self.parameters():
+            value = getattr(self, entry.name)
+            if entry.choices and value not in entry.choices:
+                raise InputError(f"Unknown {entry.name} '{value}' for {self.name}: choose one of {', '.join(entry.choices)}.")
+
+
+def check_count(title: str, option: str, words: str, value: int, least: int = 1) -> None:
+    """Refuse a number of samples or steps that is too small.
+
+    Raises:
+        InputError: with the option to change.
+    """
+    if value < least:
+        number = {1: "one", 2: "two"}.get(least, str(least))
+        raise InputError(f"{title} needs at least {number} {words}, not {value}: set --{option} to 20, say.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a negative seed.
+
+    Raises:
+        InputError: it is negative.
+    """
+    if seed < 0:
+        raise InputError(f"The seed must not be negative, but it is {seed}.")
+
+
+def equal_groups(samples: int, least: int = 1, even: bool = False) -> list[Sequence[int]]:
+    """Samples in groups of equal size, for at least 5 groups where there are enough; a rest makes a smaller last one.
+
+    After each group a better map is there to show, and the spread between groups gives the Monte-Carlo error. The groups are the
+    same on every machine, so that the error is too.
+
+    Args:
+        samples: to be grouped.
+        least: smallest size of a group, at most 4.
+        even: whether a group holds an even number.
+    """
+    size = max(least, min(4, samples // 5))
+    if even:
+        size += size % 2
+    return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
