@@ -1,0 +1,103 @@
+"""``agg2exp cohort``: from many results to global importance, outliers and group tests."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .options import split
+
+_EXAMPLES = """examples:
+  agg2exp cohort summarise results/* --output summary
+  agg2exp cohort --help
+"""
+_SUMMARISE_EXAMPLES = """examples:
+  agg2exp cohort summarise results/* --output summary
+  agg2exp cohort summarise roi_importance.csv --dice dice.csv --output summary
+  agg2exp cohort summarise women/* --compare men/* --names women,men --output women_and_men
+
+Sources: tables in the tidy layout (patient,label,roi,mass,...) or the paper's wide one (<label>_explanation_in_<roi>_mass), results
+folders, folders of them, and what `agg2exp cohort run` wrote.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb and its parts."""
+    parser = verbs.add_parser("cohort", help="many patients: run, summarise, find outliers", epilog=_EXAMPLES, description=__doc__)
+    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
+    _add_summarise(parts)
+    for part in parts.choices.values():
+        part.formatter_class = argparse.RawDescriptionHelpFormatter
+        # after the verb as well as after the part
+        part.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error")
+
+
+def _add_summarise(parts: Any) -> None:
+    parser = parts.add_parser(
+        "summarise",
+        help="global importance, figures and a report",
+        epilog=_SUMMARISE_EXAMPLES,
+        description="Global importance with confidence intervals, figures, and one HTML report that opens anywhere.",
+    )
+    add_reading(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier summary")
+    parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="a second cohort, shown beside the first")
+    parser.add_argument("--names", type=split, default=(), metavar="A,B", help="names of the cohorts in titles and tables")
+    parser.add_argument("--systems", metavar="FILE", help='JSON that joins labels into systems: {"lung_upper_lobe_left": "lungs"}')
+    parser.add_argument(
+        "--histogram-labels", type=split, default=(), metavar="A,B", help="labels of the pairwise histograms (default: lung lobes)"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, metavar="P", help="default 0.95")
+    parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="bootstrap samples of patients (default 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    parser.set_defaults(do=_summarise)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The cohort and how it is read."""
+    parser.add_argument("sources", nargs="+", metavar="FILE", help="tables, results folders or folders of them")
+    add_reading_options(parser)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """How a cohort is read."""
+    parser.add_argument("--dice", metavar="FILE", help="table of Dice: patient,label,dice or <label>_dice columns")
+    parser.add_argument(
+        "--extra-rois", type=split, default=(), metavar="A,B", help="regions in the tables that are no labels of the model"
+    )
+    parser.add_argument("--mixed-models", action="store_true", help="accept results of different weights in one cohort")
+
+
+def _summarise(args: argparse.Namespace) -> int:
+    from ..cohort.summarise import SummaryOptions, summarise_cohort
+    from ..cohort.words import summary_in_words
+    from ..errors import InputError
+    from .terminal import TerminalMonitor
+
+    allowed = 2 if args.compare else 1
+    if len(args.names) > allowed or (len(args.names) == 1 and args.compare):
+        raise InputError(f"--names takes {allowed} name{'s' * (allowed > 1)} here, not {len(args.names)}.")
+    names = dict(zip(("name", "compare_name"), args.names, strict=False))
+    options = SummaryOptions(
+        compare=tuple(args.compare),
+        extra_rois=args.extra_rois,
+        mixed_models=args.mixed_models,
+        dice=args.dice,
+        systems=args.systems,
+        histogram_labels=args.histogram_labels,
+        confidence=args.confidence,
+        resamples=args.resamples,
+        seed=args.seed,
+        overwrite=args.overwrite,
+        **names,
+    )
+    monitor = TerminalMonitor()
+    try:
+        summary = summarise_cohort(args.sources, args.output, options, monitor)
+    finally:
+        monitor.close()
+    print(summary_in_words(summary))
+    print(f"Report: {args.output / 'report.html'}")
+    return 0
