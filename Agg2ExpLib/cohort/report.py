@@ -16,7 +16,7 @@ from .matrices import CohortMatrices
 if TYPE_CHECKING:
     from .summarise import Summary
 
-_CAUTION = (
+CAUTION = (
     "Research use only, not a medical device. Attributions say what a model's output is sensitive to; they do not say whether the "
     "output is right, nor what causes a disease."
 )
@@ -82,7 +82,7 @@ def write_report(path: Path, summary: Summary, figures: dict[str, Path]) -> None
     page.table(*_entries(cohort, overall), filtered=True)
     page.section("Patients")
     page.table(*_patients(cohort))
-    page.section("How to read this", *_explanations(overall), _CAUTION)
+    page.section("How to read this", *_explanations(overall), CAUTION)
     page.write(path)
 
 

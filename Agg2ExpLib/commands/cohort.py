@@ -22,11 +22,19 @@ folders, folders of them, and what `agg2exp cohort run` wrote.
 """
 
 
+_OUTLIER_EXAMPLES = """examples:
+  agg2exp cohort outliers --reference cohort --metadata patients.csv --output outliers
+  agg2exp cohort outliers --reference training/* --patients new/* --save-reference thorax.npz --output outliers
+  agg2exp cohort outliers --reference thorax.npz --patients new/* --output outliers
+"""
+
+
 def add_parser(verbs: Any) -> None:
     """Declare the verb and its parts."""
     parser = verbs.add_parser("cohort", help="many patients: run, summarise, find outliers", epilog=_EXAMPLES, description=__doc__)
     parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
     _add_summarise(parts)
+    _add_outliers(parts)
     for part in parts.choices.values():
         part.formatter_class = argparse.RawDescriptionHelpFormatter
         # after the verb as well as after the part
@@ -40,7 +48,8 @@ def _add_summarise(parts: Any) -> None:
         epilog=_SUMMARISE_EXAMPLES,
         description="Global importance with confidence intervals, figures, and one HTML report that opens anywhere.",
     )
-    add_reading(parser)
+    parser.add_argument("sources", nargs="+", metavar="FILE", help="tables, results folders or folders of them")
+    _add_reading_options(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier summary")
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="a second cohort, shown beside the first")
@@ -55,13 +64,7 @@ def _add_summarise(parts: Any) -> None:
     parser.set_defaults(do=_summarise)
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The cohort and how it is read."""
-    parser.add_argument("sources", nargs="+", metavar="FILE", help="tables, results folders or folders of them")
-    add_reading_options(parser)
-
-
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
+def _add_reading_options(parser: argparse.ArgumentParser) -> None:
     """How a cohort is read."""
     parser.add_argument("--dice", metavar="FILE", help="table of Dice: patient,label,dice or <label>_dice columns")
     parser.add_argument(
@@ -99,5 +102,49 @@ def _summarise(args: argparse.Namespace) -> int:
     finally:
         monitor.close()
     print(summary_in_words(summary))
+    print(f"Report: {args.output / 'report.html'}")
+    return 0
+
+
+def _add_outliers(parts: Any) -> None:
+    parser = parts.add_parser(
+        "outliers",
+        help="strange patients, and what goes with them",
+        epilog=_OUTLIER_EXAMPLES,
+        description="An isolation forest for each label on the rows of a reference cohort scores how strange each patient is.",
+    )
+    parser.add_argument(
+        "--reference",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="the reference cohort (sources as for summarise), or a saved one",
+    )
+    parser.add_argument(
+        "--patients", nargs="+", default=[], metavar="FILE", help="who is scored (default: the reference, each against the others)"
+    )
+    _add_reading_options(parser)
+    parser.add_argument("--metadata", metavar="FILE", help="CSV with a column patient and others, e.g. sex and age, to test")
+    parser.add_argument("--columns", type=split, default=(), metavar="A,B", help="columns of it to test (default: all)")
+    parser.add_argument("--trees", type=int, default=100, metavar="N", help="trees of each forest (default 100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the forests (default 0)")
+    parser.add_argument("--save-reference", metavar="FILE.npz", help="write the reference, without patient ids, for others to use")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier output")
+    parser.set_defaults(do=_outliers)
+
+
+def _outliers(args: argparse.Namespace) -> int:
+    from ..cohort.outliers import OutlierOptions, find_outliers
+    from ..cohort.words import outliers_in_words
+    from .terminal import TerminalMonitor
+
+    options = OutlierOptions(**{key: getattr(args, key) for key in OutlierOptions.__dataclass_fields__})
+    monitor = TerminalMonitor()
+    try:
+        outliers = find_outliers(args.reference, args.patients, args.output, options, monitor)
+    finally:
+        monitor.close()
+    print(outliers_in_words(outliers))
     print(f"Report: {args.output / 'report.html'}")
     return 0
