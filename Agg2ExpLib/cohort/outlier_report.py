@@ -66,8 +66,8 @@ def write_outlier_report(path: Path, outliers: Outliers, figures: dict[str, Path
         "How to read this",
         "For each label an isolation forest (Liu et al. 2008) grows on the label's row of the importance matrix in the reference "
         f"patients ({reference.trees} trees, seed {reference.seed}). The score is between 0 and 1, about 0.5 for an ordinary "
-        "patient. A patient of the reference is scored by a forest grown without it. The rank is the share of reference patients that "
-        "are less strange; outliers are those whose average score ranks at 90 % or above.",
+        "patient. A patient of the reference is scored by a forest grown without it. The rank is the share of reference patients "
+        "that are less strange; outliers are those whose average score ranks at 90 % or above.",
         "An outlier is a patient whom the model treats unlike others. That may be anatomy, disease, the scan's field of view, or a "
         "failure; look at the patient.",
         CAUTION,

@@ -123,7 +123,7 @@ def find_outliers(
         if not np.isfinite(found.average).any():
             raise InputError("No patient has a label that the reference knows: there is nothing to score.")
         outliers = Outliers(cohort, reference, found, np.nan_to_num(found.average_rank) >= STRANGE_RANK, notices=notices)
-        outliers.correlations = _correlations(found, cohort)
+        outliers.correlations = dice_correlations(found, cohort)
         outliers.groups = group_tests(columns, found.average, outliers.strange)
         _tell_missing(outliers)
         for notice in notices:
@@ -168,7 +168,7 @@ def _tell_missing(outliers: Outliers) -> None:
         outliers.notices.append(f"The reference has only {len(reference.mass)} patients: scores and ranks are rough.")
 
 
-def _correlations(found: Anomalies, cohort: CohortMatrices) -> list[Test]:
+def dice_correlations(found: Anomalies, cohort: CohortMatrices) -> list[Test]:
     """Spearman of score and Dice for each label, and of the averages, corrected together."""
     if not np.isfinite(cohort.dice).any():
         return []

@@ -6,11 +6,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .options import split
+from .options import add_device_options, add_explain_options, add_window_options, job_from, split
 
 _EXAMPLES = """examples:
-  agg2exp cohort summarise results/* --output summary
-  agg2exp cohort --help
+  agg2exp cohort run patients.csv --weights swin_unetr.pt --output cohort
+  agg2exp cohort summarise cohort --output summary
+  agg2exp cohort outliers --reference cohort --output outliers
+"""
+_RUN_EXAMPLES = """examples:
+  agg2exp cohort run patients.csv --weights swin_unetr.pt --labels aorta,heart --output cohort
+  agg2exp cohort run patients.csv --weights swin_unetr.pt --output cohort --scheduler tcp://node7:8786
+
+The table: patient,ct and, where wanted, truth (label map in the model's indices) and extra_rois (several separated by ;).
+Paths count from the table's folder. Repeat the command to go on after an interruption: finished patients are not done again.
 """
 _SUMMARISE_EXAMPLES = """examples:
   agg2exp cohort summarise results/* --output summary
@@ -33,6 +41,7 @@ def add_parser(verbs: Any) -> None:
     """Declare the verb and its parts."""
     parser = verbs.add_parser("cohort", help="many patients: run, summarise, find outliers", epilog=_EXAMPLES, description=__doc__)
     parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
+    _add_run(parts)
     _add_summarise(parts)
     _add_outliers(parts)
     for part in parts.choices.values():
@@ -148,3 +157,57 @@ def _outliers(args: argparse.Namespace) -> int:
     print(outliers_in_words(outliers))
     print(f"Report: {args.output / 'report.html'}")
     return 0
+
+
+def _add_run(parts: Any) -> None:
+    parser = parts.add_parser(
+        "run",
+        help="explain every patient of a table",
+        epilog=_RUN_EXAMPLES,
+        description="Explain every patient of a table, on this machine or a Dask cluster, and gather their matrices.",
+    )
+    parser.add_argument("table", type=Path, metavar="TABLE", help="CSV: patient,ct[,truth][,extra_rois]")
+    parser.add_argument("--weights", required=True, metavar="FILE", help="weights, as for agg2exp explain")
+    parser.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the cohort, made or continued")
+    parser.add_argument("--keep-maps", action="store_true", help="keep maps, CT and segmentation of every patient")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster, e.g. tcp://host:8786 (default: workers here)")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes here (default: one a GPU, else one)")
+    add_explain_options(parser)
+    add_window_options(parser)
+    add_device_options(parser)
+    parser.set_defaults(do=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    import sys
+
+    from tqdm import tqdm
+
+    from ..cohort.run import run_cohort
+    from ..errors import InputError
+
+    if args.target_mask or args.extra_rois:
+        raise InputError("A cohort takes regions from its table (column extra_rois) and no target mask: leave the option out.")
+    bar: Any = None
+
+    def progress(done: int, total: int, patient: str, reason: str | None) -> None:
+        nonlocal bar
+        bar = bar or tqdm(total=total, initial=done - 1, unit="patient", disable=None, dynamic_ncols=True)
+        bar.update(1)
+        if reason is not None:
+            tqdm.write(f"{patient} failed: {reason}", file=sys.stderr)
+
+    job = job_from(args, ct="", task="explain")
+    try:
+        run = run_cohort(args.table, job, args.scheduler, args.workers, args.keep_maps, progress)
+    except KeyboardInterrupt:
+        print("Stopped: finished patients are kept; repeat the command to go on.", file=sys.stderr)
+        return 130
+    finally:
+        if bar is not None:
+            bar.close()
+    earlier = f", {run.earlier} of them earlier" if run.earlier else ""
+    print(f"{len(run.finished)} patients finished{earlier}; {len(run.failed)} failed.")
+    print(f"Cohort: {run.folder}")
+    return 1 if run.failed else 0
