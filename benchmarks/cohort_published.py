@@ -45,9 +45,10 @@ def _matrix(cohort: CohortMatrices, overall: GlobalImportance) -> None:
     aorta, right, lower = (overall.rows.index(name) for name in ("aorta", "lung_upper_lobe_right", "lung_lower_lobe_right"))
     back = overall.columns.index("background")
     # mass ÷ mean is a region's size up to a factor of the row: the same for every row if both columns are right
-    size = cohort.mass / np.where(cohort.values["mean"] > 0, cohort.values["mean"], np.nan)
-    size /= np.nansum(size, axis=2, keepdims=True)
-    agree = np.nanmax(np.abs(size / size[:, :1] - 1))
+    complete = (cohort.mass > 0).all(axis=(1, 2))
+    size = cohort.mass[complete] / cohort.values["mean"][complete]
+    size /= size.sum(axis=2, keepdims=True)
+    agree = np.abs(size / size[:, :1] - 1).max()
     foreground = overall.mass[cohort.foreground, back]
     print("| quantity | value |\n|---|---|")
     print(f"| largest departure of a patient's row sum from 1 | {np.abs(sums - 1).max():.1e} |")
@@ -56,7 +57,10 @@ def _matrix(cohort: CohortMatrices, overall: GlobalImportance) -> None:
     print(f"| E(lung_lower_lobe_right, itself) | {_with_interval(overall, lower, lower)} |")
     print(f"| E(background, background) | {_with_interval(overall, back, back)} |")
     print(f"| background's share, smallest and largest over the 16 labels | {foreground.min():.3f} to {foreground.max():.3f} |")
-    print(f"| volume shares implied by mass ÷ mean: largest disagreement between rows | {agree:.1e} |")
+    print(
+        f"| volume shares implied by mass ÷ mean: largest disagreement between rows, "
+        f"{complete.sum()} patients without a zero entry | {agree:.1e} |"
+    )
     own = [overall.values["enrichment"][row, overall.columns.index(overall.rows[row])] for row in cohort.foreground]
     print(f"| share ÷ volume inside the own segment, over the labels | {min(own):.1f} to {max(own):.1f} |\n")
 
