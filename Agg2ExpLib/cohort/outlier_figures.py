@@ -198,9 +198,11 @@ def _show(axes: Any, picture: dict[str, Any]) -> None:
     )
     if picture["map"] is not None and picture["limit"] > 0:
         values = picture["map"].astype(np.float64)
-        shown = np.ma.masked_where(np.abs(values) < picture["limit"], values)
         top = max(float(np.abs(values).max()), picture["limit"])
-        axes.imshow(shown.T, cmap="bwr", vmin=-top, vmax=top, alpha=0.65, origin="lower", aspect=picture["aspect"])
+        color = np.where(values[..., None] > 0, (0.85, 0.1, 0.1), (0.1, 0.25, 0.9))
+        alpha = np.where(np.abs(values) < picture["limit"], 0, 0.25 + 0.55 * np.sqrt(np.abs(values) / top))
+        shown = np.concatenate([color, alpha[..., None]], axis=2)
+        axes.imshow(shown.transpose(1, 0, 2), origin="lower", aspect=picture["aspect"], interpolation="nearest")
     if picture["mask"].any():
         axes.contour(picture["mask"].T.astype(float), [0.5], colors=["#ffea1a"], linewidths=1.0)
     axes.set_axis_off()
