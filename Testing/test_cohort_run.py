@@ -16,8 +16,11 @@ from conftest import CT_AFFINE
 from networks import NAMES, small_chest
 
 from Agg2ExpLib.cli import main
+from Agg2ExpLib.cohort.cluster import offers_gpu, open_client
+from Agg2ExpLib.cohort.run import run_cohort
 from Agg2ExpLib.cohort.table import read_entries
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.job import Job
 from Agg2ExpLib.volume import write_volume
 
 pytest.importorskip("distributed", reason="needs the extra 'cohort'")
@@ -136,9 +139,31 @@ def test_bad_tables(table, text, words):
         read_entries(path)
 
 
-def test_a_folder_that_is_no_cohort_and_a_scheduler_that_is_not_there(table, small_weights, tmp_path, capsys):
+def test_a_folder_that_is_no_cohort_and_impossible_workers(table, small_weights, tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     args = ["cohort", "run", str(table), "--weights", str(small_weights), "--samples", "2", "--output"]
     assert main([*args, str(tmp_path)]) == 2
     assert "is no cohort of Agg2Exp and not empty" in capsys.readouterr().err
     assert main([*args, str(tmp_path / "out"), "--workers", "0"]) == 2
+    assert main([*args, str(tmp_path / "out"), "--workers", "1", "--scheduler", "tcp://127.0.0.1:1"]) == 2
+    assert "--workers must be at least 1, and goes without --scheduler" in capsys.readouterr().err
+
+
+def where(name: str) -> str | None:
+    """An environment variable of the worker."""
+    return os.environ.get(name)
+
+
+def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, tmp_path):
+    (table.parent / "one.csv").write_text("patient,ct\np1,ct1.nii.gz\n", encoding="utf-8")
+    job = Job(ct="", weights=str(small_weights), output=str(tmp_path / "out"), labels=("heart",), samples=2)
+    with open_client(None, 1, 1) as client:
+        assert offers_gpu(client)
+        assert client.submit(where, "CUDA_VISIBLE_DEVICES", resources={"GPU": 1}).result() == "0"
+        seen: list[tuple[int, int, str, str | None]] = []
+        run = run_cohort(
+            table.parent / "one.csv", job, client.scheduler.address, keep_maps=True, progress=lambda *e: seen.append(e)
+        )
+    assert (run.finished, run.failed) == (["p1"], {})
+    assert seen == [(1, 1, "p1", None)]
+    assert (tmp_path / "out" / "patients" / "p1" / "attributions" / "heart.nrrd").is_file(), "maps are kept when wanted"

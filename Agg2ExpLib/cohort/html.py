@@ -144,6 +144,11 @@ def plain(value: float, digits: int = 3) -> Number:
     return Number(value, "–" if math.isnan(value) else f"{value:.{digits}g}")
 
 
+def fixed(value: float, decimals: int = 3) -> Number:
+    """A number with some decimals."""
+    return Number(value, "–" if math.isnan(value) else f"{value:.{decimals}f}")
+
+
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Name):
         return f'<td><span class="dot" style="background:{cell.color}"></span>{html.escape(cell.text)}</td>'

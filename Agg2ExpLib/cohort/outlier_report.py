@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .figures import region_color
-from .html import Cell, Name, Number, Page, percent, plain
+from .html import Cell, Name, Number, Page, fixed, percent, plain
 from .report import CAUTION
 from .significance import Test
 
@@ -110,12 +110,12 @@ def _ranking(outliers: Outliers) -> tuple[list[str], list[list[Cell]]]:
             [
                 Number(position, str(position)),
                 found.patients[index],
-                plain(float(found.average[index])),
+                fixed(float(found.average[index])),
                 percent(float(found.average_rank[index])),
                 strangest,
-                plain(float(np.nanmax(scores)) if label else float("nan")),
+                fixed(float(np.nanmax(scores)) if label else float("nan")),
                 Number(unusual, str(unusual)),
-                plain(float(dice[index])),
+                fixed(float(dice[index])),
             ]
         )
     return ["", "patient", "average score", "stranger than", "strangest label", "its score", "labels above 95 %", "mean Dice"], rows
@@ -125,4 +125,4 @@ def _test(outliers: Outliers, test: Test) -> list[Cell]:
     name: Cell = Name(outliers.cohort.title(test.subject), region_color(outliers.cohort, test.subject))
     if test.subject == "average":
         name = Name("Average of the labels", "#1d2126")
-    return [name, plain(test.statistic, 2), plain(test.p, 2), plain(test.p_adjusted, 2), Number(test.n, str(test.n))]
+    return [name, fixed(test.statistic, 2), plain(test.p, 2), plain(test.p_adjusted, 2), Number(test.n, str(test.n))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..labels import BACKGROUND
 from .figures import context_order, region_color
-from .html import Cell, Name, Number, Page, Range, percent, plain
+from .html import Cell, Name, Number, Page, Range, fixed, percent, plain
 from .importance import GlobalImportance
 from .matrices import CohortMatrices
 
@@ -212,7 +212,7 @@ def _patients(cohort: CohortMatrices) -> tuple[list[str], list[list[Cell]]]:
         count = int(present[index].sum())
         mean = float(np.nanmean(inside[index])) if count else float("nan")
         score = float(np.nanmean(dice[index])) if np.isfinite(dice[index]).any() else float("nan")
-        rows.append([patient, Number(float(count), str(count)), percent(mean), plain(score, 3)])
+        rows.append([patient, Number(float(count), str(count)), percent(mean), fixed(score)])
     return ["patient", "explained labels", "mean share inside the label", "mean Dice"], rows
 
 
