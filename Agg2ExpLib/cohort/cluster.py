@@ -81,6 +81,9 @@ def _local_cluster(workers: int, gpus: int) -> Iterator[object]:
             card = visible[index % gpus] if len(visible) == gpus and visible[0] else str(index % gpus)
             options |= {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": card}}
         specs[index] = {"cls": Nanny, "options": options}
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0},
+    }
     with dask.config.set({"distributed.logging.distributed": "error"}), SpecCluster(specs, scheduler, silence_logs=40) as cluster:
         yield cluster

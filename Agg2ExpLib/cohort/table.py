@@ -60,8 +60,11 @@ def read_entries(path: Path, check_files: bool = True) -> list[Entry]:
         truth = line.get("truth") or None
         regions = tuple(str(folder / part.strip()) for part in line.get("extra_rois", "").split(";") if part.strip())
         entry = Entry(patient, str(folder / line["ct"]), str(folder / truth) if truth else None, regions)
-        files = [Path(entry.ct), *([Path(entry.truth)] if entry.truth else []), *(parse_region(spec).path for spec in regions)]
+        files = [Path(entry.ct), *([Path(entry.truth)] if entry.truth else [])]
         missing += [f"{file} (patient '{patient}')" for file in files if check_files and not file.exists()]
+        if check_files:
+            for spec in regions:
+                parse_region(spec)
         entries[patient] = entry
     if missing:
         more = f" and {len(missing) - 1} more files are missing" if len(missing) > 1 else " is missing"
