@@ -14,6 +14,8 @@ from typing import Any
 
 from .errors import Cancelled, InputError
 
+# What a folder of ours holds: a result's record, or a cohort's.
+RECORDS = ("run.json", "cohort.json")
 _UNFINISHED: set[OutputFolder] = set()
 # Publishing and the discarding before a hard end exclude each other, so that no half-deleted folder is ever published.
 _LOCK = threading.Lock()
@@ -146,10 +148,11 @@ def _is_replaceable(folder: Path) -> bool:
     """Only our own results (or an empty folder) are ever deleted; other programs write a run.json too."""
     if not folder.is_dir():
         return False
-    try:
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    record = next((path for name in RECORDS if (path := folder / name).exists()), None)
+    if record is None:
         return not any(os.scandir(folder))
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and "agg2exp" in content

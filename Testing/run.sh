@@ -23,7 +23,7 @@ fi
 export QT_QPA_PLATFORM=offscreen
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,test]"
+.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,cohort,test]"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

@@ -26,7 +26,7 @@ def test_every_file_is_listed(entry: FileList):
 
 
 def test_lists_hold_what_a_user_needs():
-    scripts, module, resources = (entry.listed() for entry in LISTS)
+    scripts, _pages, module, resources = (entry.listed() for entry in LISTS)
     assert "Agg2ExpLib/__main__.py" in scripts
     assert module[0] == "Agg2ExpModule.py"
     for name in (

@@ -1,0 +1,224 @@
+"""``agg2exp cohort run``: explain every patient of a table on many workers, and go on where an earlier run was ended."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import InputError
+from ..files import replacing, write_json
+from ..job import Job
+from ..results import TIDY_FILE
+from ..volume import sha256_of
+from .cluster import GPU, gpus_here, offers_gpu, open_client, require_distributed
+from .importance import global_importance, write_global
+from .patient import do_patient, is_done
+from .read import DICE_FILE, PATIENTS, read_cohort
+from .summarise import RECORD, write_table
+from .table import Entry, read_entries
+
+FAILED_FILE = "failed.csv"
+# Where and how fast things are computed does not make another cohort.
+_NOT_SETTINGS = (
+    "ct",
+    "weights",
+    "output",
+    "card",
+    "extra_rois",
+    "patient_id",
+    "device",
+    "window_batch",
+    "overwrite",
+    "target_mask",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One patient's task: job, true labels and key."""
+
+    job: Job
+    truth: str | None
+    key: str
+
+
+@dataclass
+class CohortRun:
+    """What a run did.
+
+    Attributes:
+        folder: of the cohort.
+        finished: patients that are complete, in the table's order.
+        failed: patient to reason.
+        earlier: how many were complete before.
+    """
+
+    folder: Path
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    earlier: int = 0
+
+
+def run_cohort(
+    table: Path,
+    template: Job,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    keep_maps: bool = False,
+    progress: Callable[[int, int, str, str | None], None] | None = None,
+) -> CohortRun:
+    """Run a cohort into ``template.output``::
+
+        cohort.json              settings and checksum of the weights
+        patients/<id>/           results folders; without --keep-maps only tables and record
+        roi_importance.csv       all finished patients, tidy
+        dice.csv                 where the table has ground truth
+        global_importance.csv    their mean with confidence intervals
+        failed.csv               patient and reason, where any failed
+
+    Finished patients are never done again, and failed ones are tried again, when the same command is repeated.
+
+    Args:
+        table: see :func:`~Agg2ExpLib.cohort.table.read_entries`.
+        template: settings of every patient; CT, regions and patient id come from the table.
+        scheduler: address of a Dask cluster that sees the same paths; None for workers on this machine.
+        workers: processes on this machine; by default one a GPU, or one that uses all processors.
+        keep_maps: keep maps, CT and segmentation of every patient.
+        progress: called with finished and all patients, the patient just ended, and why it failed or None.
+
+    Raises:
+        InputError: table, settings or output cannot be used.
+    """
+    require_distributed()
+    if workers is not None and (workers < 1 or scheduler):
+        raise InputError("--workers must be at least 1, and goes without --scheduler: there the cluster has its workers.")
+    entries = read_entries(table, check_files=scheduler is None)
+    folder = Path(template.output).absolute()
+    _begin(folder, template, keep_maps)
+    tasks = {entry.patient: _task(entry, template, folder, keep_maps) for entry in entries}
+    pending = [name for name, task in tasks.items() if not is_done(Path(task.job.output), task.key)]
+    run = CohortRun(folder, earlier=len(tasks) - len(pending))
+    if pending:
+        run.failed = _work({name: tasks[name] for name in pending}, template, scheduler, workers, keep_maps, run.earlier, progress)
+    run.finished = [name for name in tasks if name not in run.failed]
+    _gather(run)
+    return run
+
+
+def _begin(folder: Path, template: Job, keep_maps: bool) -> None:
+    settings = {key: value for key, value in template.to_json().items() if key not in _NOT_SETTINGS}
+    record = {
+        "agg2exp": __version__,
+        "kind": "run",
+        "weights": {"name": Path(template.weights).name, "sha256": sha256_of(Path(template.weights))},
+        "settings": settings,
+        "maps": keep_maps,
+    }
+    try:
+        before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
+            raise InputError(f"{folder} is no cohort of Agg2Exp and not empty: choose another --output.") from None
+        before = None
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
+    if before is not None:
+        changed = [key for key in ("kind", "weights", "settings", "maps") if before.get(key) != record[key]]
+        if changed:
+            raise InputError(
+                f"{folder} holds a cohort with other {changed[0]}: repeat the command as it was to go on, or choose another "
+                "--output."
+            )
+        return
+    try:
+        (folder / PATIENTS).mkdir(parents=True, exist_ok=True)
+        write_json(folder / RECORD, record)
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another --output.") from None
+
+
+def _task(entry: Entry, template: Job, folder: Path, keep_maps: bool) -> Task:
+    job = replace(
+        template,
+        ct=entry.ct,
+        weights=str(Path(template.weights).absolute()),
+        card=str(Path(template.card).absolute()) if template.card else None,
+        extra_rois=entry.extra_rois,
+        patient_id=entry.patient,
+        output=str(folder / PATIENTS / entry.patient),
+    )
+    told = json.dumps([entry.patient, Path(entry.ct).name, entry.truth and Path(entry.truth).name, keep_maps], sort_keys=True)
+    names = [Path(spec).name for spec in entry.extra_rois]
+    return Task(job, entry.truth, hashlib.sha256((told + json.dumps(names)).encode()).hexdigest())
+
+
+def _work(
+    tasks: dict[str, Task],
+    template: Job,
+    scheduler: str | None,
+    workers: int | None,
+    keep_maps: bool,
+    earlier: int,
+    progress: Callable[[int, int, str, str | None], None] | None,
+) -> dict[str, str]:
+    """Do the tasks; returns who failed and why."""
+    from distributed import KilledWorker, as_completed
+
+    gpus = 0 if scheduler else gpus_here(template.device)
+    count = min(workers or max(gpus, 1), len(tasks))
+    threads = max(1, (os.cpu_count() or 1) // count)
+    failed: dict[str, str] = {}
+    with open_client(scheduler, count, gpus) as client:
+        needs = {GPU: 1} if gpus or (scheduler and template.device != "cpu" and offers_gpu(client)) else None
+        futures = {
+            client.submit(
+                do_patient, task.job.to_json(), task.truth, keep_maps, threads, task.key, pure=False, resources=needs
+            ): name
+            for name, task in tasks.items()
+        }
+        for done, future in enumerate(as_completed(futures), start=1):
+            name = futures[future]
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                reason = "its worker died several times, perhaps for lack of memory"
+            else:
+                reason = f"{type(error).__name__}: {error}" if error is not None else future.result()
+            if reason is not None:
+                failed[name] = reason
+            if progress is not None:
+                progress(earlier + done, earlier + len(tasks), name, reason)
+    return {name: failed[name] for name in tasks if name in failed}
+
+
+def _gather(run: CohortRun) -> None:
+    """The cohort's tables, from the patients' own, in the table's order: the same bytes however the run went."""
+    folders = [run.folder / PATIENTS / name for name in run.finished]
+    failed = run.folder / FAILED_FILE
+    if run.failed:
+        write_table(failed, ["patient", "reason"], [list(pair) for pair in run.failed.items()])
+    else:
+        failed.unlink(missing_ok=True)
+    if not folders:
+        return
+    _join([folder / TIDY_FILE for folder in folders], run.folder / TIDY_FILE)
+    scores = [folder / DICE_FILE for folder in folders if (folder / DICE_FILE).is_file()]
+    if scores:
+        _join(scores, run.folder / DICE_FILE)
+    write_global(run.folder / "global_importance.csv", global_importance(read_cohort(folders)), "cohort")
+
+
+def _join(parts: Sequence[Path], path: Path) -> None:
+    lines: list[Any] = []
+    for part in parts:
+        with part.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        lines += rows if not lines else rows[1:]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
