@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import os
 import re
 import subprocess
@@ -97,6 +98,13 @@ def site(environment, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     monkeypatch.delitem(sys.modules, "PyTorchUtils", raising=False)
+    if importlib.util.find_spec("slicer.packaging") is None:
+        import slicer.util
+
+        # slicer-core 5.12 only hands on to slicer.packaging, which it lacks; this is what Slicer itself did before 5.12.
+        monkeypatch.setattr(
+            slicer.util, "pip_install", lambda requirements: slicer.util._executePythonModule("pip", ["install", *requirements])
+        )
     for path in packages.iterdir():
         subprocess.run(["rm", "-rf", str(path)], check=True)
     return packages
