@@ -129,7 +129,7 @@ def speed_from_run(run: Mapping[str, Any], before: Speed | None = None) -> Speed
         before: known so far; a run that only segments does not make us forget how long explanations take.
 
     Returns:
-        None where the file lacks what is needed, as those of other versions may.
+        None where the file lacks what is needed, as in other versions, and for methods other than SmoothGrad and gradient.
     """
     try:
         return _speed_from_run(run, before)
@@ -149,7 +149,8 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     met = _USUAL_MET
     if run["task"] == "explain":
         explained = len(run["explained"]) or 1
-        samples = int(parameters["samples"]) if parameters["method"] == "smoothgrad" else 1
+        # Other methods pass the windows in ways of their own.
+        samples = int({"smoothgrad": parameters.get("samples"), "gradient": 1}[parameters["method"]])
         visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
         pass_s = float(seconds["explain"]) / (samples * passes)
         met = min((passes - visited) / (windows * explained), 1.0)

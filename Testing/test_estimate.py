@@ -139,6 +139,13 @@ def test_files_of_other_versions_tell_nothing(card):
         assert speed_from_run(wrong) is None
 
 
+def test_only_the_methods_that_are_reckoned_with_tell_a_speed(card):
+    plain = speed_from_run(run_file(card, parameters={"method": "gradient", "overlap": 0.25}))
+    assert plain.pass_s == pytest.approx(220 / 22)
+    for method in ("layer_cam", "integrated_gradients"):
+        assert speed_from_run(run_file(card, parameters={"method": method, "steps": 20, "overlap": 0.25})) is None
+
+
 def test_a_real_run_is_foretold(small_ct, small_weights, tmp_path, one_thread):
     from Agg2ExpLib.job import Job
     from Agg2ExpLib.monitor import Monitor

@@ -310,3 +310,24 @@ def test_old_results_without_any_installed_package(tmp_path: Path) -> None:
     places = f"TESTING, ROOT, RESULT = {str(testing)!r}, {str(testing.parent)!r}, {str(tmp_path / 'result')!r}\n"
     done = subprocess.run([sys.executable, "-c", places + BARE_SLICER], capture_output=True, text=True, timeout=180)
     assert "all shown" in done.stdout, done.stderr[-3000:]
+
+
+def test_results_made_elsewhere_say_nothing_about_this_computer(loaded: Panel) -> None:
+    assert loaded.widget.state.record is not None
+    assert loaded.controller.lastRun == {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"method": "smoothgrad", "samples": 20}, "SmoothGrad, 20 samples"),
+        ({"method": "integrated_gradients", "steps": 30}, "Integrated gradients, 30 steps"),
+        ({"method": "gradient", "samples": 20}, "Gradient"),
+        ({"method": "layer_cam"}, "Layer CAM"),
+        ({"method": "of_a_later_version"}, "of_a_later_version"),
+    ],
+)
+def test_results_are_called_by_their_method(panel: Panel, parameters: dict, text: str) -> None:
+    from Agg2ExpModuleLib.ResultRecord import methodText
+
+    assert methodText(parameters) == text

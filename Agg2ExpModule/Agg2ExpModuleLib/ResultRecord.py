@@ -170,13 +170,26 @@ class ResultRecord:
             parts.append(_("drawn target"))
         if not run.get("explained"):
             parts.append(_("segmentation"))
-        elif parameters.get("method") == "smoothgrad":
-            parts.append(_("SmoothGrad, {count} samples").format(count=parameters.get("samples")))
         elif parameters:
-            parts.append(_("gradient"))
+            parts.append(methodText(parameters))
         if (name := (run.get("weights") or {}).get("name")) is not None:
             parts.append(str(name))
         return " · ".join(parts) or self.patient
+
+
+def methodText(parameters: Mapping[str, Any]) -> str:
+    """The attribution method of a run with its number of samples or steps, where it has one."""
+    from Agg2ExpLib.attribution.methods import METHODS
+
+    name = str(parameters.get("method", ""))
+    title = METHODS[name].title if name in METHODS else name
+    # Runs of older versions tell samples for every method.
+    own = {entry.name for entry in METHODS[name].parameters()} if name in METHODS else set()
+    if "samples" in own and "samples" in parameters:
+        return _("{method}, {count} samples").format(method=title, count=parameters["samples"])
+    if "steps" in own and "steps" in parameters:
+        return _("{method}, {count} steps").format(method=title, count=parameters["steps"])
+    return title
 
 
 def allRecords() -> list[ResultRecord]:

@@ -49,6 +49,7 @@ class RunController:
         failed: whether ``message`` tells of a problem.
         fraction: progress in 0..1, None where it is not known.
         notices: what the last run told.
+        lastRun: run.json of the run that has just ended here; empty after anything else, such as results made elsewhere.
         onFinished: are given whether all went well, when everything is done and shown.
         onLog: are given lines for the log.
     """
@@ -205,6 +206,7 @@ class RunController:
         if self.busy:
             return False
         self._ct, self.task, self._reason, self.notices = self.state.ct, "work", "", []
+        self.lastRun = {}
 
         def failed(error: Exception) -> None:
             if onFailed:
@@ -267,24 +269,26 @@ class RunController:
 
         def loaded() -> None:
             self.live.remove()
-            self._showResult(loading)
+            self.lastRun = self._showResult(loading)
             self._finish(True, finishedText(self.lastRun, self.task, self.notices))
 
         self._steps.start(loading.steps(), loaded, self._onStepsFailed)
 
-    def _showResult(self, loading: Loading) -> None:
+    def _showResult(self, loading: Loading) -> dict[str, Any]:
+        """Choose what was loaded; returns its run.json."""
         from Agg2ExpLib.results import Results
 
         parameters, record = self.state.parameters, loading.record
+        run = Results.open(loading.folder).run
         if parameters is None or record is None:
-            return
-        self.lastRun = Results.open(loading.folder).run
-        explained = self.lastRun.get("explained", ())
+            return run
+        explained = run.get("explained", ())
         if record.ct is self.state.ct:  # the user may look at another patient by now
             parameters.record = record.node
         if explained and parameters.mapLabel not in explained:
             parameters.mapLabel = explained[0]
         self.state.tell({RECORD})
+        return run
 
     def loadFolder(self, folder: Path, ct: Any = None) -> bool:
         """Open a results folder made elsewhere, over the given CT or over the CT that it brings."""

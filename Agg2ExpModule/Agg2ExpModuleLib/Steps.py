@@ -55,19 +55,19 @@ class Steps:
             self._timer.stop()
             return
         try:
-            told = next(work)
-        except StopIteration:
-            self._end()
-            if self._onDone:
-                self._onDone()
+            if (told := next(work, self)) is self:
+                self._end()
+                if self._onDone:
+                    self._onDone()  # its failure is told too: nobody else would end what the panel shows as going on
+                return
         except Exception as error:
             self._end()
             if self._onError is None:
                 raise
             self._onError(error)
-        else:
-            if self.onProgress and told is not None:
-                self.onProgress(told)
+            return
+        if self.onProgress and told is not None:
+            self.onProgress(told)
 
     def _end(self) -> None:
         self._timer.stop()
