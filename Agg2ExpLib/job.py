@@ -32,6 +32,8 @@ class Job:
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.
         extra_rois: further regions, each ``FILE`` or ``FILE:name1,name2``.
+        mask_coverage: share of the attribution that the supervoxels of the global mask shall hold, 0..1; None for no such mask.
+        mask_regions: number of supervoxels in the global mask, in place of a coverage.
         device, precision: see compute.py.
         window_batch: windows per pass, or ``auto``.
         patient_id: written into the results; by default the CT's file name.
@@ -62,6 +64,8 @@ class Job:
     target: str = "sum"
     target_mask: str | None = None
     extra_rois: tuple[str, ...] = ()
+    mask_coverage: float | None = None
+    mask_regions: int | None = None
     device: str = "auto"
     precision: str = "auto"
     window_batch: int | str = "auto"
@@ -75,6 +79,12 @@ class Job:
             raise InputError(f"Unknown target '{self.target}': use sum or mean.")
         if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
             raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
+        if self.mask_coverage is not None and self.mask_regions is not None:
+            raise InputError("The global mask is chosen by coverage or by a number of regions: give only one of the two.")
+        if self.mask_coverage is not None and not 0 < self.mask_coverage <= 1:
+            raise InputError(f"The coverage of the global mask must be more than 0 and at most 1, not {self.mask_coverage:g}.")
+        if self.mask_regions is not None and self.mask_regions < 1:
+            raise InputError(f"The global mask needs at least one region, not {self.mask_regions}.")
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 
@@ -129,6 +139,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str | None": ((str, type(None)), "a text or null"),
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
+    "float | None": ((int, float, type(None)), "a number or null"),
+    "int | None": ((int, type(None)), "a whole number or null"),
     "bool": ((bool,), "true or false"),
     "int | str": ((int, str), "a whole number or 'auto'"),
     "tuple[str, ...]": ((list, tuple), "a list of texts"),

@@ -254,14 +254,14 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
     (output.temporary / ATTRIBUTIONS).mkdir()
     rows = _Rows(Regions(segmentation, names, case.extra_rois))
     try:
-        maps = _attribute(case, targets, rows, output, monitor)
+        maps = _attribute(case, targets, segmentation, rows, output, monitor)
     except FloatingPointError as error:
         if case.compute.autocast is None:
             raise InputError(f"These weights cannot explain this CT: {error}.") from None
         monitor.notice(f"The gradients left the range of {case.compute.precision}: starting again in float32.")
         case.compute = replace(case.compute, autocast=None)
         rows.groups.clear()
-        maps = _attribute(case, targets, rows, output, monitor)
+        maps = _attribute(case, targets, segmentation, rows, output, monitor)
 
     stage = Stage(monitor, "importance", _EXPLAIN_END, 1.0)
     explained = []
@@ -289,7 +289,9 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
     case.record.finish_stage("importance")
 
 
-def _attribute(case: _Case, targets: list[Target], rows: _Rows, output: OutputFolder, monitor: Monitor) -> dict[str, torch.Tensor]:
+def _attribute(
+    case: _Case, targets: list[Target], segmentation: np.ndarray, rows: _Rows, output: OutputFolder, monitor: Monitor
+) -> dict[str, torch.Tensor]:
     batch = BatchSize(case.compute, monitor, case.job.window_batch)
     low = case.model.card.intensity_range[0]
     engine = StitchedGradient(case.model.network, case.plan, targets, case.compute, batch, low)
@@ -306,7 +308,7 @@ def _attribute(case: _Case, targets: list[Target], rows: _Rows, output: OutputFo
 
     stage = Stage(monitor, "explain", _SEGMENT_END, _EXPLAIN_END)
     scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if case.job.target == "mean" else None
-    maps = attribute(engine, case.image, case.method, stage, scales, on_estimate)
+    maps = attribute(engine, case.image, case.method, stage, scales, on_estimate, segmentation)
     case.record.batch = batch.current
     case.record.explained_windows, case.record.passes = len(engine.visits), engine.cost
     case.record.finish_stage("explain")

@@ -7,6 +7,7 @@
     segmentation.nii.gz         predicted labels on the model grid (uint8)
     attributions/<label>.nrrd   signed maps on the model grid (float32, uncompressed)
     extra_rois/<name>.nii.gz    further regions of interest on the model grid (uint8)
+    global_mask.nii.gz          the supervoxels that matter most over all labels, where they were asked for (uint8)
     target_mask.nii.gz          the mask explained in place of a label's own segment, where one was given
     roi_importance.csv          tidy matrix
     roi_importance_wide.csv     the paper's layout
@@ -32,6 +33,7 @@ RUN_FILE = "run.json"
 CT_FILE = "ct.nii.gz"
 SEGMENTATION_FILE = "segmentation.nii.gz"
 TARGET_MASK_FILE = "target_mask.nii.gz"
+GLOBAL_MASK_FILE = "global_mask.nii.gz"
 TIDY_FILE = "roi_importance.csv"
 WIDE_FILE = "roi_importance_wide.csv"
 ATTRIBUTIONS = "attributions"
@@ -128,6 +130,11 @@ class Results:
     def target_mask(self) -> Volume | None:
         """The mask that was explained in place of the labels' own segments, if any."""
         path = self.folder / TARGET_MASK_FILE
+        return self._read(path) if path.is_file() else None
+
+    def global_mask(self) -> Volume | None:
+        """The supervoxels that matter most over all explained labels, if they were asked for; see :mod:`.global_mask`."""
+        path = self.folder / GLOBAL_MASK_FILE
         return self._read(path) if path.is_file() else None
 
     def importance(self) -> ImportanceMatrix:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = """
 import sys
 
-MISSING = {"torch", "monai", "nibabel", "networkx", "matplotlib", "psutil", "pydicom", "safetensors", "einops", "tqdm"}
+MISSING = {"torch", "monai", "nibabel", "networkx", "matplotlib", "psutil", "pydicom", "safetensors", "einops", "tqdm", "captum", "sklearn"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

@@ -272,7 +272,7 @@ BARE_SLICER = """
 import sys
 from importlib.abc import MetaPathFinder
 
-MISSING = {"torch", "monai", "nibabel", "scipy", "networkx", "matplotlib", "psutil", "tqdm", "pydicom", "safetensors", "einops"}
+MISSING = {"torch", "monai", "nibabel", "scipy", "networkx", "matplotlib", "psutil", "tqdm", "pydicom", "safetensors", "einops", "captum", "sklearn"}
 
 class Bare(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

@@ -28,7 +28,8 @@ class Parameter:
 
     Attributes:
         name: in job files; on the command line with ``-`` for ``_``.
-        kind: its type in words of Python: ``int``, ``float``, ``bool``, ``str`` or ``tuple[str, ...]``.
+        kind: its type in words of Python: ``int``, ``float``, ``bool``, ``str``, ``tuple[str, ...]``, or ``int | str`` for a
+            number or ``auto``.
         default: when it is not given.
         help: half a sentence.
         choices: the texts that are allowed; empty for any.
@@ -82,6 +83,7 @@ class Request:
         stage: is told the progress.
         scales: factor of each target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target of METHOD section 1).
         on_estimate: is given the estimate after each group of samples.
+        segmentation: labels predicted for the image, integers ``[x, y, z]``; None where there are none.
     """
 
     engine: StitchedGradient
@@ -89,6 +91,7 @@ class Request:
     stage: Stage
     scales: dict[str, float]
     on_estimate: Callable[[Estimate], None]
+    segmentation: np.ndarray | None = None
 
     def scale(self, name: str) -> float:
         """The factor of one target."""

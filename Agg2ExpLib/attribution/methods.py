@@ -20,6 +20,7 @@ from .stitched import StitchedGradient
 from .vargrad import VarGrad
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 # In the order in which menus show them.
@@ -69,6 +70,7 @@ def attribute(
     stage: Stage,
     scales: dict[str, float] | None = None,
     on_estimate: Callable[[Estimate], None] = lambda estimate: None,
+    segmentation: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """Attribution maps of all targets of ``engine`` in one go.
 
@@ -79,8 +81,9 @@ def attribute(
         stage: is told the progress.
         scales: factor per target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target of METHOD section 1).
         on_estimate: is given the estimate after each group of samples.
+        segmentation: labels predicted for the image, ``[x, y, z]``, for methods that take them as supervoxels.
 
     Returns:
         Map per target, ``[x, y, z]`` on the CPU, in the compute's dtype.
     """
-    return method.explain(Request(engine, image, stage, scales or {}, on_estimate))
+    return method.explain(Request(engine, image, stage, scales or {}, on_estimate, segmentation))

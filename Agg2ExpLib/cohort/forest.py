@@ -73,7 +73,7 @@ def require_sklearn() -> None:
     try:
         import sklearn.ensemble  # noqa: F401
     except ImportError:
-        raise InputError("Outliers need scikit-learn: install it with pip install 'agg2exp[cohort]'.") from None
+        raise InputError("Outliers need scikit-learn: install it with pip install scikit-learn.") from None
 
 
 def fit_reference(cohort: CohortMatrices, trees: int, seed: int, stage: Stage) -> Reference:

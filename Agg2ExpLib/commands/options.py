@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from ..attribution.methods import METHODS, all_parameters, owners
@@ -53,7 +54,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         help="default auto: float32, or mixed bfloat16 on a GPU that is fast at it",
     )
     group.add_argument(
-        "--window-batch", type=_batch, default="auto", metavar="N", help="windows per pass (default auto: from the free memory)"
+        "--window-batch", type=_count, default="auto", metavar="N", help="windows per pass (default auto: from the free memory)"
     )
 
 
@@ -77,7 +78,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("parameters of the methods")
     for name, entry in all_parameters().items():
         option = f"--{name.replace('_', '-')}"
-        default = entry.default if entry.kind in ("int", "float", "str") else "on" if entry.default is True else None
+        default = entry.default if entry.kind in ("int", "float", "str", "int | str") else "on" if entry.default is True else None
         words = f"{', '.join(owners(name))}: {entry.help}" + (f" (default {default})" if default is not None else "")
         if entry.kind == "bool":
             group.add_argument(option, action=argparse.BooleanOptionalAction, default=entry.default, help=words)
@@ -86,7 +87,8 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         elif entry.choices:
             group.add_argument(option, choices=entry.choices, default=entry.default, help=words)
         else:
-            kind = {"int": int, "float": float}.get(entry.kind, str)
+            kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "int | str": _count}
+            kind = kinds.get(entry.kind, str)
             group.add_argument(option, type=kind, default=entry.default, metavar=name[0].upper(), help=words)
 
 
@@ -118,7 +120,7 @@ def split(text: str) -> tuple[str, ...]:
     return names
 
 
-def _batch(text: str) -> int | str:
+def _count(text: str) -> int | str:
     if text == "auto":
         return text
     try:

@@ -22,7 +22,7 @@ NEVER_REPLACED = ("numpy", "SimpleITK")
 TORCH = "torch"
 
 _LINE = re.compile(r"(?P<name>[\w.-]+)\s*>=\s*(?P<minimum>[\d.]+)")
-_MODULES = {"pillow": "PIL"}
+_MODULES = {"scikit-learn": "sklearn", "pillow": "PIL"}
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,8 @@ def _about(name: str) -> tuple[float, str]:
         "pillow": (7, _("writes pictures")),
         "networkx": (2, _("lays out the importance graph")),
         "psutil": (0.3, _("measures memory and ends processes")),
+        "captum": (1.5, _("explains with supervoxels")),
+        "scikit-learn": (10, _("compares with a cohort, and explains with supervoxels")),
         "tqdm": (0.1, _("shows progress on a terminal")),
     }
     return table.get(name, (1, ""))
