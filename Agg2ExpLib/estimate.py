@@ -1,8 +1,8 @@
 """How long a run will take and how much memory it needs, told before it starts; needs neither torch nor the CT's voxels.
 
 The time comes from an earlier run on the same device with the same model: nothing else says how fast a machine is. The explanation
-costs one forward pass for each window that a label meets and one backward pass for each label in it, both taken as equally long
-(measured: within 10 % for 1 to 17 labels).
+of one copy of the CT costs one forward pass for each window that a label meets and one backward pass for each label in it, both
+taken as equally long (measured: within 10 % for 1 to 17 labels). Methods that work in other ways are not foretold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .attribution.smoothgrad import SmoothGrad
+from .attribution.method import Method
+from .attribution.methods import make_method
+from .errors import InputError
 from .model_card import ModelCard
 
 # Interpreter and libraries, before anything is computed.
@@ -23,6 +25,10 @@ _USUAL_FEATURES = 48
 _FORWARD_SHARE = 0.5  # of these, what a forward pass alone holds
 # Until an explanation was measured: a pass in it against one in the segmentation, and the share of windows that a label meets.
 _PASS_RATIO, _USUAL_MET = 1.2, 0.6
+# Methods whose cost is a number of copies. Those that sum gradients in the engine, with the bytes a voxel of their own volumes; and
+# those that collect one copy's gradients at a time, with the bytes a voxel that they hold for each label besides mask and gradient.
+_SUMMING = {"gradient": 0, "gradient_x_input": 4, "smoothgrad": 0, "integrated_gradients": 12}
+_COLLECTING = {"smoothgrad_squared": 8, "expected_gradients": 8, "vargrad": 16}
 _START_S = 5.0  # until the libraries are loaded; not part of a run's own clock
 
 
@@ -73,6 +79,11 @@ class Estimate:
     measured: bool
 
 
+def is_reckoned(method: Method) -> bool:
+    """Whether the time of a method can be told: where its cost is a number of copies of the CT that the network sees."""
+    return method.name in _SUMMING or method.name in _COLLECTING
+
+
 def count_windows(shape: Sequence[int], roi_size: Sequence[int], overlap: float) -> int:
     """Number of windows that ``WindowPlan`` makes of a volume."""
     count = 1
@@ -86,7 +97,7 @@ def estimate_run(
     shape: Sequence[int],
     card: ModelCard,
     labels: int,
-    samples: int,
+    method: Method | None,
     overlap: float = 0.25,
     device: str = "cpu",
     speed: Speed | None = None,
@@ -97,7 +108,7 @@ def estimate_run(
         shape: of the CT on the model grid, in voxels.
         card: of the model.
         labels: how many are explained; 0 to segment only.
-        samples: noise samples; 1 for the plain gradient.
+        method: how; with None or a method that is not reckoned with, the time is not told and the memory is that of one copy.
         overlap: of the windows.
         device: as in the job (``auto``, ``cpu``, ``cuda:0``, ``mps``).
         speed: of an earlier run; one that does not fit is left out.
@@ -111,13 +122,13 @@ def estimate_run(
     if not labels:
         libraries = 0.0 if on_gpu else min(_LIBRARIES_BYTES, fixed)
         fixed = libraries + _FORWARD_SHARE * (fixed - libraries)
-    memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, samples)
+    memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, method)
     seconds = None
-    if speed is not None:
+    if speed is not None and (not labels or (method is not None and is_reckoned(method))):
         seconds = _START_S + speed.fixed_s + windows * speed.segment_s
-        if labels:
+        if labels and method is not None:
             pass_s = speed.pass_s if speed.pass_s is not None else _PASS_RATIO * speed.segment_s
-            seconds += samples * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
+            seconds += method.samples * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
     return Estimate(seconds, memory, windows, bool(labels) and measured is not None)
 
 
@@ -129,11 +140,11 @@ def speed_from_run(run: Mapping[str, Any], before: Speed | None = None) -> Speed
         before: known so far; a run that only segments does not make us forget how long explanations take.
 
     Returns:
-        None where the file lacks what is needed, as in other versions, and for methods other than SmoothGrad and gradient.
+        None where the file lacks what is needed, as in other versions, and for methods that are not reckoned with.
     """
     try:
         return _speed_from_run(run, before)
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
         return None
 
 
@@ -143,16 +154,18 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     device, channels = str(run["device"]), len(run["labels"])
     windows = count_windows(shape, roi_size, float(parameters["overlap"]))
     segment_s = float(seconds["segment"]) / windows
-    explained, samples = 0, 1
+    explained = 0
+    method: Method | None = None
     pass_s: float | None = None
     fixed: float | None = None
     met = _USUAL_MET
     if run["task"] == "explain":
         explained = len(run["explained"]) or 1
-        # Other methods pass the windows in ways of their own.
-        samples = int({"smoothgrad": parameters.get("samples"), "gradient": 1}[parameters["method"]])
+        method = make_method(parameters["method"], **parameters)
+        if not is_reckoned(method):
+            raise ValueError(f"{method.name} passes the windows in ways of its own")
         visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
-        pass_s = float(seconds["explain"]) / (samples * passes)
+        pass_s = float(seconds["explain"]) / (method.samples * passes)
         met = min((passes - visited) / (windows * explained), 1.0)
     elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
         pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
@@ -160,14 +173,14 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     peak = run["peak_memory_bytes"]
     # A segmentation keeps no activations for a backward pass, so it does not tell what an explanation needs.
     if explained and _kind(device) == "cpu":
-        fixed = max(peak["process"] - _volume_bytes(shape, roi_size, channels, explained, samples), 0.0)
+        fixed = max(peak["process"] - _volume_bytes(shape, roi_size, channels, explained, method), 0.0)
     elif explained and "gpu" in peak:
         # A GPU is filled with as many windows as fit; a run needs no more than one.
         fixed = peak["gpu"] / max(int(run["window_batch"] or 1), 1)
     return Speed(device, list(roi_size), channels, segment_s, pass_s, met, max(fixed_s, 0.0), fixed)
 
 
-def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, labels: int, samples: int) -> float:
+def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, labels: int, method: Method | None) -> float:
     """The volumes that a run holds on the CPU in float32."""
     padded = [max(voxels, size) for voxels, size in zip(shape, roi_size, strict=True)]
     voxels = math.prod(padded)
@@ -175,10 +188,17 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
     if not labels:
         # HU, image, padded image, segmentation; the logits of a slab and the part of it that moves on.
         return voxels * (2 + 4 + 4 + 1) + slab * channels * 4 * 2
-    groups = SmoothGrad(max(samples, 1)).groups()
-    sums = 4 if len(groups) > 1 else 0
-    # Besides HU, image and segmentation: weights, noisy copies with their noise, and mask, map and group sum of every label.
-    return voxels * (2 + 4 + 1 + 4 + 4 * (len(groups[0]) + 1) + labels * (1 + 4 + sums))
+    # Besides HU, image and segmentation: weights, mask and map of every label, and what the method holds.
+    return voxels * (2 + 4 + 1 + 4 + labels * (1 + 4) + _method_bytes(method, labels))
+
+
+def _method_bytes(method: Method | None, labels: int) -> float:
+    """Bytes a voxel: the copies of a group with what made the last of them, and the sums of every label."""
+    name = method.name if method is not None else ""
+    if name in _COLLECTING:
+        return 4 * (2 + len(getattr(method, "references", ()))) + labels * _COLLECTING[name]
+    groups: list[Sequence[int]] = method.groups() if method is not None and hasattr(method, "groups") else [[0]]
+    return _SUMMING.get(name, 0) + 4 * (len(groups[0]) + 1) + labels * (4 if len(groups) > 1 else 0)
 
 
 def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:

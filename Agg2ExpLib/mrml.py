@@ -16,6 +16,7 @@ import numpy as np
 from .errors import InputError
 from .labels import Code, Label
 from .mrml_colors import color_node_for, measure_overlay, set_overlay_threshold
+from .mrml_mask import add_global_mask
 from .mrml_nodes import Segment, add_segmentation, add_table, add_volume, update_volume
 from .volume import Volume
 
@@ -46,6 +47,8 @@ class SceneNodes:
         table: importance (mass), a row for each explained label, a column for each region.
         extra: segmentation of the extra regions and the target mask, None when there are none.
         folder_item: subject-hierarchy item of the patient's folder.
+        titles: what people read for each label.
+        global_mask: segmentation of the global mask, None when there is none.
     """
 
     scene: Any
@@ -56,11 +59,12 @@ class SceneNodes:
     extra: Any = None
     folder_item: int = 0
     titles: dict[str, str] = field(default_factory=dict)
+    global_mask: Any = None
 
     def all_nodes(self) -> list[Any]:
         """Every node that was made or used, CT first."""
-        nodes = [self.ct, self.segmentation, *self.overlays.values(), self.table]
-        return nodes if self.extra is None else [*nodes, self.extra]
+        nodes = [self.ct, self.segmentation, *self.overlays.values(), self.table, self.extra, self.global_mask]
+        return [node for node in nodes if node is not None]
 
 
 def require_slicer() -> Any:
@@ -129,7 +133,8 @@ def show_results(
             overlays[name] = add_overlay(scene, results.attribution(name), f"{title} attribution", name, percentile)
         table = add_importance_table(scene, results.importance(), f"{results.patient} RoI importance")
         extra = add_regions(scene, results, ct, set(titles))
-        nodes = SceneNodes(scene, ct, segmentation, overlays, table, extra, titles=titles)
+        mask = add_global_mask(scene, results, ct)
+        nodes = SceneNodes(scene, ct, segmentation, overlays, table, extra, titles=titles, global_mask=mask)
         nodes.folder_item = gather(scene, results.patient, nodes.all_nodes(), own_ct)
     finally:
         scene.EndState(scene.BatchProcessState)

@@ -255,7 +255,7 @@ def legend_of(overlay: Any, threshold: float, outline: str) -> Legend:
 @contextlib.contextmanager
 def _outlined(nodes: SceneNodes, segmentation: Any, segment: str) -> Iterator[None]:
     """While it lasts, one segment of the scene has a yellow outline in slice views and all others are hidden there."""
-    displays = [node.GetDisplayNode() for node in (nodes.segmentation, nodes.extra) if node is not None]
+    displays = [node.GetDisplayNode() for node in (nodes.segmentation, nodes.extra, nodes.global_mask) if node is not None]
     before = [(display.GetVisibility2D(), display.GetSliceIntersectionThickness()) for display in displays]
     shown = segmentation.GetDisplayNode()
     content = segmentation.GetSegmentation()

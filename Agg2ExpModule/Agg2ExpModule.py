@@ -101,6 +101,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.EngineProcess import QtProcess
         from Agg2ExpModuleLib.ExplainSection import ExplainSection
         from Agg2ExpModuleLib.ExportSection import ExportSection
+        from Agg2ExpModuleLib.GlobalMaskRow import GlobalMaskRow
         from Agg2ExpModuleLib.ImportanceSection import ImportanceSection
         from Agg2ExpModuleLib.InputSection import InputSection
         from Agg2ExpModuleLib.Installer import Installer
@@ -123,6 +124,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.labels,
             self.explaining,
             self.display,
+            GlobalMaskRow(state),
             self.importance,
             self.exporting,
         ]
@@ -173,6 +175,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         if parameters is not None and self.state.ct is None and not slicer.mrmlScene.IsBatchProcessing() and _isCandidate(node):
             parameters.inputVolume = node
+        if parameters is not None and _isCandidate(node):
+            self.state.tell({"volumes"})
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
@@ -235,10 +239,9 @@ class Agg2ExpModuleLogic(ScriptedLoadableModuleLogic):
 
 
 def _isCandidate(node: Any) -> bool:
-    """Whether a node may be a CT: a plain volume that is no map of ours."""
-    if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode" or node.GetHideFromEditors():
-        return False
-    return not node.GetAttribute("Agg2Exp.Label") and node.GetImageData() is not None
+    from Agg2ExpModuleLib.SceneVolumes import isCt
+
+    return isCt(node)
 
 
 class Agg2ExpModuleTest(ScriptedLoadableModuleTest):

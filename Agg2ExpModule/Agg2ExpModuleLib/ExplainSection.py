@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
+from Agg2ExpLib.estimate import is_reckoned
+
 from .InputSection import InputSection, problemStyle
+from .MethodForm import MethodForm
+from .MethodSettings import madeMethod, methods, problemOfMethod
 from .PanelState import BUSY, MISSING, RECORD, SCENE, ChoiceBox, PanelState
 from .RunController import CANCELLING, IDLE
 from .RunTexts import durationText, problemOf, resultsRoot
 from .SpeedMemory import SpeedMemory
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
-_COUNTING = {"checkedLabels", "samples", "method", "overlap", "device", "inputVolume", "weights", "model", "useDrawnTarget", SCENE}
+_METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed"}
+_COUNTING = _METHOD | {"checkedLabels", "overlap", "device", "inputVolume", "weights", "model", "useDrawnTarget", SCENE}
 
 
 class ExplainSection:
@@ -22,7 +28,8 @@ class ExplainSection:
     def __init__(self, state: PanelState, inputs: InputSection, speeds: SpeedMemory):
         self.state, self.ui, self._inputs, self._speeds = state, state.ui, inputs, speeds
         ui = self.ui
-        self._method = ChoiceBox(ui.methodCombo, lambda value: self._set("method", value))
+        self._method = ChoiceBox(ui.methodCombo, self._onMethod)
+        self.form = MethodForm(state, ui.advancedContents)
         self._precision = ChoiceBox(ui.precisionCombo, lambda value: self._set("precision", value))
         self._reduction = ChoiceBox(ui.reductionCombo, lambda value: self._set("reduction", value))
         ui.resultsFolderPath.filters = _directories(ui.resultsFolderPath)
@@ -41,12 +48,11 @@ class ExplainSection:
         if parameters is None:
             return
         if "method" in changed:
-            methods = [("smoothgrad", _("SmoothGrad")), ("gradient", _("Gradient"))]
-            self._method.setChoices(methods, parameters.method)
-        if changed & {"method", BUSY}:
-            noisy = parameters.method == "smoothgrad" and not self.state.busy
-            for widget in (ui.samplesSpinBox, ui.noiseSpinBox, ui.seedSpinBox):
-                widget.enabled = noisy
+            self._showMethod()
+        if changed & (_METHOD | {BUSY, SCENE, RECORD, "volumes", "inputVolume"}):
+            self.form.refresh()
+        if changed & {"globalMask", BUSY}:
+            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy
         if "precision" in changed:
             self._precision.setChoices(
                 [(name, _("Auto") if name == "auto" else name) for name in _PRECISIONS], parameters.precision
@@ -61,6 +67,7 @@ class ExplainSection:
             busy = self.state.busy
             for widget in (
                 ui.methodCombo,
+                ui.globalMaskCheckBox,
                 ui.overlapSpinBox,
                 ui.precisionCombo,
                 ui.reductionCombo,
@@ -70,6 +77,17 @@ class ExplainSection:
                 widget.enabled = not busy
             self._showRun()
         self._showButton()
+
+    def _showMethod(self) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        assert parameters is not None
+        known = methods()
+        self._method.setChoices([(name, method.title) for name, method in known.items()], parameters.method)
+        for index, method in enumerate(known.values()):
+            ui.methodCombo.setItemData(index, f"{method.summary} {method.when}", qt.Qt.ToolTipRole)
+        chosen = known.get(parameters.method)
+        ui.methodNote.text = f"{chosen.summary} {chosen.when}" if chosen is not None else ""
+        ui.methodCombo.toolTip = ui.methodNote.text or _("How the map is made.")
 
     def _showEstimate(self) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -81,14 +99,18 @@ class ExplainSection:
             return
         count = len(list(parameters.checkedLabels)) or 1
         text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
-        if parameters.method == "smoothgrad":
-            text += _(" × {count} samples").format(count=parameters.samples)
+        method = madeMethod(parameters)
+        if method is not None and method.samples > 1:
+            words = _(" × {count} steps") if hasattr(method, "steps") else _(" × {count} samples")
+            text += words.format(count=method.samples)
         estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
         if estimate is not None:
-            known = estimate.seconds is not None
-            text += ": " + (
-                _("about {time}").format(time=durationText(estimate.seconds)) if known else _("time known after the first run")
-            )
+            if estimate.seconds is not None:
+                text += ": " + _("about {time}").format(time=durationText(estimate.seconds))
+            elif method is not None and is_reckoned(method):
+                text += ": " + _("time known after the first run")
+            else:
+                text += ": " + _("time not known beforehand")
             text += _(", {memory:.1f} GB memory").format(memory=estimate.memory_bytes / 1e9)
         ui.estimateLabel.text = text
         ui.estimateLabel.toolTip = _("Time from earlier runs with this model on this computer. Results go to {folder}.").format(
@@ -125,6 +147,12 @@ class ExplainSection:
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:
             setattr(self.state.parameters, name, value)
+
+    def _onMethod(self, name: str) -> None:
+        self._set("method", name)
+        parameters = self.state.parameters
+        if parameters is not None and problemOfMethod(parameters):  # what it lacks is chosen there
+            self.ui.advancedSection.collapsed = False
 
     def _onResultsFolder(self, *_unused: Any) -> None:
         self._set("resultsFolder", self.ui.resultsFolderPath.currentPath)

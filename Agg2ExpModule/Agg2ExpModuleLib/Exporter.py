@@ -174,7 +174,8 @@ class Exporter:
         import slicer
 
         titles = {entry.name: entry.title for entry in record.labels}
-        nodes = SceneNodes(slicer.mrmlScene, record.ct, record.segmentation, record.overlays, record.table, record.extra, 0, titles)
+        parts = (record.ct, record.segmentation, record.overlays, record.table, record.extra)
+        nodes = SceneNodes(slicer.mrmlScene, *parts, titles=titles, global_mask=record.globalMask)
         target = TARGET_MASK in segmentIds(record.extra)
         try:
             views = open_views(nodes, "Agg2ExpPicture")

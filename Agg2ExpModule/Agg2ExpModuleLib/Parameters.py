@@ -1,5 +1,6 @@
 """Everything the user can set, kept in the scene and so saved with it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import slicer
@@ -12,9 +13,10 @@ MAX_SAMPLES = 500
 class Parameters:
     """The panel's state.
 
-    Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (smoothgrad, gradient), ``precision``, ``reduction``
-    (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean,
-    enrichment), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct).
+    Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
+    ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
+    (mass, mean, enrichment), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct).
+    ``methodParameters`` is JSON, see MethodSettings.
     """
 
     # Input
@@ -28,9 +30,12 @@ class Parameters:
     targetSegment: str = ""
     # Explain
     method: str = "smoothgrad"
+    methodParameters: str = ""
     samples: Annotated[int, WithinRange(1, MAX_SAMPLES)] = 20
     noise: Annotated[float, WithinRange(0.0, 1.0)] = 0.1
     seed: Annotated[int, WithinRange(0, 999999)] = 0
+    globalMask: bool = False
+    maskCoverage: Annotated[int, WithinRange(1, 100)] = 90
     overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.25
     precision: str = "auto"
     reduction: str = "sum"
@@ -45,6 +50,7 @@ class Parameters:
     outline: bool = True
     legend: bool = True
     linked: bool = True
+    showMask: bool = True
     volumeRendering: bool = False
     # RoI importance
     measure: str = "mass"
@@ -69,6 +75,26 @@ def boundWidgets(ui: Any) -> dict[str, Any]:
     return {name: widget for name, widget in named.items() if name}
 
 
+_REFERENCE_ROLE = "referenceVolumes"
+
+
+def referenceVolumes(parameters: Parameters) -> list[Any]:
+    """The CTs to compare with, for methods that do so. As node references, which survive when scenes are put together."""
+    node = parameters.parameterNode
+    found = [node.GetNthNodeReference(_REFERENCE_ROLE, index) for index in range(node.GetNumberOfNodeReferences(_REFERENCE_ROLE))]
+    return [volume for volume in found if volume is not None]
+
+
+def setReferenceVolumes(parameters: Parameters, volumes: Sequence[Any]) -> None:
+    """Choose the CTs to compare with."""
+    node = parameters.parameterNode
+    with slicer.util.NodeModify(node):
+        node.RemoveNodeReferenceIDs(_REFERENCE_ROLE)
+        for volume in volumes:
+            node.AddNodeReferenceID(_REFERENCE_ROLE, volume.GetID())
+        node.Modified()
+
+
 NODE_PARAMETERS = ("inputVolume", "record", "targetSegmentation", "extraSegmentation")
 
 
@@ -82,4 +108,5 @@ def snapshot(parameters: Parameters) -> dict[str, object]:
         elif name == "checkedLabels":
             value = tuple(value)
         values[name] = value
+    values["references"] = tuple(volume.GetID() for volume in referenceVolumes(parameters))
     return values

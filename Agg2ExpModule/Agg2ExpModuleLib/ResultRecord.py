@@ -1,7 +1,7 @@
 """What the scene keeps of one set of results, so that a saved scene opened anywhere shows everything without the results folder.
 
 A record is a hidden vtkMRMLScriptedModuleNode: run.json and the importance table as text, references to the CT, the segmentation,
-the attribution maps, the table and the extra regions.
+the attribution maps, the table, the extra regions and the global mask.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from Agg2ExpLib.importance import ImportanceMatrix
 
 _MARK = "Agg2Exp.Record"
-CT, SEGMENTATION, MAP, TABLE, EXTRA = "ct", "segmentation", "map", "table", "extra"
+CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
 TARGET_MASK = "target_mask"  # segment id of a drawn target among the extra regions
 
 
@@ -62,6 +62,11 @@ class ResultRecord:
     def extra(self) -> Any:
         """Segmentation of the extra regions and the drawn target, or None."""
         return self.node.GetNodeReference(EXTRA)
+
+    @property
+    def globalMask(self) -> Any:
+        """Segmentation of the global mask, or None."""
+        return self.node.GetNodeReference(MASK)
 
     @property
     def table(self) -> Any:

@@ -12,9 +12,10 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.mrml import add_importance_table, add_labels, add_overlay, add_regions, gather, update_overlay
 from Agg2ExpLib.mrml_colors import set_overlay_threshold
+from Agg2ExpLib.mrml_mask import add_global_mask
 from Agg2ExpLib.mrml_nodes import image_in_steps
 
-from .ResultRecord import EXTRA, SEGMENTATION, TABLE, ResultRecord, recordsOf
+from .ResultRecord import EXTRA, MASK, SEGMENTATION, TABLE, ResultRecord, recordsOf
 
 if TYPE_CHECKING:
     from Agg2ExpLib.labels import Label
@@ -122,7 +123,14 @@ class Loading:
         if before is not None:
             matrix = merge_matrices(before, matrix, tuple(titles))
             explained = [name for name in titles if name in matrix.rows]
-        record.run = {**results.run, "explained": explained}
+        run = {**results.run, "explained": explained}
+        yield _("Loading the global mask …")
+        mask = add_global_mask(scene, results, self.ct)
+        if mask is not None or "global_mask" in run:
+            replaceNode(record, MASK, mask)
+        elif "global_mask" in record.run:  # of an earlier run: it stays, with what was measured for it
+            run["global_mask"] = record.run["global_mask"]
+        record.run = run
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
 
@@ -166,7 +174,7 @@ def removeRecord(record: ResultRecord) -> None:
     scene = slicer.mrmlScene
     for volume in record.mapNodes():
         removeOverlay(volume)
-    for node in (record.segmentation, record.table, record.extra):
+    for node in (record.segmentation, record.table, record.extra, record.globalMask):
         removeNode(node)
     if record.node.GetScene() is scene:
         scene.RemoveNode(record.node)
@@ -198,7 +206,7 @@ def removeNode(node: Any) -> None:
 def gatherNodes(record: ResultRecord, own: bool) -> None:
     """One folder beside the CT in the data tree that holds everything of a record (the CT too, if we added it)."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    nodes = [record.segmentation, *record.overlays.values(), record.table, record.extra]
+    nodes = [record.segmentation, *record.overlays.values(), record.table, record.extra, record.globalMask]
     nodes = [node for node in nodes if node is not None]
     name = _("{case} explanation").format(case=record.ct.GetName())
     parents = [hierarchy.GetItemParent(item) for node in nodes if (item := hierarchy.GetItemByDataNode(node))]

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.labels import Label
+from Agg2ExpLib.mrml_mask import GLOBAL_MASK
 from Agg2ExpLib.mrml_nodes import affine_of, array_of
 from Agg2ExpLib.volume import Volume, write_volume
 
@@ -68,6 +69,12 @@ class ResultsOfScene:
         if TARGET_MASK not in segmentIds(self.record.extra):
             return None
         return Volume(self._onGrid(self.record.extra, TARGET_MASK).astype(np.uint8), self.affine, TARGET_MASK)
+
+    def global_mask(self) -> Volume | None:
+        """The global mask, or None."""
+        if GLOBAL_MASK not in segmentIds(self.record.globalMask):
+            return None
+        return Volume(self._onGrid(self.record.globalMask, GLOBAL_MASK).astype(np.uint8), self.affine, GLOBAL_MASK)
 
     def _onGrid(self, segmentation: Any, name: str) -> np.ndarray:
         """A segment's mask on the model grid: placed where it was cut out, or resampled when it was drawn on another grid."""
@@ -130,6 +137,9 @@ def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
         target = results.target_mask()
         if target is not None:
             write_volume(output.temporary / names.TARGET_MASK_FILE, target.array, results.affine)
+        mask = results.global_mask()
+        if mask is not None:
+            write_volume(output.temporary / names.GLOBAL_MASK_FILE, mask.array, results.affine)
         matrix = record.matrix
         if matrix is not None:
             write_tidy(output.temporary / names.TIDY_FILE, matrix, record.patient)

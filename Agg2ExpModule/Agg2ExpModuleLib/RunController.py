@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 
+from .MethodSettings import REFERENCES, jobEntries
 from .PanelState import BUSY, RECORD, PanelState
 from .ResultRecord import TARGET_MASK
 from .ResultsInScene import LiveMap, Loading
@@ -143,12 +144,15 @@ class RunController:
             return
         job |= {
             "labels": self._labels,
-            "method": parameters.method,
-            "samples": parameters.samples,
-            "sigma": parameters.noise,
-            "seed": parameters.seed,
+            **jobEntries(parameters),
             "target": parameters.reduction,
         }
+        if parameters.globalMask:
+            job["mask_coverage"] = parameters.maskCoverage / 100
+        if REFERENCES in job:
+            for index, volume in enumerate(volumes := job[REFERENCES]):
+                yield from writeVolumeSteps(volume, work / f"reference{index}.nrrd")
+            job[REFERENCES] = [str(work / f"reference{index}.nrrd") for index in range(len(volumes))]
         if parameters.useDrawnTarget:
             writeSegment(parameters.targetSegmentation, parameters.targetSegment, work / f"{TARGET_MASK}.nrrd")
             job["target_mask"] = str(work / f"{TARGET_MASK}.nrrd")

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 
+from .MethodSettings import problemOfMethod
 from .PanelState import PanelState
 from .SceneVolumes import segmentIds
 
@@ -42,7 +43,7 @@ def problemOf(state: PanelState, task: str) -> str:
             return _("Choose the drawn segment to explain (Labels).")
     elif not list(parameters.checkedLabels):
         return _("Check at least one label to explain (Labels).")
-    return ""
+    return problemOfMethod(parameters)
 
 
 def resultsRoot(chosen: str) -> Path:

@@ -24,6 +24,13 @@ def fileNameOf(name: str) -> str:
     return re.sub(r"[^\w .+()-]", "_", name).strip(" .") or "ct"
 
 
+def isCt(node: Any) -> bool:
+    """Whether a node may be a CT: a plain volume that is no map of ours."""
+    if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode" or node.GetHideFromEditors():
+        return False
+    return not node.GetAttribute("Agg2Exp.Label") and node.GetImageData() is not None
+
+
 def transformToWorld(node: Any) -> np.ndarray:
     """4×4 of the linear transforms above a node.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
+from .MethodSettings import madeMethod
+
 if TYPE_CHECKING:
     from Agg2ExpLib.estimate import Estimate, Speed
     from Agg2ExpLib.model_card import ModelCard
@@ -48,8 +50,7 @@ class SpeedMemory:
         except Exception:  # without nibabel, or an odd geometry that is told when the run starts
             return None
         speed = next((speed for speed in self._read() if speed.fits(card, parameters.device)), None)
-        samples = parameters.samples if parameters.method == "smoothgrad" else 1
-        return estimate_run(shape, card, labels, samples, parameters.overlap, parameters.device, speed)
+        return estimate_run(shape, card, labels, madeMethod(parameters), parameters.overlap, parameters.device, speed)
 
     @staticmethod
     def _read() -> list[Speed]:

@@ -1,0 +1,98 @@
+"""The chosen attribution method with its parameters, as the scene keeps them and as a job needs them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from .Parameters import Parameters, referenceVolumes
+
+if TYPE_CHECKING:
+    from Agg2ExpLib.attribution.method import Method, Parameter
+
+REFERENCES = "references"  # a tuple of files in jobs, volumes of the scene here
+# Parameters of methods that are parameters of the scene in their own right.
+OWN = {"samples": "samples", "sigma": "noise", "seed": "seed"}
+# A parameter that matters only with some choices of another one.
+_ONLY_WITH = {
+    "blur": ("baseline", ("blurred",)),
+    "regions": ("supervoxels", ("cubes", "slic")),
+    "compactness": ("supervoxels", ("slic",)),
+}
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every method of the library by its name, in the order of menus."""
+    from Agg2ExpLib.attribution.methods import METHODS
+
+    return METHODS
+
+
+def methodEntries(name: str) -> tuple[Parameter, ...]:
+    """The parameters of a method; none for a method of another version."""
+    known = methods()
+    return known[name].parameters() if name in known else ()
+
+
+def valueOf(parameters: Parameters, entry: Parameter) -> Any:
+    """What is set for a parameter, else its default; CT volumes for ``references``."""
+    if entry.name in OWN:
+        return getattr(parameters, OWN[entry.name])
+    if entry.name == REFERENCES:
+        return [volume for volume in referenceVolumes(parameters) if volume is not parameters.inputVolume]
+    return _kept(parameters).get(entry.name, entry.default)
+
+
+def setValue(parameters: Parameters, entry: Parameter, value: Any) -> None:
+    """Set a parameter that is kept in ``methodParameters``; what equals the default is not kept."""
+    kept = {name: other for name, other in _kept(parameters).items() if name != entry.name}
+    if value != entry.default:
+        kept[entry.name] = value
+    parameters.methodParameters = json.dumps(kept, ensure_ascii=True, sort_keys=True) if kept else ""
+
+
+def jobEntries(parameters: Parameters) -> dict[str, Any]:
+    """The method and all its parameters for a job; ``references`` are volumes still."""
+    entries = methodEntries(parameters.method)
+    return {"method": parameters.method, **{entry.name: valueOf(parameters, entry) for entry in entries}}
+
+
+def madeMethod(parameters: Parameters) -> Method | None:
+    """The method as it is set; None with a bad value, which the run tells of."""
+    from Agg2ExpLib.attribution.methods import make_method
+    from Agg2ExpLib.errors import InputError
+
+    entries = jobEntries(parameters)
+    try:
+        return make_method(entries.pop("method"), **entries)
+    except (InputError, TypeError):  # a wrong type: a scene of another version
+        return None
+
+
+def isIdle(parameters: Parameters, entry: Parameter) -> bool:
+    """Whether a parameter does nothing with what is chosen for the others."""
+    others = {other.name: other for other in methodEntries(parameters.method)}
+    if entry.name == "seed":
+        made = madeMethod(parameters)
+        return made is not None and not made.random
+    other, choices = _ONLY_WITH.get(entry.name, ("", ()))
+    return other in others and valueOf(parameters, others[other]) not in choices
+
+
+def problemOfMethod(parameters: Parameters) -> str:
+    """Why the method cannot run as it is set, in one sentence; empty when it can."""
+    if parameters.method not in methods():
+        return _("This version of Agg2Exp has no method {name}: choose another one.").format(name=parameters.method)
+    if any(entry.name == REFERENCES and not valueOf(parameters, entry) for entry in methodEntries(parameters.method)):
+        return _("Choose the scans to compare with (Advanced), or another method.")
+    return ""
+
+
+def _kept(parameters: Parameters) -> dict[str, Any]:
+    try:
+        kept = json.loads(parameters.methodParameters or "{}")
+    except ValueError:
+        return {}
+    return kept if isinstance(kept, dict) else {}
