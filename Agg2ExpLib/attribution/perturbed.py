@@ -1,8 +1,8 @@
 """The outputs of many copies of one image in which some voxels are removed: what supervoxel methods and faithfulness ask for.
 
-``f̂_c`` is a sum over windows (METHOD section 2), so a removal changes only the parts of the windows that it touches. Windows that stay
-as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from it, and one
-forward pass serves all targets.
+``f̂_c`` is a sum over windows (METHOD section 2), so a removal changes only the parts of the windows that it touches. Windows that
+stay as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from it,
+and one forward pass serves all targets.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class PerturbedOutputs:
                 yield copy, int(visit), image[self._engine.visits[visit][0]]
 
     def effective_regions(self, regions: np.ndarray) -> np.ndarray:
-        """Which supervoxels can change an output when they are removed: those that differ from the baseline in a window of a target.
+        """Which supervoxels can change an output: those that differ from the baseline in a window that a target meets.
 
         Args:
             regions: supervoxel of every voxel, ``[x, y, z]``, numbered from 0.
