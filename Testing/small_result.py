@@ -25,6 +25,19 @@ BONE_MARKER = np.array([-85.0, 55.0, 80.0])  # patient's left, in front, above: 
 SUPPORTING = np.array([-60.0, 20.0, 60.0])  # centre of the positive blob of the heart's map, on the patient's left
 OPPOSING = np.array([75.0, -20.0, -60.0])  # of the negative one, on the right
 TRACHEA_VOXEL = (32, 20, 41)
+MASKED = (HEART, TRACHEA)  # labels in the global mask
+# As a run would tell, with numbers that only test how they are shown.
+MASK_FACTS = {
+    "supervoxels": "semantic",
+    "regions": 4,
+    "kept": 2,
+    "coverage": 0.92,
+    "volume_share": 0.0123,
+    "dice": {
+        "heart": {"only_mask": 0.876, "without_mask": 0.104},
+        "lung_upper_lobe_left": {"only_mask": None, "without_mask": 1.0},
+    },
+}
 
 
 def affine_of_grid(angles: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
@@ -43,7 +56,9 @@ def place(affine: np.ndarray, millimetres: np.ndarray) -> np.ndarray:
     return affine[:3, :3] @ index + affine[:3, 3]
 
 
-def write_result(folder: Path, angles=(0, 0, 0), target_mask: bool = False, patient: str = "small thorax") -> Results:
+def write_result(
+    folder: Path, angles=(0, 0, 0), target_mask: bool = False, patient: str = "small thorax", global_mask: bool = False
+) -> Results:
     """Write the results folder and open it."""
     affine = affine_of_grid(angles)
     mm = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(SHAPE, SPACING, strict=True)]
@@ -80,8 +95,12 @@ def write_result(folder: Path, angles=(0, 0, 0), target_mask: bool = False, pati
         write_volume(folder / "attributions" / f"{name}.nrrd", values, affine)
     if target_mask:
         write_volume(folder / "target_mask.nii.gz", ball(SUPPORTING, (20, 20, 20)).astype(np.uint8), affine, compress=True)
+    if global_mask:
+        write_volume(folder / "global_mask.nii.gz", np.isin(segmentation, MASKED).astype(np.uint8), affine, compress=True)
     write_tidy(folder / "roi_importance.csv", matrix, patient)
     labels = [{"name": label.name, "index": label.index, "color": label.color, "group": label.group} for label in PAPER_LABELS]
     run = {"patient": patient, "labels": labels, "explained": list(EXPLAINED), "extra_rois": ["lesion"]}
+    if global_mask:
+        run["global_mask"] = MASK_FACTS
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     return Results.open(folder)

@@ -72,6 +72,20 @@ def test_everything_lies_at_its_place_in_the_patient(tmp_path, angles):
     )
 
 
+def test_a_global_mask_is_a_segment_of_its_own(tmp_path, nodes):
+    results = write_result(tmp_path / "result", OBLIQUE, global_mask=True)
+    found = mrml.show_results(results, mrml.new_scene())
+    mask = results.global_mask()
+    inside = np.argwhere(mask.array > 0)
+    middle = mask.affine[:3, :3] @ ((inside.min(axis=0) + inside.max(axis=0)) / 2) + mask.affine[:3, 3]
+    np.testing.assert_allclose(found.global_mask.GetSegmentCenterRAS("global_mask"), middle, atol=6)  # a voxel
+    display = found.global_mask.GetDisplayNode()
+    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill(), display.GetVisibility3D()) == (1, 0, 0)
+    assert found.global_mask in found.all_nodes()
+    assert nodes.global_mask is None
+    assert None not in nodes.all_nodes()
+
+
 def test_overlays_show_the_strongest_five_percent(nodes, results):
     for name in EXPLAINED:  # one map has two strong blobs, one is weak noise of 1e-7
         values = np.abs(results.attribution(name).array)

@@ -101,8 +101,9 @@ class ExplainSection:
         text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
         method = madeMethod(parameters)
         if method is not None and method.samples > 1:
-            words = _(" × {count} steps") if hasattr(method, "steps") else _(" × {count} samples")
-            text += words.format(count=method.samples)
+            words = {"steps": _(" × {count} steps"), "coalitions": _(" × {count} coalitions")}
+            own = next((name for name in words if hasattr(method, name)), "")
+            text += words.get(own, _(" × {count} samples")).format(count=method.samples)
         estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
         if estimate is not None:
             if estimate.seconds is not None:

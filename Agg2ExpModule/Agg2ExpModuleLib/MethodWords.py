@@ -40,9 +40,9 @@ def choiceTitles() -> dict[str, str]:
         "uniform": _("Random values"),
         "layercam": _("LayerCAM"),
         "gradcam": _("Seg-Grad-CAM"),
-        "semantic": _("Labels that the model drew"),
+        "semantic": _("Predicted labels"),
         "cubes": _("Cubes"),
-        "slic": _("Regions of like intensity (SLIC)"),
+        "slic": _("Like intensity (SLIC)"),
     }
 
 
