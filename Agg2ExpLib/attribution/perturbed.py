@@ -132,7 +132,8 @@ class PerturbedOutputs:
                     known[row.tobytes()] = self._parts[visit]
                 elif row.tobytes() not in known:
                     todo.append((visit, row))
-        numbers = self._padded(regions)
+        device = self._image.device
+        numbers = torch.as_tensor(np.ascontiguousarray(self._padded(regions), dtype=np.int32), device=device)
 
         def windows() -> Iterator[_Item]:
             for item, (visit, row) in enumerate(todo):
@@ -141,7 +142,8 @@ class PerturbedOutputs:
                 # One more place, for what lies beyond the image.
                 stays = np.ones(kept.shape[1] + 1, dtype=bool)
                 stays[present[visit]] = row
-                mask = torch.as_tensor(stays[numbers[window]], device=self._image.device)
+                mask = torch.as_tensor(stays, device=device).index_select(0, numbers[window].flatten())
+                mask = mask.view(self._engine.plan.roi_size)
                 yield item, visit, torch.where(mask, self._image[window], self._baseline[window])
 
         for item, visit, part in self._compute(windows()):
