@@ -101,6 +101,7 @@ def estimate_run(
     overlap: float = 0.25,
     device: str = "cpu",
     speed: Speed | None = None,
+    segmentations: int = 1,
 ) -> Estimate:
     """What a run will take.
 
@@ -112,6 +113,7 @@ def estimate_run(
         overlap: of the windows.
         device: as in the job (``auto``, ``cpu``, ``cuda:0``, ``mps``).
         speed: of an earlier run; one that does not fit is left out.
+        segmentations: how often the CT is segmented: 3 times with a global mask, which is tested.
     """
     windows = count_windows(shape, card.roi_size, overlap)
     if speed is not None and not speed.fits(card, device):
@@ -125,7 +127,7 @@ def estimate_run(
     memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, method)
     seconds = None
     if speed is not None and (not labels or (method is not None and is_reckoned(method))):
-        seconds = _START_S + speed.fixed_s + windows * speed.segment_s
+        seconds = _START_S + speed.fixed_s + segmentations * windows * speed.segment_s
         if labels and method is not None:
             pass_s = speed.pass_s if speed.pass_s is not None else _PASS_RATIO * speed.segment_s
             seconds += method.samples * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
@@ -169,7 +171,7 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
         met = min((passes - visited) / (windows * explained), 1.0)
     elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
         pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
-    fixed_s = float(seconds["total"]) - float(seconds["segment"]) - float(seconds.get("explain", 0.0))
+    fixed_s = float(seconds["total"]) - sum(float(seconds.get(stage, 0.0)) for stage in ("segment", "explain", "mask"))
     peak = run["peak_memory_bytes"]
     # A segmentation keeps no activations for a backward pass, so it does not tell what an explanation needs.
     if explained and _kind(device) == "cpu":

@@ -9,6 +9,8 @@ import numpy as np
 
 from .importance import ImportanceMatrix
 
+# A global mask is made from the maps and does not change them.
+_OF_MASK = ("mask_coverage", "mask_regions")
 _ARRAYS = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
 
 
@@ -24,7 +26,12 @@ def mergeable(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
             return False
     if not before.get("explained") or not after.get("explained"):
         return True
-    return before.get("parameters") == after.get("parameters") and before.get("precision") == after.get("precision")
+    return _settings(before) == _settings(after) and before.get("precision") == after.get("precision")
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the maps of a run depend on."""
+    return {name: value for name, value in (run.get("parameters") or {}).items() if name not in _OF_MASK}
 
 
 def merge_matrices(before: ImportanceMatrix, after: ImportanceMatrix, order: tuple[str, ...]) -> ImportanceMatrix:

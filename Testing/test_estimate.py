@@ -165,6 +165,11 @@ def test_each_method_is_told_by_its_copies(card):
     assert told("gradient_x_input").seconds - alone == pytest.approx(once)
     assert told("integrated_gradients", steps=30).seconds - alone == pytest.approx(30 * once)
     assert told("vargrad", samples=8).seconds - alone == pytest.approx(8 * once)
+    with_mask = estimate_run((91, 72, 84), card, 4, make_method("gradient"), speed=speed, segmentations=3)
+    assert with_mask.seconds - alone == pytest.approx(once + 2 * 8 * 0.5)
+    run = run_file(card)
+    run["seconds"] |= {"mask": 9.0, "total": 236.0}
+    assert speed_from_run(run) == speed
     assert told("layer_cam").seconds is None
     assert told("layer_cam").memory_bytes > 0
     assert estimate_run((91, 72, 84), card, 4, None, speed=speed).seconds is None

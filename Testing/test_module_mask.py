@@ -32,7 +32,9 @@ def write(folder: Path, samples: int = 7, **options: Any) -> Results:
     write_result(folder, **{"global_mask": True, **options})
     file = folder / "run.json"
     run = json.loads(file.read_text())
-    run |= {"parameters": {"method": "smoothgrad", "samples": samples}, "ct": {"sha256": "1"}, "weights": {"sha256": "2"}}
+    coverage = 0.9 if options.get("global_mask", True) else None
+    run |= {"parameters": {"method": "smoothgrad", "samples": samples, "mask_coverage": coverage}}
+    run |= {"ct": {"sha256": "1"}, "weights": {"sha256": "2"}}
     file.write_text(json.dumps(run))
     return Results.open(folder)
 
@@ -89,11 +91,11 @@ def test_it_is_an_outline_that_can_be_hidden(panel: Panel, tmp_path: Path) -> No
     colors = [np.array(node.GetSegmentation().GetNthSegment(0).GetColor()) for node in (record.globalMask, record.segmentation)]
     assert np.abs(colors[0] - colors[1]).max() > 0.2
     assert panel.ui.maskFrame.visible
-    panel.click(panel.ui.showMaskCheckBox)
+    panel.ui.showMaskCheckBox.click()
     assert not display.GetVisibility2D()
     panel.parameters.mapLabel = "lung_upper_lobe_left"
     assert not display.GetVisibility2D()
-    panel.click(panel.ui.showMaskCheckBox)
+    panel.ui.showMaskCheckBox.click()
     assert display.GetVisibility2D()
     panel.parameters.outline = False  # the label's own outline is another matter
     assert display.GetVisibility2D()

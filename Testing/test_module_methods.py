@@ -288,20 +288,36 @@ def test_references_are_the_other_cts_of_the_scene(panel: Panel) -> None:
     assert panel.record.title.startswith("Expected gradients, 2 samples")
 
 
-def test_kernel_shap_from_the_panel(panel: Panel) -> None:
+def test_kernel_shap_with_a_global_mask(panel: Panel) -> None:
+    from Agg2ExpModuleLib.SceneVolumes import segmentMask
+
     ready(panel)
+    assert not panel.ui.maskCoverageSpinBox.enabled
+    panel.click(panel.ui.globalMaskCheckBox)
+    panel.ui.maskCoverageSpinBox.value = 60
     choose(panel, "kernel_shap")
     field(panel, "supervoxels").currentIndex = 1
     field(panel, "regions").value = 12
     field(panel, "coalitions").value = 10
     assert "10 coalitions" in panel.ui.estimateLabel.text
     assert "not known beforehand" in panel.ui.estimateLabel.text
-    panel.explain("lung")
+    panel.explain("lung", "heart")
     stored = panel.record.run["parameters"]
     assert (stored["method"], stored["supervoxels"], stored["regions"], stored["coalitions"]) == ("kernel_shap", "cubes", 12, 10)
     assert "samples" not in stored
     assert panel.record.title.startswith("KernelSHAP")
     assert "not known beforehand" in panel.ui.estimateLabel.text  # such a run does not tell how long others take
+    facts = panel.record.run["global_mask"]
+    assert stored["mask_coverage"] == 0.6
+    assert facts["coverage"] >= 0.6
+    assert set(facts["dice"]) == {"lung", "heart"}
+    mask, _affine = segmentMask(panel.record.globalMask, "global_mask")
+    voxels = np.prod(panel.record.run["model_grid"]["shape"])
+    assert mask.sum() == pytest.approx(facts["volume_share"] * voxels, rel=1e-3)
+    panel.open("display")
+    assert f"{facts['kept']} of {facts['regions']} supervoxels" in panel.ui.maskNote.text
+    assert panel.ui.maskNote.visible
+    panel.open("explain")
     field(panel, "coalitions").value = 1
     panel.click(panel.ui.applyButton)
     panel.wait()

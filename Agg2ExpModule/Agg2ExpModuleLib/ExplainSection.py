@@ -19,7 +19,17 @@ from .SpeedMemory import SpeedMemory
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
 _METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed"}
-_COUNTING = _METHOD | {"checkedLabels", "overlap", "device", "inputVolume", "weights", "model", "useDrawnTarget", SCENE}
+_COUNTING = _METHOD | {
+    "checkedLabels",
+    "overlap",
+    "device",
+    "inputVolume",
+    "weights",
+    "model",
+    "useDrawnTarget",
+    "globalMask",
+    SCENE,
+}
 
 
 class ExplainSection:

@@ -74,6 +74,7 @@ def progressText(event: dict[str, Any]) -> str:
         "segment": _("Segmenting"),
         "explain": _("Explaining"),
         "importance": _("Summing over regions"),
+        "mask": _("Testing the global mask"),
     }.get(stage, str(stage).capitalize())
     detail = message.replace("_", " ") if stage in ("explain", "importance") else ""
     eta = event.get("eta_s")

@@ -50,7 +50,8 @@ class SpeedMemory:
         except Exception:  # without nibabel, or an odd geometry that is told when the run starts
             return None
         speed = next((speed for speed in self._read() if speed.fits(card, parameters.device)), None)
-        return estimate_run(shape, card, labels, madeMethod(parameters), parameters.overlap, parameters.device, speed)
+        method, segmentations = madeMethod(parameters), 3 if parameters.globalMask else 1
+        return estimate_run(shape, card, labels, method, parameters.overlap, parameters.device, speed, segmentations)
 
     @staticmethod
     def _read() -> list[Speed]:
