@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 GLOBAL_MASK = "global_mask"  # segment id
 MASK_COLOR = (70, 255, 120)  # neither on the maps, which are red and blue, nor the yellow of a label's outline
+_OUTLINE_PIXELS = 1  # thinner than a label's outline, so that both show where they run together
 
 
 def add_global_mask(scene: Any, results: Results, ct: Any) -> Any:
@@ -28,5 +29,6 @@ def add_global_mask(scene: Any, results: Results, ct: Any) -> Any:
     node = add_segmentation(scene, layers, f"{results.patient} global mask", ct)
     display = node.GetDisplayNode()
     display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(_OUTLINE_PIXELS)
     display.SetVisibility3D(False)
     return node

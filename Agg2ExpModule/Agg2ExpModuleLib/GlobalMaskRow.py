@@ -32,7 +32,11 @@ class GlobalMaskRow:
                 mask.GetDisplayNode().SetVisibility2D(mask is node and parameters.showMask)
         if record is not None and node is not None:
             self.ui.maskNote.text = maskText(record, _NAMED)
-            self.ui.maskNote.toolTip = maskText(record)
+            meaning = _(
+                "Dice is the overlap with what the model drew at first, 0 to 1. High with only the mask: these regions are enough "
+                "for the model. Low without it: the model needs them."
+            )
+            self.ui.maskNote.toolTip = f"{maskText(record)}\n{meaning}"
 
 
 def maskText(record: ResultRecord, most: int | None = None) -> str:

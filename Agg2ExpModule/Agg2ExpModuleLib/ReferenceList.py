@@ -13,7 +13,7 @@ from .PanelState import PanelState
 from .Parameters import setReferenceVolumes
 from .SceneVolumes import isCt
 
-_ROWS = 4
+_ROWS, _SPACING = 4, 1
 
 
 class ReferenceList:
@@ -29,6 +29,7 @@ class ReferenceList:
         self.widget = qt.QListWidget(parent)
         self.widget.selectionMode = qt.QAbstractItemView.NoSelection
         self.widget.horizontalScrollBarPolicy = qt.Qt.ScrollBarAlwaysOff
+        self.widget.spacing = _SPACING
         self.widget.textElideMode = qt.Qt.ElideMiddle
         self.widget.itemChanged.connect(self._onItem)
         self._volumes: list[Any] = []
@@ -61,7 +62,7 @@ class ReferenceList:
             self.widget.addItem(_("Load other CTs first"))
             self.widget.item(0).setFlags(qt.Qt.NoItemFlags)
         rows = min(max(len(volumes), 1), _ROWS)
-        self.widget.setFixedHeight(rows * self.widget.sizeHintForRow(0) + 2 * self.widget.frameWidth)
+        self.widget.setFixedHeight(rows * (self.widget.sizeHintForRow(0) + 2 * _SPACING) + 2 * self.widget.frameWidth)
 
     def _candidates(self) -> list[Any]:
         scene = slicer.mrmlScene
