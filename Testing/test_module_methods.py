@@ -305,7 +305,7 @@ def test_kernel_shap_with_a_global_mask(panel: Panel) -> None:
     stored = panel.record.run["parameters"]
     assert (stored["method"], stored["supervoxels"], stored["regions"], stored["coalitions"]) == ("kernel_shap", "cubes", 12, 10)
     assert "samples" not in stored
-    assert panel.record.title.startswith("KernelSHAP")
+    assert panel.record.title.startswith("KernelSHAP, Cubes")
     assert "not known beforehand" in panel.ui.estimateLabel.text  # such a run does not tell how long others take
     facts = panel.record.run["global_mask"]
     assert stored["mask_coverage"] == 0.6
@@ -335,5 +335,12 @@ def test_a_method_of_another_version(panel: Panel) -> None:
     panel.parameters.methodParameters = "not JSON"
     choose(panel, "integrated_gradients")
     assert field(panel, "steps").value == 20
-    panel.parameters.methodParameters = json.dumps({"steps": "many"})
-    assert panel.ui.methodNote.text
+    field(panel, "steps").value = 30  # and what cannot be read is written anew
+    assert json.loads(panel.parameters.methodParameters) == {"steps": 30}
+    strange = {"steps": "many", "rule": "of a later version", "blur": None, "coalitions": "few", "relu": 1, "layer": 3}
+    panel.parameters.methodParameters = json.dumps(strange)
+    for name in ("integrated_gradients", "layer_cam", "kernel_shap"):
+        choose(panel, name)
+        job, _files = job_of(panel)
+        own = {entry.name: entry.default for entry in METHODS[name].parameters()}
+        assert {key: value for key, value in job.items() if key in all_parameters()} == own

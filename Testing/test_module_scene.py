@@ -325,6 +325,7 @@ def test_results_made_elsewhere_say_nothing_about_this_computer(loaded: Panel) -
         ({"method": "integrated_gradients", "steps": 30}, "Integrated gradients, 30 steps"),
         ({"method": "gradient", "samples": 20}, "Gradient"),
         ({"method": "layer_cam"}, "Layer CAM"),
+        ({"method": "kernel_shap", "supervoxels": "cubes", "coalitions": "auto"}, "KernelSHAP, Cubes"),
         ({"method": "of_a_later_version"}, "of_a_later_version"),
     ],
 )

@@ -7,12 +7,11 @@ from typing import Any
 
 import qt
 
-from .MethodSettings import OWN, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
+from .MethodSettings import AUTO, OWN, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
 from .MethodWords import choiceTitle, parameterTitles, sentence, titleOf
 from .PanelState import ChoiceBox, PanelState
 from .ReferenceList import ReferenceList
 
-AUTO = "auto"
 _LARGEST = 1_000_000
 _FIELD_CHARACTERS = 8
 

@@ -12,6 +12,7 @@ from .Parameters import Parameters, referenceVolumes
 if TYPE_CHECKING:
     from Agg2ExpLib.attribution.method import Method, Parameter
 
+AUTO = "auto"  # in place of a number
 REFERENCES = "references"  # a tuple of files in jobs, volumes of the scene here
 # Parameters of methods that are parameters of the scene in their own right.
 OWN = {"samples": "samples", "sigma": "noise", "seed": "seed"}
@@ -42,7 +43,8 @@ def valueOf(parameters: Parameters, entry: Parameter) -> Any:
         return getattr(parameters, OWN[entry.name])
     if entry.name == REFERENCES:
         return [volume for volume in referenceVolumes(parameters) if volume is not parameters.inputVolume]
-    return _kept(parameters).get(entry.name, entry.default)
+    value = _kept(parameters).get(entry.name, entry.default)
+    return value if _fits(value, entry) else entry.default
 
 
 def setValue(parameters: Parameters, entry: Parameter, value: Any) -> None:
@@ -67,7 +69,7 @@ def madeMethod(parameters: Parameters) -> Method | None:
     entries = jobEntries(parameters)
     try:
         return make_method(entries.pop("method"), **entries)
-    except (InputError, TypeError):  # a wrong type: a scene of another version
+    except InputError:
         return None
 
 
@@ -88,6 +90,16 @@ def problemOfMethod(parameters: Parameters) -> str:
     if any(entry.name == REFERENCES and not valueOf(parameters, entry) for entry in methodEntries(parameters.method)):
         return _("Choose the scans to compare with (Advanced), or another method.")
     return ""
+
+
+def _fits(value: Any, entry: Parameter) -> bool:
+    """Whether a value is of the parameter's kind; in a scene of another version it may not be."""
+    if entry.choices:
+        return value in entry.choices
+    if isinstance(value, bool) or entry.kind == "bool":
+        return isinstance(value, bool) and entry.kind == "bool"
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "int | str": int, "str": str}
+    return isinstance(value, kinds.get(entry.kind, object)) or (entry.kind == "int | str" and value == AUTO)
 
 
 def _kept(parameters: Parameters) -> dict[str, Any]:

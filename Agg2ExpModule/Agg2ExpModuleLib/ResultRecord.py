@@ -16,6 +16,8 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.labels import Label, make_labels
 
+from .MethodWords import choiceTitle
+
 if TYPE_CHECKING:
     from Agg2ExpLib.importance import ImportanceMatrix
 
@@ -183,7 +185,7 @@ class ResultRecord:
 
 
 def methodText(parameters: Mapping[str, Any]) -> str:
-    """The attribution method of a run with its number of samples or steps, where it has one."""
+    """The attribution method of a run with its number of samples or steps, where it has one, or its kind of supervoxels."""
     from Agg2ExpLib.attribution.methods import METHODS
 
     name = str(parameters.get("method", ""))
@@ -194,6 +196,8 @@ def methodText(parameters: Mapping[str, Any]) -> str:
         return _("{method}, {count} samples").format(method=title, count=parameters["samples"])
     if "steps" in own and "steps" in parameters:
         return _("{method}, {count} steps").format(method=title, count=parameters["steps"])
+    if "supervoxels" in own and "supervoxels" in parameters:
+        return f"{title}, {choiceTitle(parameters['supervoxels'])}"
     return title
 
 
