@@ -171,7 +171,7 @@ def test_patients_are_done_again_when_their_files_hold_something_else_and_only_t
     assert noted("p1") == first
 
     # another truth under the same name
-    truth = (small_chest() > 60).astype("uint8")
+    truth = (small_chest() > -150).astype("uint8")
     write_volume(tmp_path / "truth0.nii.gz", truth, CT_AFFINE, compress=True)
     again(1)
     after, now = state()
