@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 BLOCK = """
 import sys
 
-MISSING = {"torch", "monai", "nibabel", "networkx", "matplotlib", "psutil", "pydicom", "safetensors", "einops", "tqdm", "captum", "sklearn"}
+MISSING = {"torch", "monai", "nibabel", "networkx", "matplotlib", "psutil", "pydicom", "safetensors", "einops", "tqdm"}
+MISSING |= {"captum", "sklearn"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

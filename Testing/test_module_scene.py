@@ -272,7 +272,8 @@ BARE_SLICER = """
 import sys
 from importlib.abc import MetaPathFinder
 
-MISSING = {"torch", "monai", "nibabel", "scipy", "networkx", "matplotlib", "psutil", "tqdm", "pydicom", "safetensors", "einops", "captum", "sklearn"}
+MISSING = {"torch", "monai", "nibabel", "scipy", "networkx", "matplotlib", "psutil", "tqdm", "pydicom", "safetensors", "einops"}
+MISSING |= {"captum", "sklearn"}
 
 class Bare(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

@@ -114,7 +114,7 @@ def try_method(kind: str, name: str, **parameters: Any) -> Outcome:
         method.images = [torch.full_like(image, _DARK), torch.full_like(image, 0.0)]
     engine = StitchedGradient(network, plan, [Target("a", 1, labels == 1)], compute, BatchSize(compute, monitor, 4))
     try:
-        attribution = attribute(engine, image, method, Stage(monitor, "explain", 0, 1))["a"].numpy()
+        attribution = attribute(engine, image, method, Stage(monitor, "explain", 0, 1), segmentation=labels)["a"].numpy()
     except InputError as error:
         return Outcome(kind, name, None, str(error))
     regions = Regions(labels, NAMES)

@@ -12,6 +12,7 @@ from .expected_gradients import ExpectedGradients
 from .gradient import Gradient
 from .gradient_x_input import GradientTimesInput
 from .integrated_gradients import IntegratedGradients
+from .kernel_shap import KernelShap
 from .layer_cam import LayerCam
 from .method import Estimate, Method, Parameter, Request
 from .smoothgrad import SmoothGrad
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {
         SmoothGradSquared,
         VarGrad,
         LayerCam,
+        KernelShap,
     )
 }
 

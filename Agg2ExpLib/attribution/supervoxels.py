@@ -1,0 +1,115 @@
+"""Supervoxels: the volume cut into regions that are kept or removed as a whole (METHOD sections 2 and 7)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import InputError
+
+SUPERVOXELS = ("semantic", "cubes", "slic")
+
+
+def make_supervoxels(
+    kind: str,
+    image: np.ndarray,
+    segmentation: np.ndarray | None,
+    count: int,
+    compactness: float,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> np.ndarray:
+    """Every voxel's supervoxel.
+
+    Args:
+        kind: ``semantic``, the predicted labels; ``cubes``, an even grid; ``slic``, regions of like intensity.
+        image: ``[x, y, z]`` in HU, for ``slic``.
+        segmentation: predicted labels ``[x, y, z]``, for ``semantic``.
+        count: wanted number of cubes or SLIC supervoxels; the nearest that the shape allows is made.
+        compactness: of SLIC, see :func:`slic`.
+        spacing: edges of a voxel in mm.
+
+    Returns:
+        int32 ``[x, y, z]``, numbered from 0 without gaps.
+
+    Raises:
+        InputError: unknown kind, no segmentation, or a number that does not fit the volume.
+    """
+    if kind == "semantic":
+        if segmentation is None:
+            raise InputError("Semantic supervoxels are the predicted labels, and here is no segmentation: choose cubes or slic.")
+        return _numbered(segmentation)
+    if kind not in SUPERVOXELS:
+        raise InputError(f"Unknown supervoxels '{kind}': choose one of {', '.join(SUPERVOXELS)}.")
+    if count < 2:
+        raise InputError(f"At least 2 supervoxels are needed, not {count}: set --regions to 512, say.")
+    if count > image.size:
+        raise InputError(f"{count} supervoxels are more than the {image.size} voxels of the model grid: lower --regions.")
+    if kind == "cubes":
+        return cubes(image.shape, count, spacing)
+    return slic(image, count, compactness, spacing)
+
+
+def cubes(shape: Sequence[int], count: int, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> np.ndarray:
+    """An even grid of boxes, as near to cubes as the number allows; the edges of the boxes differ by at most one voxel.
+
+    Args:
+        shape: of the volume.
+        count: wanted number; the product of the numbers along the axes comes as near to it as the shape allows.
+        spacing: edges of a voxel in mm.
+    """
+    sides = np.array(shape) * np.array(spacing, dtype=float)
+    edge = float(np.prod(sides) / count) ** (1 / 3)
+    around = [
+        sorted({min(max(round(side / edge) + step, 1), voxels) for step in range(-2, 3)})
+        for side, voxels in zip(sides, shape, strict=True)
+    ]
+
+    def unlike(numbers: tuple[int, ...]) -> tuple[float, float]:
+        edges = sides / np.array(numbers)
+        long = float(edges.max() / edges.min())
+        # A wrong number is worse than boxes that are not quite cubes.
+        return abs(np.prod(numbers) - count) / count + 0.05 * (long - 1), long
+
+    numbers = min(itertools.product(*around), key=unlike)
+    axes = [np.arange(voxels) * number // voxels for voxels, number in zip(shape, numbers, strict=True)]
+    x, y, z = (axis.astype(np.int32) for axis in axes)
+    return (x[:, None, None] * numbers[1] + y[None, :, None]) * numbers[2] + z[None, None, :]
+
+
+def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> np.ndarray:
+    """Simple linear iterative clustering (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120) by SimpleITK.
+
+    Args:
+        image: ``[x, y, z]`` in HU.
+        count: wanted number; what comes out differs, since small pieces are joined to their neighbours.
+        compactness: the HU that weigh as much as the distance of one supervoxel's edge: more makes rounder supervoxels, fewer let
+            them follow the organs.
+        spacing: edges of a voxel in mm.
+
+    Raises:
+        InputError: the compactness is not positive.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
+    if not (compactness > 0 and np.isfinite(compactness)):
+        raise InputError(f"The compactness must be a positive number of HU, not {compactness:g}: set --compactness to 100, say.")
+    sides = np.array(image.shape) * np.array(spacing, dtype=float)
+    edge = float(np.prod(sides) / count) ** (1 / 3)
+    grid = [max(min(round(edge / step), voxels), 1) for step, voxels in zip(spacing, image.shape, strict=True)]
+    # SimpleITK's axes run the other way than numpy's.
+    volume = sitk.GetImageFromArray(np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
+    filtered = sitk.SLICImageFilter()
+    filtered.SetSuperGridSize(grid)
+    filtered.SetSpatialProximityWeight(compactness)
+    filtered.SetMaximumNumberOfIterations(10)
+    filtered.SetEnforceConnectivity(True)
+    filtered.SetInitializationPerturbation(False)
+    return _numbered(sitk.GetArrayFromImage(filtered.Execute(volume)).transpose(2, 1, 0))
+
+
+def _numbered(regions: np.ndarray) -> np.ndarray:
+    """The same regions numbered from 0 without gaps, int32."""
+    found, numbers = np.unique(regions, return_inverse=True)
+    return numbers.reshape(regions.shape).astype(np.int32)
