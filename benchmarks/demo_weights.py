@@ -32,7 +32,7 @@ from label_pictures import PATIENTS, draw  # noqa: E402
 from Agg2ExpLib import synthetic, tissues  # noqa: E402
 from Agg2ExpLib.dice import dice_per_label  # noqa: E402
 from Agg2ExpLib.errors import InputError  # noqa: E402
-from Agg2ExpLib.grid import model_grid, resample  # noqa: E402
+from Agg2ExpLib.grid import resample  # noqa: E402
 from Agg2ExpLib.labels import PAPER_LABELS  # noqa: E402
 from Agg2ExpLib.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
 

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..attribution.methods import attribute
 from ..attribution.stitched import StitchedGradient, Target
 from ..compute import BatchSize, Compute
 from ..errors import InputError
 from ..monitor import Stage
+from ..sliding_window import WindowPlan
 from . import complexity as complexities
 from . import faithfulness as faithfulnesses
 from . import sensitivity as sensitivities
 from .efficiency import Meter
 from .progress import Part
-from .score import Row, Score
+from .score import ABSENT, Row, Score
 from .settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from ..attribution.method import Method
-    from ..sliding_window import WindowPlan
 
-ABSENT = "the segmentation of this patient lacks the label"
+# Methods load these when they first need them.
+_LIBRARIES = ("captum.attr", "sklearn.linear_model", "scipy.ndimage")
 SCALE = "scale_under_noise"
 UNITS = {
     "faithfulness": faithfulnesses.UNIT,
@@ -79,6 +82,20 @@ def measuring_device(compute: Compute) -> torch.device:
 def metric_names(settings: Settings) -> list[str]:
     """The metrics of each label, in the order of the tables."""
     return [name for name in UNITS if ("sensitivity" if name == SCALE else name) in settings.metrics]
+
+
+def warm_up(subject: Subject, stage: Stage) -> None:
+    """One pass forward and backward on one window, and the libraries loaded: what a process does only once is no part of a method."""
+    for name in _LIBRARIES:
+        import_module(name)
+    roi_size = subject.plan.roi_size
+    plan = WindowPlan(roi_size, roi_size)
+    window = subject.plan.windows[0]
+    target = Target("", subject.targets[0].channel, np.ones(roi_size, dtype=bool))
+    batch = BatchSize(subject.compute, stage.monitor, 1)
+    engine = StitchedGradient(subject.network, plan, [target], subject.compute, batch)
+    image = subject.plan.pad(subject.image, subject.intensity_range[0])[window]
+    engine.add([image], engine.new_buffers(), Part(stage, 0, 0), 0, 1)
 
 
 def measure(subject: Subject, patient: str, title: str, method: Method, settings: Settings, stage: Stage) -> list[Row]:

@@ -63,7 +63,9 @@ def parse_methods(texts: Sequence[str], seed: int) -> tuple[MethodSpec, ...]:
     for index, spec in enumerate(specs):
         for other in specs[:index]:
             if (spec.name, spec.parameters) == (other.name, other.parameters):
-                same = f"'{spec.text}' is named twice" if spec.text == other.text else f"'{other.text}' and '{spec.text}' are the same"
+                same = (
+                    f"'{spec.text}' is named twice" if spec.text == other.text else f"'{other.text}' and '{spec.text}' are the same"
+                )
                 raise InputError(f"The method {same}: leave one out.")
     return specs
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ABSENT = "the segmentation of this patient lacks the label"
+
 
 @dataclass(frozen=True)
 class Score:

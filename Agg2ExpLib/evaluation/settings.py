@@ -17,8 +17,8 @@ METRICS = ("faithfulness", "sensitivity", "complexity")
 class Settings:
     """Settings of an evaluation; the defaults are those of METHOD section 5.
 
-    The noise of the sensitivity is uniform by default, although the paper's text says Gaussian: section 5 gives a radius, which only
-    bounded noise has (as in Yeh et al.'s definition), the published numbers were made so, and Quantus does so.
+    The noise of the sensitivity is uniform by default, although the paper's text says Gaussian: section 5 gives a radius, which
+    only bounded noise has (as in Yeh et al.'s definition), the published code draws it so, and Quantus does so.
 
     Attributes:
         weights: of the model.
@@ -74,7 +74,9 @@ class Settings:
         if self.noise not in NOISES:
             raise InputError(f"Unknown noise '{self.noise}': choose one of {', '.join(NOISES)}.")
         if not 0 <= self.threshold < 1:
-            raise InputError(f"The threshold must be at least 0 and less than 1, not {self.threshold:g}: set --threshold to 0.1, say.")
+            raise InputError(
+                f"The threshold must be at least 0 and less than 1, not {self.threshold:g}: set --threshold to 0.1, say."
+            )
         if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
             raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
         check_seed(self.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Store:
         try:
             with np.load(self._path(key, ".npz")) as content:
                 return {name: content[name] for name in content.files}
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return {}
 
     def write_arrays(self, key: dict[str, Any], **arrays: np.ndarray) -> None:
