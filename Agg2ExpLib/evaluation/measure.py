@@ -85,7 +85,7 @@ def metric_names(settings: Settings) -> list[str]:
 
 
 def warm_up(subject: Subject, stage: Stage) -> None:
-    """One pass forward and backward on one window, and the libraries loaded: what a process does only once is no part of a method."""
+    """One pass on one window, and the libraries loaded: what a process does only once is no part of a method."""
     for name in _LIBRARIES:
         import_module(name)
     roi_size = subject.plan.roi_size

@@ -110,9 +110,9 @@ def _absent(rows: Sequence[Row]) -> list[str]:
 
 
 def _decimals(table: Table, column: Column) -> int:
-    """Digits after the point that leave two figures of the smallest mean, 2 to 4."""
+    """Digits after the point that leave three figures of the smallest mean, 2 to 4."""
     means = [abs(found.mean) for own in table.cells.values() if (found := own[column.metric]) is not None and found.mean]
-    return min(max(1 - math.floor(math.log10(min(means))), 2), 4) if means else 2
+    return min(max(2 - math.floor(math.log10(min(means))), 2), 4) if means else 2
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
