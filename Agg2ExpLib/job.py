@@ -26,8 +26,8 @@ class Job:
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
         method: name of the attribution method (METHOD section 2).
-        samples, sigma, seed, antithetic, steps, rule, baseline, blur, references, layer, cam, relu, supervoxels, regions, compactness,
-            coalitions: parameters of the methods, see ``attribution/``; a method uses those that it has.
+        samples, sigma, seed, antithetic, steps, rule, baseline, blur, references, layer, cam, relu, supervoxels, regions,
+            compactness, coalitions: parameters of the methods, see ``attribution/``; a method uses those that it has.
         overlap, blend: of the sliding windows.
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .attribution.baselines import make_baseline
+from .attribution.kernel_shap import KernelShap
 from .attribution.method import Estimate, Method
 from .attribution.methods import all_parameters, attribute, make_method
 from .attribution.stitched import StitchedGradient, Target
 from .compute import BatchSize, Compute, choose_compute, is_out_of_memory
 from .errors import InputError, OutOfMemoryError
 from .files import OutputFolder
+from .global_mask import check_mask, choose_mask, mask_record, region_mass
 from .grid import Grid
 from .importance import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
 from .importance_csv import write_tidy, write_wide
@@ -29,6 +32,7 @@ from .results import (
     ATTRIBUTIONS,
     CT_FILE,
     EXTRA_ROIS,
+    GLOBAL_MASK_FILE,
     SEGMENTATION_FILE,
     TARGET_MASK_FILE,
     TIDY_FILE,
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     import torch
 
 # Where the stages lie on the scale of the whole run; the explanation takes nearly all the time.
-_READ_END, _SEGMENT_END, _EXPLAIN_END = 0.03, 0.1, 0.98
+_READ_END, _SEGMENT_END, _EXPLAIN_END, _IMPORTANCE_END = 0.03, 0.1, 0.97, 0.98
 
 
 @dataclass
@@ -63,6 +67,7 @@ class _Case:
     requested: tuple[Label, ...]
     target_mask: np.ndarray | None
     extra_rois: list[tuple[str, np.ndarray]]
+    divider: KernelShap | None
     record: RunRecord
 
 
@@ -168,6 +173,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
 
     target_mask: np.ndarray | None = None
     extra_rois: list[tuple[str, np.ndarray]] = []
+    divider: KernelShap | None = None
     if job.task == "explain":
         stage.update(0.8, "regions")
         warnings: list[str] = []
@@ -178,17 +184,31 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
             monitor.notice(warning)
         stage.update(0.9, "method")
         method.prepare(model, grid, monitor)
-        _tell_unused(job, method, monitor)
+        divider = _divider(job, method)
+        if divider is not None:
+            divider.prepare(model, grid, monitor)
+        _tell_unused(job, [method, divider], monitor)
     stage.update(0.95, "model")
     model.network.to(compute.device, compute.dtype)
     plan = WindowPlan(grid.shape, card.roi_size, job.overlap, job.blend)
     record.finish_stage("read")
-    return _Case(job, model, compute, method, grid, hu, image, plan, requested, target_mask, extra_rois, record)
+    return _Case(job, model, compute, method, grid, hu, image, plan, requested, target_mask, extra_rois, divider, record)
 
 
-def _tell_unused(job: Job, method: Method, monitor: Monitor) -> None:
-    """Say which parameters were set although the method does not have them."""
-    own = {entry.name for entry in method.parameters()}
+def _divider(job: Job, method: Method) -> KernelShap | None:
+    """What cuts the volume into supervoxels for the global mask, where one is wanted; any method's maps can be summed in them."""
+    if job.mask_coverage is None and job.mask_regions is None:
+        return None
+    if isinstance(method, KernelShap):
+        return method
+    return KernelShap(job.supervoxels, job.regions, job.compactness, baseline=job.baseline, blur=job.blur, seed=job.seed)
+
+
+def _tell_unused(job: Job, used: list[Method | None], monitor: Monitor) -> None:
+    """Say which parameters were set although what is used does not have them."""
+    method = used[0]
+    assert method is not None
+    own = {entry.name for each in used if each is not None for entry in each.parameters()}
     unused = [
         name for name, entry in all_parameters().items() if name not in own and getattr(job, name) not in (entry.default, None)
     ]
@@ -261,7 +281,9 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
         rows.groups.clear()
         maps = _attribute(case, targets, segmentation, rows, output, monitor)
 
-    stage = Stage(monitor, "importance", _EXPLAIN_END, 1.0)
+    stage = Stage(monitor, "importance", _EXPLAIN_END, _IMPORTANCE_END)
+    regions = case.divider.divide(case.image, segmentation, Monitor()) if case.divider else None
+    masses: dict[str, np.ndarray] = {}
     explained = []
     for number, name in enumerate(list(maps)):
         stage.update(number / len(targets), name)
@@ -274,6 +296,8 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
         write_volume(attribution_path(output.temporary, name), attribution, case.grid.affine, compress=False)
         rows.final[name] = sums
         explained.append(name)
+        if regions is not None:
+            masses[name] = region_mass(regions, attribution)
     if not explained:
         raise InputError(
             f"The attribution by {case.method.name} is zero everywhere for every label: these weights cannot be explained so; try "
@@ -285,6 +309,38 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
     write_tidy(output.temporary / TIDY_FILE, matrix, case.record.patient)
     write_wide(output.temporary / WIDE_FILE, matrix, case.record.patient)
     case.record.finish_stage("importance")
+    if regions is not None:
+        _global_mask(case, segmentation, regions, masses, output, monitor)
+        case.record.finish_stage("mask")
+
+
+def _global_mask(
+    case: _Case,
+    segmentation: np.ndarray,
+    regions: np.ndarray,
+    masses: dict[str, np.ndarray],
+    output: OutputFolder,
+    monitor: Monitor,
+) -> None:
+    """Write the global mask and note what the model draws with and without it."""
+    import torch
+
+    assert case.divider is not None
+    found = choose_mask(regions, masses, case.job.mask_coverage, case.job.mask_regions)
+    low = case.model.card.intensity_range[0]
+    start = make_baseline(case.divider.baseline, case.image, low, case.divider.blur, case.divider.seed)
+    middle = (1 + _IMPORTANCE_END) / 2
+    stages = [Stage(monitor, "mask", _IMPORTANCE_END, middle), Stage(monitor, "mask", middle, 1.0)]
+
+    def segment_with(kept: np.ndarray) -> np.ndarray:
+        image = torch.where(torch.from_numpy(kept), case.image, start)
+        batch = BatchSize(case.compute, monitor, case.job.window_batch)
+        return segment(case.model.network, image, case.plan, case.compute, batch, stages.pop(0), low)
+
+    indices = {label.name: label.index for label in case.model.card.labels if label.name in masses}
+    dice = check_mask(found, indices, segmentation, segment_with)
+    write_volume(output.temporary / GLOBAL_MASK_FILE, found.mask.astype(np.uint8), case.grid.affine, compress=True)
+    case.record.global_mask = mask_record(found, case.divider.supervoxels, dice)
 
 
 def _attribute(

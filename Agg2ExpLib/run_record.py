@@ -54,6 +54,7 @@ class RunRecord:
         patient: id in the results.
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
+        global_mask: what :func:`~.global_mask.mask_record` tells, where a global mask was made.
         batch: windows per pass at the end of the run.
         explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
             took in them (forward and backward); what a run's speed is reckoned from.
@@ -68,6 +69,7 @@ class RunRecord:
         self.explained: tuple[str, ...] = ()
         self.absent: tuple[str, ...] = ()
         self.extra_rois: tuple[str, ...] = ()
+        self.global_mask: dict[str, Any] | None = None
         self.batch: int | None = None
         self.explained_windows, self.passes = 0, 0
 
@@ -115,6 +117,8 @@ class RunRecord:
                 "target_mask": job.target_mask is not None,
                 "windows": {"explained": self.explained_windows, "passes": self.passes},
             }
+        if self.global_mask is not None:
+            content["global_mask"] = self.global_mask
         left_out = {*_PRIVATE, *all_parameters()}
         parameters = {key: value for key, value in job.to_json().items() if key not in left_out}
         content |= {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .labels import BACKGROUND
@@ -17,7 +19,9 @@ def summarise(results: Results, count: int = 3) -> str:
     seconds = run["seconds"]["total"]
     method = run["parameters"]["method"]
     parameters = run["parameters"]
-    counts = [(parameters[word], word) for word in ("samples", "steps") if word in parameters and method != "gradient"]
+    counts = [
+        (parameters[word], word) for word in ("samples", "steps", "coalitions") if word in parameters and method != "gradient"
+    ]
     samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
     lines = [f"{results.patient}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
     width = max(len(name) for name in matrix.rows)
@@ -40,6 +44,8 @@ def summarise(results: Results, count: int = 3) -> str:
             f"{matrix.rows[i]} {100 * matrix.mass[i, column]:.2f} % (×{matrix.enrichment[i, column]:.1f})" for i in order
         )
         lines.append(f"  region {region}: {shares}   (× = share of attribution ÷ share of volume)")
+    if "global_mask" in run:
+        lines += _mask_lines(run["global_mask"])
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
     lines.append(f"Results: {results.folder}")
@@ -54,3 +60,17 @@ def summarise_volumes(results: Results) -> str:
     lines += [f"  {entry['name']:{width}}  {entry['volume_ml']:9.1f} mL" for entry in entries]
     lines.append(f"Results: {results.folder}")
     return "\n".join(lines)
+
+
+def _mask_lines(mask: dict[str, Any]) -> list[str]:
+    """The global mask with its check."""
+    kept = f"{mask['kept']} of {mask['regions']} supervoxels ({mask['supervoxels']})"
+    shares = f"{100 * mask['coverage']:.0f} % of the attribution in {100 * mask['volume_share']:.0f} % of the volume"
+    lines = [f"  global mask: {kept} hold {shares}"]
+
+    def told(value: float | None) -> str:
+        return "undefined" if value is None else f"{value:.2f}"
+
+    for label, dice in mask["dice"].items():
+        lines.append(f"    {label}: Dice {told(dice['only_mask'])} with only the mask, {told(dice['without_mask'])} without it")
+    return lines

@@ -305,3 +305,20 @@ def test_the_registry_is_read_without_anything_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", ["gradient", "smoothgrad", "integrated_gradients", "vargrad", "layer_cam"])
+def test_a_network_without_gradient_is_refused_and_kernel_shap_needs_none(name):
+    class Steps(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = random_network(seed=4, width=4)
+
+        def forward(self, x):
+            return self.inner(x).detach().round(decimals=3)
+
+    scene = (Steps(), *make_scene()[1:])
+    with pytest.raises(InputError, match=r"no gradient|does not depend"):
+        explain(scene, make_method(name, samples=2, steps=2, layer="inner.0"))
+    maps = explain(scene, make_method("kernel_shap", supervoxels="cubes", regions=8, coalitions=20))
+    assert all(bool(values.any()) for values in maps.values())

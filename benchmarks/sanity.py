@@ -92,7 +92,8 @@ def randomisation_table(case, samples: int) -> list[str]:
     compute, monitor = choose_compute("cpu", "float32"), Monitor()
     lines = [f"Spearman correlation with the map of the unshuffled network, target {target.name}.", ""]
     for name in METHODS:
-        method = make_method(name, samples=samples, steps=samples, layer=layer)
+        cut = {"supervoxels": "cubes", "regions": 64, "coalitions": 200}
+        method = make_method(name, samples=samples, steps=samples, layer=layer, **cut)
         if name == "expected_gradients":
             method.images = [image.flip(0), image.flip(1)]  # scans of other bodies, as far as the network is concerned
 

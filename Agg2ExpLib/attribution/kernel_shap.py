@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..monitor import Monitor
@@ -87,6 +87,10 @@ class KernelShap(Method):
     def spread_is_error(self) -> bool:
         """All coalitions make one regression: there are no repetitions that could tell its error."""
         return False
+
+    def record(self) -> dict[str, Any]:
+        """The parameters, with the number of coalitions that ``auto`` stands for."""
+        return {**super().record(), "coalitions": self.samples}
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
         """Learn what the model's intensities and voxels are in HU and millimetres."""

@@ -144,6 +144,8 @@ class LayerCam(Method):
                 maps = []
                 for number, target in enumerate(met):
                     channel = outputs[engine.targets[target].channel]
+                    if not channel.requires_grad:
+                        raise InputError(f"The output does not depend on the layer '{self.layer}': choose another --layer.")
                     cotangent = torch.stack([engine.cotangent(target, window) for window in windows]).to(channel.dtype)
                     keep_graph = number < len(met) - 1
                     (gradient,) = torch.autograd.grad(channel, activation, cotangent, retain_graph=keep_graph, allow_unused=True)

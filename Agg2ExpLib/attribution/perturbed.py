@@ -1,8 +1,8 @@
 """The outputs of many copies of one image in which some voxels are removed: what supervoxel methods and faithfulness ask for.
 
-``f̂_c`` is a sum over windows (METHOD section 2), so a removal changes only the parts of the windows that it touches. Windows that stay
-as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from it, and one
-forward pass serves all targets.
+``f̂_c`` is a sum over windows (METHOD section 2), so a removal changes only the parts of the windows that it touches. Windows that
+stay as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from it,
+and one forward pass serves all targets.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class PerturbedOutputs:
                 yield copy, int(visit), image[self._engine.visits[visit][0]]
 
     def effective_regions(self, regions: np.ndarray) -> np.ndarray:
-        """Which supervoxels can change an output when they are removed: those that differ from the baseline in a window of a target.
+        """Which supervoxels can change an output: those that differ from the baseline in a window that a target meets.
 
         Args:
             regions: supervoxel of every voxel, ``[x, y, z]``, numbered from 0.
@@ -132,7 +132,8 @@ class PerturbedOutputs:
                     known[row.tobytes()] = self._parts[visit]
                 elif row.tobytes() not in known:
                     todo.append((visit, row))
-        numbers = self._padded(regions)
+        device = self._image.device
+        numbers = torch.as_tensor(np.ascontiguousarray(self._padded(regions), dtype=np.int32), device=device)
 
         def windows() -> Iterator[_Item]:
             for item, (visit, row) in enumerate(todo):
@@ -141,7 +142,8 @@ class PerturbedOutputs:
                 # One more place, for what lies beyond the image.
                 stays = np.ones(kept.shape[1] + 1, dtype=bool)
                 stays[present[visit]] = row
-                mask = torch.as_tensor(stays[numbers[window]], device=self._image.device)
+                mask = torch.as_tensor(stays, device=device).index_select(0, numbers[window].flatten())
+                mask = mask.view(self._engine.plan.roi_size)
                 yield item, visit, torch.where(mask, self._image[window], self._baseline[window])
 
         for item, visit, part in self._compute(windows()):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..compute import BatchSize, Compute
+from ..errors import InputError
 from ..monitor import Stage
 from ..sliding_window import Window, WindowPlan
 
@@ -200,6 +201,10 @@ class StitchedGradient:
         with torch.enable_grad(), self.compute.arithmetic():
             with self.compute.mixed():
                 outputs = self.network(inputs).unbind(1)
+            if not outputs[0].requires_grad:
+                raise InputError(
+                    "The network passes no gradient from its output to the image: use --method kernel_shap, which needs none."
+                )
             for number, target in enumerate(met):
                 channel = outputs[self.targets[target].channel]
                 cotangent = torch.stack([self.cotangent(target, windows[row]) for row, _ in items])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUPERVOXELS = ("semantic", "cubes", "slic")
 
@@ -59,6 +61,8 @@ def cubes(shape: Sequence[int], count: int, spacing: Sequence[float] = (1.0, 1.0
         count: wanted number; the product of the numbers along the axes comes as near to it as the shape allows.
         spacing: edges of a voxel in mm.
     """
+    import numpy as np
+
     sides = np.array(shape) * np.array(spacing, dtype=float)
     edge = float(np.prod(sides) / count) ** (1 / 3)
     around = [
@@ -91,7 +95,8 @@ def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[fl
     Raises:
         InputError: the compactness is not positive.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import numpy as np
+    import SimpleITK as sitk
 
     if not (compactness > 0 and np.isfinite(compactness)):
         raise InputError(f"The compactness must be a positive number of HU, not {compactness:g}: set --compactness to 100, say.")
@@ -111,5 +116,7 @@ def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[fl
 
 def _numbered(regions: np.ndarray) -> np.ndarray:
     """The same regions numbered from 0 without gaps, int32."""
-    found, numbers = np.unique(regions, return_inverse=True)
+    import numpy as np
+
+    _found, numbers = np.unique(regions, return_inverse=True)
     return numbers.reshape(regions.shape).astype(np.int32)

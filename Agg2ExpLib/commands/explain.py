@@ -13,6 +13,7 @@ _EXAMPLES = """examples:
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --labels heart --target-mask blob.nrrd --output why_this_blob
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method integrated_gradients --baseline air --steps 32 --output ig
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method expected_gradients --references a.nii.gz b.nii.gz --output eg
+  agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method kernel_shap --supervoxels slic --mask-coverage 0.9 --output ks
 """
 
 

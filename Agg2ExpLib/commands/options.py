@@ -70,6 +70,12 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
     )
     add_extra_rois(group)
+    mask = parser.add_argument_group(
+        "global mask", "the supervoxels that matter most over all labels, see the options for them below"
+    )
+    chosen = mask.add_mutually_exclusive_group()
+    chosen.add_argument("--mask-coverage", type=float, metavar="SHARE", help="keep the fewest that hold this share, such as 0.9")
+    chosen.add_argument("--mask-regions", type=int, metavar="N", help="keep this many")
     add_method_options(parser)
 
 
