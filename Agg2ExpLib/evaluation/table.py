@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,12 +60,14 @@ class Table:
     Attributes:
         columns: metrics that were measured.
         cells: per method and metric.
-        best: per metric the methods with the best mean; none where fewer than two methods have a value.
+        decimals: per metric the digits after the point.
+        best: per metric the methods whose mean reads as the best does; none where fewer than two methods have a value.
         notes: sentences below the table.
     """
 
     columns: tuple[Column, ...]
     cells: dict[str, dict[str, Cell | None]]
+    decimals: dict[str, int]
     best: dict[str, set[str]]
     notes: tuple[str, ...]
 
@@ -91,12 +93,14 @@ def make_table(rows: Sequence[Row], methods: Sequence[str], label: str | None = 
             for reason in dict.fromkeys(row.note for row in own if row.value is None and row.note != ABSENT):
                 count = sum(row.value is None and row.note == reason for row in own)
                 notes.append(f"{method}, {column.title}: {count} of {len(own)} left out ({reason}).")
-    best = {}
+    best: dict[str, set[str]] = {}
+    decimals: dict[str, int] = {}
     for column in columns:
         means = {name: found.mean for name in methods if (found := cells[name][column.metric]) is not None}
+        digits = decimals[column.metric] = _decimals(means.values())
         goal = (max if column.more_is_better else min)(means.values()) if len(means) > 1 else math.nan
-        best[column.metric] = {name for name, mean in means.items() if mean == goal}
-    return Table(columns, cells, best, (*_absent(chosen), *notes))
+        best[column.metric] = {name for name, mean in means.items() if f"{mean:.{digits}f}" == f"{goal:.{digits}f}"}
+    return Table(columns, cells, decimals, best, (*_absent(chosen), *notes))
 
 
 def _absent(rows: Sequence[Row]) -> list[str]:
@@ -109,10 +113,10 @@ def _absent(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _decimals(table: Table, column: Column) -> int:
+def _decimals(means: Iterable[float]) -> int:
     """Digits after the point that leave three figures of the smallest mean, 2 to 4."""
-    means = [abs(found.mean) for own in table.cells.values() if (found := own[column.metric]) is not None and found.mean]
-    return min(max(2 - math.floor(math.log10(min(means))), 2), 4) if means else 2
+    sizes = [abs(mean) for mean in means if mean]
+    return min(max(2 - math.floor(math.log10(min(sizes))), 2), 4) if sizes else 2
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
@@ -183,7 +187,7 @@ def _row(table: Table, method: str, between: str, missing: str, underline: Calla
         if found is None:
             cells.append(missing)
             continue
-        decimals = _decimals(table, column)
+        decimals = table.decimals[column.metric]
         spread = "" if found.spread is None else f"{between}{found.spread:.{decimals}f}"
         text = f"{math_sign}{found.mean:.{decimals}f}{spread}{math_sign}"
         cells.append(underline(text) if method in table.best[column.metric] else text)
