@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .errors import Cancelled, InputError
+from .file_lock import FileLock
 
 # What a folder of ours holds: a result's record, or a cohort's.
 RECORDS = ("run.json", "cohort.json")
@@ -41,6 +43,10 @@ def write_json(path: Path, content: Any) -> None:
 class OutputFolder:
     """A results folder in the making: ``temporary`` beside it, renamed to ``final`` when complete, removed otherwise.
 
+    For the output ``NAME`` there are, while it lasts, ``.NAME.partial-ID`` (``temporary``), ``.NAME.lock-ID`` (locked by this
+    process) and for a moment ``.NAME.old-ID`` (results that are being replaced). What a killed process has left of these is cleared
+    away when the next folder of that name is begun.
+
     Args:
         final: where the results shall be.
         overwrite: whether an existing folder may be replaced.
@@ -56,13 +62,20 @@ class OutputFolder:
         self._overwrite = overwrite
         parent = self.final.parent
         self._made: list[Path] = []
+        self._lock: FileLock | None = None
         try:
+            self._clear_abandoned()
             self._check_free()
             self._made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
-            self.temporary = parent / f".{self.final.name}.partial-{uuid.uuid4().hex[:8]}"
+            self._number = uuid.uuid4().hex[:8]
+            self.temporary = self._beside("partial", self._number)
+            # The lock comes first, so that no living process's folder is ever without one; where locks do not work the folder is
+            # never cleared away.
+            self._lock = FileLock.make(self._beside("lock", self._number))
             self.temporary.mkdir()
         except OSError as error:
+            self._let_go()
             self._remove_parents()
             raise InputError(f"Cannot write to {parent} ({error.strerror}): choose another --output.") from None
         _UNFINISHED.add(self)
@@ -92,7 +105,7 @@ class OutputFolder:
                 raise Cancelled
             self._check_free()
             if self.final.exists():
-                old = self.final.with_name(f".{self.final.name}.old-{uuid.uuid4().hex[:8]}")
+                old = self._beside("old", self._number)
                 self.final.rename(old)
             try:
                 self.temporary.rename(self.final)
@@ -103,6 +116,7 @@ class OutputFolder:
             _UNFINISHED.discard(self)
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
+        self._let_go()
         return self.final
 
     def discard(self) -> None:
@@ -118,7 +132,39 @@ class OutputFolder:
             shutil.rmtree(self.temporary, ignore_errors=True)
             if not self.temporary.exists():
                 break
+        self._let_go()
         self._remove_parents()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._release(self._lock, self._number)
+            self._lock = None
+
+    def _release(self, lock: FileLock, number: str) -> None:
+        """Let go of a lock; its file stays beside a folder that could not be removed, for the next run to try again."""
+        lock.release(remove=not any(self._beside(kind, number).exists() for kind in ("partial", "old")))
+
+    def _beside(self, kind: str, number: str) -> Path:
+        return self.final.with_name(f".{self.final.name}.{kind}-{number}")
+
+    def _clear_abandoned(self) -> None:
+        """Clear away what a process that was killed has left of this output; whatever a living one holds stays."""
+        name = re.compile(re.escape(f".{self.final.name}.lock-") + "([0-9a-f]{8})")
+        if not self.final.parent.is_dir():
+            return
+        for match in [found for entry in os.scandir(self.final.parent) if (found := name.fullmatch(entry.name))]:
+            lock = FileLock.take(self._beside("lock", match[1]))
+            if lock is None:
+                continue
+            old = self._beside("old", match[1])
+            try:
+                # Killed between moving the old results away and the new ones in: the old ones come back.
+                if old.exists() and not self.final.exists():
+                    old.rename(self.final)
+                for folder in (old, self._beside("partial", match[1])):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                self._release(lock, match[1])
 
     def _remove_parents(self) -> None:
         for folder in self._made:
@@ -131,10 +177,33 @@ class OutputFolder:
             return
         if not self._overwrite:
             raise InputError(f"{self.final} exists already: choose another --output or add --overwrite to replace it.")
-        if not _is_replaceable(self.final):
+        if not is_replaceable(self.final):
             raise InputError(
                 f"{self.final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another --output."
             )
+
+
+@contextlib.contextmanager
+def new_folder(output: Path, overwrite: bool, check: Callable[[], None]) -> Iterator[Path]:
+    """A folder to fill, which takes ``output``'s place when the block ends without an error.
+
+    Args:
+        output: where it shall be.
+        overwrite: whether an existing folder of ours may be replaced.
+        check: called before it takes its place; raises where the user has stopped.
+
+    Raises:
+        InputError: see :class:`OutputFolder`, or a file cannot be written.
+    """
+    folder = OutputFolder(output, overwrite)
+    try:
+        yield folder.temporary
+        check()
+        folder.publish()
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder.final.parent} ({error.strerror or error}): choose another --output.") from error
+    finally:
+        folder.discard()
 
 
 def discard_unfinished() -> None:
@@ -144,8 +213,8 @@ def discard_unfinished() -> None:
             folder._remove()
 
 
-def _is_replaceable(folder: Path) -> bool:
-    """Only our own results (or an empty folder) are ever deleted; other programs write a run.json too."""
+def is_replaceable(folder: Path) -> bool:
+    """Whether a folder may be deleted: only our own results (or an empty folder) are; other programs write a run.json too."""
     if not folder.is_dir():
         return False
     record = next((path for name in RECORDS if (path := folder / name).exists()), None)

@@ -59,7 +59,7 @@ def parse_region(spec: str) -> RegionSpec:
             return RegionSpec(path, threshold, names)
     # The colon of a drive letter (position 1) does not begin names.
     end = next((end for end in ends[1:] if end > 1), len(spec))
-    raise InputError(f"The region file {_split_threshold(spec[:end])[0]} does not exist: check the path.")
+    raise InputError(f"The label map file {_split_threshold(spec[:end])[0]} does not exist: check the path.")
 
 
 def read_regions(spec: str, grid: Grid) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
@@ -217,7 +217,7 @@ def _find_regions(path: Path, layers: list[Volume], warnings: list[str]) -> list
     if not any(present):
         raise InputError(f"{path.name} has no region (every voxel is 0): draw one and save it again.")
     found = []
-    for name, layer, value in _segments(path):
+    for name, layer, value in segments_of(path):
         if layer < len(layers) and value in present[layer]:
             present[layer].discard(value)
             found.append(_Found(name, layer, value))
@@ -231,7 +231,7 @@ def _find_regions(path: Path, layers: list[Volume], warnings: list[str]) -> list
     return found
 
 
-def _segments(path: Path) -> list[tuple[str, int, int]]:
+def segments_of(path: Path) -> list[tuple[str, int, int]]:
     """Name, layer and value of each segment of a Slicer segmentation file, in its order."""
     if not path.name.lower().endswith(".nrrd"):
         return []

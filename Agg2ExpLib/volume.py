@@ -178,19 +178,26 @@ def sha256_of(path: str | Path) -> str:
         InputError: the path is missing or cannot be read.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the path.")
-    if path.is_dir():
-        files = sorted((file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")), key=Path.as_posix)
-    else:
-        files = [path, *_guarded(path, lambda: _detached_voxels(path))]
-    digests = [_guarded(file, lambda file=file: _file_sha256(file)) for file in files]  # type: ignore[misc]
+    digests = [_guarded(file, lambda file=file: _file_sha256(file)) for file in files_of(path)]  # type: ignore[misc]
     if len(digests) == 1 and not path.is_dir():
         return digests[0].hexdigest()
     total = hashlib.sha256()
     for digest in digests:
         total.update(digest.digest())
     return total.hexdigest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that :func:`sha256_of` reads, in its order.
+
+    Raises:
+        InputError: the path is missing or cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path.")
+    if path.is_dir():
+        return sorted((file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")), key=Path.as_posix)
+    return [path, *_guarded(path, lambda: _detached_voxels(path))]
 
 
 def _read(path: Path) -> Volume:

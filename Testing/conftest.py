@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from networks import small_chest, write_small_model
-from standin_fixtures import slicerApp  # noqa: F401
+from standin_fixtures import panelInPath, slicerApp  # noqa: F401
 from swin_networks import swin
 
 from Agg2ExpLib.volume import write_volume

@@ -133,3 +133,27 @@ def _ds(value: float) -> str:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))
+
+
+def save_segmentation(path, layers, segments, grid):
+    """A .seg.nrrd as Slicer writes it: ``layers`` [l, x, y, z], ``segments`` (name, layer, value)."""
+    lps = np.diag([-1.0, -1, 1, 1]) @ grid.affine
+    vectors = " ".join(f"({','.join(str(float(v)) for v in lps[:3, axis])})" for axis in range(3))
+    several = len(layers) > 1
+    lines = [
+        "NRRD0004",
+        "type: unsigned char",
+        f"dimension: {4 if several else 3}",
+        "space: left-posterior-superior",
+        f"sizes: {f'{len(layers)} ' if several else ''}{' '.join(map(str, grid.shape))}",
+        f"space directions: {'none ' if several else ''}{vectors}",
+        f"kinds: {'list ' if several else ''}domain domain domain",
+        "endian: little",
+        "encoding: raw",
+        f"space origin: ({','.join(str(float(v)) for v in lps[:3, 3])})",
+    ]
+    for number, (name, layer, value) in enumerate(segments):
+        lines += [f"Segment{number}_Name:={name}", f"Segment{number}_LabelValue:={value}", f"Segment{number}_Layer:={layer}"]
+    voxels = np.stack(layers) if several else layers[0]
+    path.write_bytes(("\n".join(lines) + "\n\n").encode() + voxels.astype(np.uint8).tobytes(order="F"))
+    return path

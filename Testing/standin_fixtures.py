@@ -1,8 +1,9 @@
-"""The stand-in for Slicer as a fixture."""
+"""The stand-in for Slicer, and the module beside it, as fixtures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +18,9 @@ def slicerApp() -> Iterator:  # noqa: N802
     standin = slicer_standin.install()
     yield standin
     slicer_standin.uninstall()
+
+
+@pytest.fixture
+def panelInPath(slicerApp, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802, N803
+    """A Slicer that can import ``Agg2ExpModuleLib``."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "Agg2ExpModule"))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from conftest import CT_AFFINE
+from geometry import save_segmentation
 from networks import NAMES, small_chest
 
 from Agg2ExpLib.cli import main
@@ -20,6 +24,7 @@ from Agg2ExpLib.cohort.cluster import offers_gpu, open_client
 from Agg2ExpLib.cohort.run import run_cohort
 from Agg2ExpLib.cohort.table import read_entries
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.grid import Grid
 from Agg2ExpLib.job import Job
 from Agg2ExpLib.volume import write_volume
 
@@ -121,6 +126,76 @@ def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights
     assert "holds a cohort with other settings" in capfd.readouterr().err
 
 
+def lines_of(path: Path, patient: str) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return [line for line in csv.DictReader(file) if line["patient"] == patient]
+
+
+def test_patients_are_done_again_when_their_files_hold_something_else_and_only_then(table, small_weights, tmp_path, capfd):
+    for name in ("ct0.nii.gz", "ct1.nii.gz", "truth0.nii.gz", "truth1.nii.gz"):
+        shutil.copy(table.parent / name, tmp_path)
+    lines = "patient,ct,truth\np0,ct0.nii.gz,truth0.nii.gz\np1,ct1.nii.gz,truth1.nii.gz\n"
+    (tmp_path / "table.csv").write_text(lines, encoding="utf-8")
+    output = tmp_path / "out"
+    args = ["cohort", "run", str(tmp_path / "table.csv"), "--weights", str(small_weights), "--output", str(output), *OPTIONS]
+
+    def again(earlier: int) -> None:
+        assert main(args) == 0
+        told = f", {earlier} of them earlier" if earlier else ""
+        assert f"2 patients finished{told}; 0 failed." in capfd.readouterr().out
+
+    def state() -> tuple[dict[str, bytes], dict[str, int]]:
+        return {name: (output / name).read_bytes() for name in TABLES}, {
+            name: (output / "patients" / name / "run.json").stat().st_mtime_ns for name in ("p0", "p1")
+        }
+
+    def noted(patient: str) -> dict:
+        return json.loads((output / "patients" / patient / "done.json").read_text(encoding="utf-8"))
+
+    again(0)
+    tables, times = state()
+    first = noted("p1")
+    assert list(first["inputs"]) == ["ct", "truth"]
+    assert "ct1" not in json.dumps(first), "a file name may be the patient's"
+
+    # touched, copied, and noted by an older version: nothing is done again, and the notes are those of now
+    os.utime(tmp_path / "ct0.nii.gz", ns=(5, 5))
+    shutil.copy(table.parent / "truth0.nii.gz", tmp_path)
+    (output / "patients" / "p1" / "done.json").write_text(json.dumps({"key": first["key"]}), encoding="utf-8")
+    record = json.loads((output / "cohort.json").read_text(encoding="utf-8"))
+    del record["label_map"], record["settings"]["mask_coverage"]  # choices that the older version did not have
+    (output / "cohort.json").write_text(json.dumps(record), encoding="utf-8")
+    again(2)
+    assert state() == (tables, times)
+    assert noted("p0")["inputs"]["ct"]["modified_ns"] == 5
+    assert noted("p1") == first
+
+    # another truth under the same name
+    truth = (small_chest() > -150).astype("uint8")
+    write_volume(tmp_path / "truth0.nii.gz", truth, CT_AFFINE, compress=True)
+    again(1)
+    after, now = state()
+    assert (now["p0"] > times["p0"], now["p1"] == times["p1"]) == (True, True)
+    assert after["roi_importance.csv"] == tables["roi_importance.csv"]
+    dice = {line["label"]: float(line["dice"] or "nan") for line in lines_of(output / "dice.csv", "p0")}
+    assert after["dice.csv"] != tables["dice.csv"]
+    assert 0 < dice["background"] < 1
+    assert lines_of(output / "dice.csv", "p1") == list(csv.DictReader(tables["dice.csv"].decode().splitlines()))[len(NAMES) :]
+
+    # another CT under the same name, of an older version's patient too
+    (output / "patients" / "p1" / "done.json").write_text(json.dumps({"key": first["key"]}), encoding="utf-8")
+    write_volume(tmp_path / "ct1.nii.gz", np.flip(small_chest(), axis=0).copy(), CT_AFFINE, compress=True)
+    before, times = after, now
+    again(1)
+    after, now = state()
+    assert (now["p0"] == times["p0"], now["p1"] > times["p1"]) == (True, True)
+    assert noted("p1")["inputs"]["ct"]["sha256"] != first["inputs"]["ct"]["sha256"]
+    assert [after[name] != before[name] for name in TABLES] == [True, True, True]
+    old = [line for line in csv.DictReader(before["roi_importance.csv"].decode().splitlines()) if line["patient"] == "p0"]
+    assert lines_of(output / "roi_importance.csv", "p0") == old
+    assert not list((output / "patients").glob(".*"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -129,7 +204,7 @@ def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights
         ("patient,CT\na,ct0.nii.gz\n", "no column 'ct': is it 'CT'"),
         ("patient,ct\n../a,ct0.nii.gz\n", "cannot name a folder"),
         ("patient,ct\na,\n", "patient 'a' has no CT"),
-        ("patient,ct,extra_rois\na,ct0.nii.gz,gone.nrrd:x\n", "The region file .*gone.nrrd does not exist"),
+        ("patient,ct,extra_rois\na,ct0.nii.gz,gone.nrrd:x\n", "The label map file .*gone.nrrd does not exist"),
     ],
 )
 def test_bad_tables(table, text, words):
@@ -164,6 +239,45 @@ def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, t
         run = run_cohort(
             table.parent / "one.csv", job, client.scheduler.address, keep_maps=True, progress=lambda *e: seen.append(e)
         )
-    assert (run.finished, run.failed) == (["p1"], {})
+    assert (run.finished, run.failed, run.earlier) == (["p1"], {}, 0)
     assert seen == [(1, 1, "p1", None)]
     assert (tmp_path / "out" / "patients" / "p1" / "attributions" / "heart.nrrd").is_file(), "maps are kept when wanted"
+
+
+def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_path):
+    """Names in the truth, other names in the table, and a CT that is broken after it was good."""
+    array = (small_chest() > 0).astype("uint8")
+    grid = Grid(array.shape, CT_AFFINE)
+    write_volume(tmp_path / "index.nii.gz", array, CT_AFFINE, compress=True)
+    write_volume(tmp_path / "seven.nii.gz", array * 7, CT_AFFINE, compress=True)
+    save_segmentation(tmp_path / "slicer.seg.nrrd", [array * 2], [("Lung", 0, 2)], grid)
+    for name in "abc":
+        shutil.copy(table.parent / "ct0.nii.gz", tmp_path / f"{name}.nii.gz")
+    path = tmp_path / "table.csv"
+    lines = ["patient,ct,truth", "a,a.nii.gz,index.nii.gz", 'b,b.nii.gz,"seven.nii.gz:lung"', "c,c.nii.gz,slicer.seg.nrrd"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    output = tmp_path / "out"
+    job = Job(ct="", weights=str(small_weights), output=str(output), labels=("heart",), samples=2, device="cpu")
+    with open_client(None, 2, 0) as client:
+
+        def again() -> tuple[list[str], list[str], int]:
+            run = run_cohort(path, job, client.scheduler.address)
+            return run.finished, list(run.failed), run.earlier
+
+        assert again() == (["a", "b", "c"], [], 0)
+        dice = {name: {line["label"]: line["dice"] for line in lines_of(output / "dice.csv", name)} for name in "abc"}
+        assert 0 < float(dice["a"]["lung"]) < 1
+        assert dice["a"]["lung"] == dice["b"]["lung"] == dice["c"]["lung"]
+        assert [bool(dice[name]["background"]) for name in "abc"] == [True, False, False], "the rest of few names is no background"
+        assert again() == (["a", "b", "c"], [], 3)
+
+        (tmp_path / "a.nii.gz").write_bytes(b"no image")
+        path.write_text("\n".join(lines).replace("index.nii.gz", "seven.nii.gz:lung"), encoding="utf-8")
+        assert again() == (["b", "c"], ["a"], 2)
+        assert not (output / "patients" / "a").exists(), "results of the CT before would pass for this one's"
+        shutil.copy(table.parent / "ct0.nii.gz", tmp_path / "a.nii.gz")
+        path.write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+        assert again() == (["a", "b", "c"], [], 0), "the table names no truth any more"
+        assert not (output / "dice.csv").exists()
+    with pytest.raises(InputError, match="holds a cohort with other label map"):
+        run_cohort(path, job, label_map="lung,heart")

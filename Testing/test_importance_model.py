@@ -14,12 +14,7 @@ from Agg2ExpLib.graph import importance_graph
 from Agg2ExpLib.labels import GROUP_COLORS, PAPER_LABELS
 
 SPACE = "\N{NO-BREAK SPACE}"
-
-
-@pytest.fixture(autouse=True)
-def _panel(request, monkeypatch):
-    request.getfixturevalue("slicerApp")
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "Agg2ExpModule"))
+pytestmark = pytest.mark.usefixtures("panelInPath")
 
 
 @pytest.mark.parametrize("variant", ["absolute", "positive", "negative"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +12,7 @@ from panel_case import make_matrix, make_model
 SIZES = [(350, 400), (350, 300), (520, 460), (1000, 760), (1600, 1000)]
 
 
-@pytest.fixture(autouse=True)
-def _panel(request, monkeypatch):
-    request.getfixturevalue("slicerApp")
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "Agg2ExpModule"))
+pytestmark = pytest.mark.usefixtures("panelInPath")
 
 
 @pytest.fixture

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from panel_case import make_matrix, make_model
 
-
-@pytest.fixture(autouse=True)
-def _panel(request, monkeypatch):
-    request.getfixturevalue("slicerApp")
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "Agg2ExpModule"))
+pytestmark = pytest.mark.usefixtures("panelInPath")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SUPERVOXELS = ("semantic", "cubes", "slic")
+# SLIC starts from a grid of whole voxels and joins small pieces, so the number of supervoxels is only met by trying.
+_ATTEMPTS, _NEAR = 5, 0.05
 
 
 def make_supervoxels(
@@ -87,7 +90,7 @@ def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[fl
 
     Args:
         image: ``[x, y, z]`` in HU.
-        count: wanted number; what comes out differs, since small pieces are joined to their neighbours.
+        count: wanted number; the nearest of a few attempts is taken.
         compactness: the HU that weigh as much as the distance of one supervoxel's edge: more makes rounder supervoxels, fewer let
             them follow the organs.
         spacing: edges of a voxel in mm.
@@ -100,18 +103,31 @@ def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[fl
 
     if not (compactness > 0 and np.isfinite(compactness)):
         raise InputError(f"The compactness must be a positive number of HU, not {compactness:g}: set --compactness to 100, say.")
-    sides = np.array(image.shape) * np.array(spacing, dtype=float)
-    edge = float(np.prod(sides) / count) ** (1 / 3)
-    grid = [max(min(round(edge / step), voxels), 1) for step, voxels in zip(spacing, image.shape, strict=True)]
     # SimpleITK's axes run the other way than numpy's.
     volume = sitk.GetImageFromArray(np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
-    filtered = sitk.SLICImageFilter()
-    filtered.SetSuperGridSize(grid)
-    filtered.SetSpatialProximityWeight(compactness)
-    filtered.SetMaximumNumberOfIterations(10)
-    filtered.SetEnforceConnectivity(True)
-    filtered.SetInitializationPerturbation(False)
-    return _numbered(sitk.GetArrayFromImage(filtered.Execute(volume)).transpose(2, 1, 0))
+    sides = np.array(image.shape) * np.array(spacing, dtype=float)
+    best, asked = np.zeros(image.shape, dtype=np.int32), float(count)
+    for _attempt in range(_ATTEMPTS):
+        edges = float(np.prod(sides) / asked) ** (1 / 3) / np.array(spacing, dtype=float)
+        whole = [sorted({min(max(int(edge) + up, 1), n) for up in (0, 1)}) for edge, n in zip(edges, image.shape, strict=True)]
+        grid = min(itertools.product(*whole), key=lambda sizes: abs(math.log(math.prod(sizes) * asked / image.size)))
+        filtered = sitk.SLICImageFilter()
+        filtered.SetSuperGridSize(grid)
+        filtered.SetSpatialProximityWeight(compactness)
+        filtered.SetMaximumNumberOfIterations(10)
+        filtered.SetEnforceConnectivity(True)
+        filtered.SetInitializationPerturbation(False)
+        found = _numbered(sitk.GetArrayFromImage(filtered.Execute(volume)).transpose(2, 1, 0))
+        if abs(_count(found) - count) < abs(_count(best) - count):
+            best = found
+        if abs(_count(best) - count) <= _NEAR * count:
+            break
+        asked *= count / _count(found)
+    return best
+
+
+def _count(regions: np.ndarray) -> int:
+    return int(regions.max()) + 1
 
 
 def _numbered(regions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import OutputFolder, write_json
+from ..files import new_folder, write_json
 from ..monitor import Monitor, Stage
 from ..plots import save_figure
 from .forest import Anomalies, Reference, fit_reference, require_sklearn, score_patients
@@ -111,8 +111,7 @@ def find_outliers(
     assert cohort is not None
     columns, told = read_metadata(Path(options.metadata), cohort.patients, options.columns) if options.metadata else ([], [])
     notices += [*cohort.notices, *told]
-    folder = OutputFolder(Path(output), options.overwrite)
-    try:
+    with new_folder(Path(output), options.overwrite, monitor.check) as folder:
         if base is None:
             reference, told = load_reference(Path(reference_sources[0]))
             notices += told
@@ -129,17 +128,11 @@ def find_outliers(
         for notice in notices:
             monitor.notice(notice)
         stage.update(0.87, "figures")
-        _write(folder.temporary, outliers)
-        write_outlier_report(folder.temporary / "report.html", outliers, _draw(folder.temporary, outliers, columns))
-        write_json(folder.temporary / RECORD, _record(outliers))
+        _write(folder, outliers)
+        write_outlier_report(folder / "report.html", outliers, _draw(folder, outliers, columns))
+        write_json(folder / RECORD, _record(outliers))
         if options.save_reference:
             save_reference(Path(options.save_reference), reference)
-        monitor.check()
-        folder.publish()
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder.final.parent} ({error.strerror or error}): choose another --output.") from error
-    finally:
-        folder.discard()
     return outliers
 
 

@@ -2,101 +2,172 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutOfMemoryError
-from ..files import write_json
+from ..files import is_replaceable, write_json
+from ..job import Job
+from ..results import RUN_FILE
+from ..volume import sha256_of
+from .inputs import State, input_files, is_unread_same, same_content, states_of
 from .read import DICE_FILE
 from .summarise import write_table
+
+if TYPE_CHECKING:
+    from ..training.pairs import LabelScheme
 
 DONE_FILE = "done.json"
 
 
-def is_done(folder: Path, key: str) -> bool:
-    """Whether a patient's folder is complete.
+@dataclass(frozen=True)
+class Task:
+    """One patient's task; travels to the worker.
+
+    Attributes:
+        job: its output is the patient's folder.
+        truth: ground truth, see :func:`~.truth.read_truth`, or None.
+        scheme: how its label map is read, or None.
+        keep_maps: whether maps, CT and segmentation stay; without them a patient takes a few hundred KB.
+        key: what identifies the task beside the content of its files; a folder made for another task is not this one's.
+    """
+
+    job: Job
+    truth: str | None
+    scheme: LabelScheme | None
+    keep_maps: bool
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """The patient's results folder."""
+        return Path(self.job.output)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: why it failed, in one sentence, or None; and whether the results were there already."""
+
+    reason: str | None = None
+    earlier: bool = False
+
+
+def is_done(task: Task) -> bool:
+    """Whether the patient is complete, and its files have the size and time they had: told without reading them."""
+    done = _read(task.folder / DONE_FILE)
+    if done.get("key") != task.key:
+        return False
+    try:
+        return is_unread_same(done.get("inputs"), states_of(input_files(task.job, task.truth)))
+    except (InputError, OSError):
+        return False
+
+
+def do_patient(task: Task, threads: int) -> Outcome:
+    """Do one patient unless it is done; may be called again after a worker died at any point.
 
     Args:
-        folder: results folder.
-        key: what identifies the task; a folder made for another task is not this one's.
-
-    Raises:
-        InputError: it was made for another task.
+        task: what to do.
+        threads: of torch.
     """
     try:
-        content = json.loads((folder / DONE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        files = input_files(task.job, task.truth)
+        states = states_of(files)
+        if _is_done_by_content(task, files, states):
+            return Outcome(earlier=True)
+        # Results of other files must not stay beside the cohort's where the new ones fail.
+        if is_replaceable(task.folder):
+            shutil.rmtree(task.folder, ignore_errors=True)
+        _explain(task, threads)
+        if task.truth is not None:
+            _write_dice(task)
+        if not task.keep_maps:
+            _drop_volumes(task.folder)
+        checksums = {role: _ct_checksum(task.folder) if role == "ct" else sha256_of(path) for role, path in files.items()}
+        if states_of(files) != states:
+            raise InputError("The files of this patient were changed while it was computed: repeat the command.")
+        _note(task, {role: {**states[role], "sha256": checksums[role]} for role in files})
+    except OutOfMemoryError as error:
+        return Outcome(f"{error} {error.hint}")
+    except InputError as error:
+        return Outcome(str(error))
+    except Exception as error:  # one patient must not end the others
+        return Outcome(f"{type(error).__name__}: {error}")
+    return Outcome()
+
+
+def _is_done_by_content(task: Task, files: dict[str, Path], states: dict[str, State]) -> bool:
+    """Whether the patient is complete, and its files hold what they held; notes their size and time where these are new."""
+    done = _read(task.folder / DONE_FILE)
+    if done.get("key") != task.key:
         return False
-    if content.get("key") != key:
-        raise InputError(f"{folder} was made from other files or settings: choose another --output, or delete that folder.")
+    # Older versions noted no files; the record of the run has the CT's checksum.
+    noted = done.get("inputs", {"ct": {"sha256": _ct_checksum(task.folder)}})
+    inputs = same_content(noted, files, states)
+    if inputs is None:
+        return False
+    if inputs != noted:
+        with contextlib.suppress(OSError):  # only a note that saves reading them next time
+            _note(task, inputs)
     return True
 
 
-def do_patient(job: dict[str, Any], truth: str | None, keep_maps: bool, threads: int, key: str) -> str | None:
-    """Do one patient; may be called again after a worker died at any point.
+def _note(task: Task, inputs: dict[str, State]) -> None:
+    """Say that the patient is done, and from what."""
+    write_json(task.folder / DONE_FILE, {"key": task.key, "inputs": inputs})
 
-    Args:
-        job: as JSON; its output folder is the patient's.
-        truth: label map of the true labels (values as in the model), or None.
-        keep_maps: whether maps, CT and segmentation stay; without them a patient takes a few hundred KB.
-        threads: of torch.
-        key: see :func:`is_done`.
 
-    Returns:
-        None, or in one sentence why it failed.
-    """
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _ct_checksum(folder: Path) -> str | None:
+    """sha256 of the CT that the results in a folder were made from; None where there are none."""
+    ct = _read(folder / RUN_FILE).get("ct")
+    return ct.get("sha256") if isinstance(ct, dict) else None
+
+
+def _explain(task: Task, threads: int) -> None:
     import torch
 
     from ..allocator import keep_freed_memory
-    from ..job import Job
     from ..monitor import Monitor
     from ..pipeline import run_job
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    folder = Path(job["output"])
-    try:
-        if is_done(folder, key):
-            return None
-        for stale in folder.parent.glob(f".{folder.name}.partial-*"):  # of a worker that was killed
-            shutil.rmtree(stale, ignore_errors=True)
-        run_job(Job.from_json({**job, "overwrite": True}), Monitor())
-        if truth is not None:
-            _write_dice(folder, Path(truth))
-        if not keep_maps:
-            _drop_volumes(folder)
-        write_json(folder / DONE_FILE, {"key": key})
-    except OutOfMemoryError as error:
-        return f"{error} {error.hint}"
-    except InputError as error:
-        return str(error)
-    except Exception as error:  # one patient must not end the others
-        return f"{type(error).__name__}: {error}"
-    return None
+    run_job(task.job, Monitor())
 
 
-def _write_dice(folder: Path, truth: Path) -> None:
-    """Dice of every label of the model, on the model grid (nearest neighbour)."""
+def _write_dice(task: Task) -> None:
+    """Dice of every label of the model, on the model grid; empty for labels that the truth lacks."""
     import numpy as np
 
     from ..dice import dice_per_label
-    from ..grid import resample
     from ..results import Results
-    from ..volume import read_volume
+    from .truth import read_truth
 
-    results = Results.open(folder)
-    predicted, reference = results.segmentation(), read_volume(truth)
-    values = resample(reference, predicted.grid, "nearest", outside=0)
-    if (values < 0).any() or (values != np.rint(values)).any() or values.max() >= len(results.labels):
-        raise InputError(
-            f"{truth} is no label map of this model: its values must be whole numbers from 0 to {len(results.labels) - 1}, the "
-            "indices of the model's labels."
-        )
-    scores = dice_per_label(np.asarray(predicted.array), values.astype(np.int64), [label.index for label in results.labels])
-    rows = [[results.patient, label.name, float(score)] for label, score in zip(results.labels, scores, strict=True)]
-    write_table(folder / DICE_FILE, ["patient", "label", "dice"], rows)
+    assert task.truth is not None
+    results = Results.open(task.folder)
+    predicted = results.segmentation()
+    truth = read_truth(task.truth, task.scheme, results.labels, predicted.grid)
+    array = np.asarray(predicted.array)
+    scores = {
+        label.name: float(dice_per_label(array == label.index, truth[label.name], [1])[0])
+        for label in results.labels
+        if label.name in truth
+    }
+    rows = [[results.patient, label.name, scores.get(label.name, float("nan"))] for label in results.labels]
+    write_table(task.folder / DICE_FILE, ["patient", "label", "dice"], rows)
 
 
 def _drop_volumes(folder: Path) -> None:

@@ -16,10 +16,11 @@ from ..errors import InputError
 from ..files import replacing, write_json
 from ..job import Job
 from ..results import TIDY_FILE
+from ..training.pairs import LabelScheme, read_scheme
 from ..volume import sha256_of
 from .cluster import GPU, gpus_here, offers_gpu, open_client, require_distributed
 from .importance import global_importance, write_global
-from .patient import do_patient, is_done
+from .patient import Outcome, Task, do_patient, is_done
 from .read import DICE_FILE, PATIENTS, read_cohort
 from .summarise import RECORD, write_table
 from .table import Entry, read_entries
@@ -38,15 +39,6 @@ _NOT_SETTINGS = (
     "overwrite",
     "target_mask",
 )
-
-
-@dataclass(frozen=True)
-class Task:
-    """One patient's task: job, true labels and key."""
-
-    job: Job
-    truth: str | None
-    key: str
 
 
 @dataclass
@@ -72,6 +64,7 @@ def run_cohort(
     scheduler: str | None = None,
     workers: int | None = None,
     keep_maps: bool = False,
+    label_map: str | None = None,
     progress: Callable[[int, int, str, str | None], None] | None = None,
 ) -> CohortRun:
     """Run a cohort into ``template.output``::
@@ -83,7 +76,9 @@ def run_cohort(
         global_importance.csv    their mean with confidence intervals
         failed.csv               patient and reason, where any failed
 
-    Finished patients are never done again, and failed ones are tried again, when the same command is repeated.
+    When the command is repeated, failed patients are tried again, and finished ones are done again only where the table names other
+    files for them or a file has another content. Whether it has is told by size and time, and where these are new by sha256; the
+    workers look, since with a scheduler this machine may not see the files.
 
     Args:
         table: see :func:`~Agg2ExpLib.cohort.table.read_entries`.
@@ -91,6 +86,8 @@ def run_cohort(
         scheduler: address of a Dask cluster that sees the same paths; None for workers on this machine.
         workers: processes on this machine; by default one a GPU, or one that uses all processors.
         keep_maps: keep maps, CT and segmentation of every patient.
+        label_map: how all label maps of the ground truth are read, see :func:`~Agg2ExpLib.training.pairs.read_scheme`; None where
+            their values are the model's indices or each says its names.
         progress: called with finished and all patients, the patient just ended, and why it failed or None.
 
     Raises:
@@ -100,26 +97,28 @@ def run_cohort(
     if workers is not None and (workers < 1 or scheduler):
         raise InputError("--workers must be at least 1, and goes without --scheduler: there the cluster has its workers.")
     entries = read_entries(table, check_files=scheduler is None)
+    scheme = read_scheme(table, label_map) if label_map is not None else None
     folder = Path(template.output).absolute()
-    _begin(folder, template, keep_maps)
-    tasks = {entry.patient: _task(entry, template, folder, keep_maps) for entry in entries}
-    pending = [name for name, task in tasks.items() if not is_done(Path(task.job.output), task.key)]
-    run = CohortRun(folder, earlier=len(tasks) - len(pending))
-    if pending:
-        run.failed = _work({name: tasks[name] for name in pending}, template, scheduler, workers, keep_maps, run.earlier, progress)
+    _begin(folder, template, keep_maps, scheme)
+    tasks = {entry.patient: _task(entry, template, scheme, folder, keep_maps) for entry in entries}
+    pending = {name: task for name, task in tasks.items() if scheduler is not None or not is_done(task)}
+    outcomes = _work(pending, template, scheduler, workers, len(tasks), progress) if pending else {}
+    run = CohortRun(folder, failed={name: end.reason for name, end in outcomes.items() if end.reason is not None})
+    run.earlier = len(tasks) - sum(not end.earlier for end in outcomes.values())
     run.finished = [name for name in tasks if name not in run.failed]
     _gather(run)
     return run
 
 
-def _begin(folder: Path, template: Job, keep_maps: bool) -> None:
-    settings = {key: value for key, value in template.to_json().items() if key not in _NOT_SETTINGS}
+def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | None) -> None:
+    settings = _settings(template)
     record = {
         "agg2exp": __version__,
         "kind": "run",
         "weights": {"name": Path(template.weights).name, "sha256": sha256_of(Path(template.weights))},
         "settings": settings,
         "maps": keep_maps,
+        "label_map": {"values": dict(scheme.values), "masks": dict(scheme.masks)} if scheme is not None else None,
     }
     try:
         before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -130,11 +129,13 @@ def _begin(folder: Path, template: Job, keep_maps: bool) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
     if before is not None:
-        changed = [key for key in ("kind", "weights", "settings", "maps") if before.get(key) != record[key]]
+        # What an older version did not know is as it was before there was a choice.
+        before["settings"] = _settings(Job(ct="", weights="", output="")) | before.get("settings", {})
+        changed = [key for key in ("kind", "weights", "settings", "maps", "label_map") if before.get(key) != record[key]]
         if changed:
+            told = changed[0].replace("_", " ")
             raise InputError(
-                f"{folder} holds a cohort with other {changed[0]}: repeat the command as it was to go on, or choose another "
-                "--output."
+                f"{folder} holds a cohort with other {told}: repeat the command as it was to go on, or choose another --output."
             )
         return
     try:
@@ -144,19 +145,26 @@ def _begin(folder: Path, template: Job, keep_maps: bool) -> None:
         raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another --output.") from None
 
 
-def _task(entry: Entry, template: Job, folder: Path, keep_maps: bool) -> Task:
+def _settings(job: Job) -> dict[str, Any]:
+    return {key: value for key, value in job.to_json().items() if key not in _NOT_SETTINGS}
+
+
+def _task(entry: Entry, template: Job, scheme: LabelScheme | None, folder: Path, keep_maps: bool) -> Task:
     job = replace(
         template,
         ct=entry.ct,
         weights=str(Path(template.weights).absolute()),
         card=str(Path(template.card).absolute()) if template.card else None,
+        references=tuple(str(Path(path).absolute()) for path in template.references),
         extra_rois=entry.extra_rois,
         patient_id=entry.patient,
         output=str(folder / PATIENTS / entry.patient),
+        overwrite=True,
     )
     told = json.dumps([entry.patient, Path(entry.ct).name, entry.truth and Path(entry.truth).name, keep_maps], sort_keys=True)
     names = [Path(spec).name for spec in entry.extra_rois]
-    return Task(job, entry.truth, hashlib.sha256((told + json.dumps(names)).encode()).hexdigest())
+    key = hashlib.sha256((told + json.dumps(names)).encode()).hexdigest()
+    return Task(job, entry.truth, scheme, keep_maps, key)
 
 
 def _work(
@@ -164,37 +172,31 @@ def _work(
     template: Job,
     scheduler: str | None,
     workers: int | None,
-    keep_maps: bool,
-    earlier: int,
+    total: int,
     progress: Callable[[int, int, str, str | None], None] | None,
-) -> dict[str, str]:
-    """Do the tasks; returns who failed and why."""
+) -> dict[str, Outcome]:
+    """Do the tasks of a cohort of ``total`` patients; returns how they ended, in their order."""
     from distributed import KilledWorker, as_completed
 
     gpus = 0 if scheduler else gpus_here(template.device)
     count = min(workers or max(gpus, 1), len(tasks))
     threads = max(1, (os.cpu_count() or 1) // count)
-    failed: dict[str, str] = {}
+    ends: dict[str, Outcome] = {}
     with open_client(scheduler, count, gpus) as client:
         needs = {GPU: 1} if gpus or (scheduler and template.device != "cpu" and offers_gpu(client)) else None
-        futures = {
-            client.submit(
-                do_patient, task.job.to_json(), task.truth, keep_maps, threads, task.key, pure=False, resources=needs
-            ): name
-            for name, task in tasks.items()
-        }
+        futures = {client.submit(do_patient, task, threads, pure=False, resources=needs): name for name, task in tasks.items()}
         for done, future in enumerate(as_completed(futures), start=1):
             name = futures[future]
             error = future.exception()
             if isinstance(error, KilledWorker):
-                reason = "its worker died several times, perhaps for lack of memory"
+                ends[name] = Outcome("its worker died several times, perhaps for lack of memory")
+            elif error is not None:
+                ends[name] = Outcome(f"{type(error).__name__}: {error}")
             else:
-                reason = f"{type(error).__name__}: {error}" if error is not None else future.result()
-            if reason is not None:
-                failed[name] = reason
+                ends[name] = future.result()
             if progress is not None:
-                progress(earlier + done, earlier + len(tasks), name, reason)
-    return {name: failed[name] for name in tasks if name in failed}
+                progress(total - len(tasks) + done, total, name, ends[name].reason)
+    return {name: ends[name] for name in tasks}
 
 
 def _gather(run: CohortRun) -> None:
@@ -211,6 +213,8 @@ def _gather(run: CohortRun) -> None:
     scores = [folder / DICE_FILE for folder in folders if (folder / DICE_FILE).is_file()]
     if scores:
         _join(scores, run.folder / DICE_FILE)
+    else:
+        (run.folder / DICE_FILE).unlink(missing_ok=True)
     write_global(run.folder / "global_importance.csv", global_importance(read_cohort(folders)), "cohort")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import OutputFolder, replacing, write_json
+from ..files import new_folder, replacing, write_json
 from ..graph import importance_graph
 from ..labels import BACKGROUND, GROUP_COLORS, select_labels
 from ..monitor import Monitor, Stage
@@ -105,24 +105,17 @@ def summarise_cohort(sources: Sequence[str | Path], output: str | Path, options:
     if other is not None and set(other.rows).isdisjoint(cohort.rows):
         raise InputError("The two cohorts have no explained label in common: they cannot be compared.")
     pairs = _histogram_group(cohort, other, options)
-    folder = OutputFolder(Path(output), options.overwrite)
-    try:
+    with new_folder(Path(output), options.overwrite, monitor.check) as folder:
         stage.update(0.1, "confidence intervals")
         summary = _compute(cohort, other, options)
         for notice in summary.notices:
             monitor.notice(notice)
         stage.update(0.4, "tables")
-        _write_tables(folder.temporary, summary)
-        figures = _draw(folder.temporary, summary, pairs, stage)
+        _write_tables(folder, summary)
+        figures = _draw(folder, summary, pairs, stage)
         stage.update(0.95, "report")
-        write_report(folder.temporary / "report.html", summary, figures)
-        write_json(folder.temporary / RECORD, _record(summary, options))
-        monitor.check()
-        folder.publish()
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder.final.parent} ({error.strerror or error}): choose another --output.") from error
-    finally:
-        folder.discard()
+        write_report(folder / "report.html", summary, figures)
+        write_json(folder / RECORD, _record(summary, options))
     return summary
 
 

@@ -20,7 +20,7 @@ class Entry:
     Attributes:
         patient: id, the name of the results folder.
         ct: CT file or DICOM folder.
-        truth: label map of the true labels, or None.
+        truth: ground truth, a file or ``FILE:names`` (see :func:`~.truth.read_truth`), or None.
         extra_rois: further regions, each as for ``--extra-rois``.
     """
 
@@ -60,10 +60,10 @@ def read_entries(path: Path, check_files: bool = True) -> list[Entry]:
         truth = line.get("truth") or None
         regions = tuple(str(folder / part.strip()) for part in line.get("extra_rois", "").split(";") if part.strip())
         entry = Entry(patient, str(folder / line["ct"]), str(folder / truth) if truth else None, regions)
-        files = [Path(entry.ct), *([Path(entry.truth)] if entry.truth else [])]
-        missing += [f"{file} (patient '{patient}')" for file in files if check_files and not file.exists()]
         if check_files:
-            for spec in regions:
+            if not Path(entry.ct).exists():
+                missing.append(f"{entry.ct} (patient '{patient}')")
+            for spec in (*((entry.truth,) if entry.truth else ()), *regions):
                 parse_region(spec)
         entries[patient] = entry
     if missing:

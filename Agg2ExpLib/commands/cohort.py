@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .options import add_device_options, add_explain_options, add_window_options, job_from, split
+from .terminal import TerminalMonitor
+
+Found = TypeVar("Found")
 
 _EXAMPLES = """examples:
   agg2exp cohort run patients.csv --weights swin_unetr.pt --output cohort
@@ -17,8 +21,9 @@ _RUN_EXAMPLES = """examples:
   agg2exp cohort run patients.csv --weights swin_unetr.pt --labels aorta,heart --output cohort
   agg2exp cohort run patients.csv --weights swin_unetr.pt --output cohort --scheduler tcp://node7:8786
 
-The table: patient,ct and, where wanted, truth (label map in the model's indices) and extra_rois (several separated by ;).
-Paths count from the table's folder. Repeat the command to go on after an interruption: finished patients are not done again.
+The table: patient,ct and, where wanted, truth (label map in the model's indices, FILE:name1,name2 with the names of its values, or
+a .seg.nrrd whose segments are named like labels) and extra_rois (several separated by ;). Paths count from the table's folder.
+Repeat the command to go on after an interruption: finished patients are not done again unless one of their files has changed.
 """
 _SUMMARISE_EXAMPLES = """examples:
   agg2exp cohort summarise results/* --output summary
@@ -86,7 +91,6 @@ def _summarise(args: argparse.Namespace) -> int:
     from ..cohort.summarise import SummaryOptions, summarise_cohort
     from ..cohort.words import summary_in_words
     from ..errors import InputError
-    from .terminal import TerminalMonitor
 
     allowed = 2 if args.compare else 1
     if len(args.names) > allowed or (len(args.names) == 1 and args.compare):
@@ -105,13 +109,18 @@ def _summarise(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         **names,
     )
+    return _report(lambda monitor: summarise_cohort(args.sources, args.output, options, monitor), summary_in_words, args.output)
+
+
+def _report(work: Callable[[TerminalMonitor], Found], in_words: Callable[[Found], str], output: Path) -> int:
+    """Do something that writes a report, and say what was found and where it is."""
     monitor = TerminalMonitor()
     try:
-        summary = summarise_cohort(args.sources, args.output, options, monitor)
+        found = work(monitor)
     finally:
         monitor.close()
-    print(summary_in_words(summary))
-    print(f"Report: {args.output / 'report.html'}")
+    print(in_words(found))
+    print(f"Report: {output / 'report.html'}")
     return 0
 
 
@@ -144,19 +153,15 @@ def _add_outliers(parts: Any) -> None:
 
 
 def _outliers(args: argparse.Namespace) -> int:
-    from ..cohort.outliers import OutlierOptions, find_outliers
+    from ..cohort.outliers import OutlierOptions, Outliers, find_outliers
     from ..cohort.words import outliers_in_words
-    from .terminal import TerminalMonitor
 
     options = OutlierOptions(**{key: getattr(args, key) for key in OutlierOptions.__dataclass_fields__})
-    monitor = TerminalMonitor()
-    try:
-        outliers = find_outliers(args.reference, args.patients, args.output, options, monitor)
-    finally:
-        monitor.close()
-    print(outliers_in_words(outliers))
-    print(f"Report: {args.output / 'report.html'}")
-    return 0
+
+    def work(monitor: TerminalMonitor) -> Outliers:
+        return find_outliers(args.reference, args.patients, args.output, options, monitor)
+
+    return _report(work, outliers_in_words, args.output)
 
 
 def _add_run(parts: Any) -> None:
@@ -170,6 +175,9 @@ def _add_run(parts: Any) -> None:
     parser.add_argument("--weights", required=True, metavar="FILE", help="weights, as for agg2exp explain")
     parser.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the cohort, made or continued")
+    parser.add_argument(
+        "--label-map", metavar="MAP", help="how the truth is read: thorax (TotalSegmentator v2), names in order, or a JSON file"
+    )
     parser.add_argument("--keep-maps", action="store_true", help="keep maps, CT and segmentation of every patient")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster, e.g. tcp://host:8786 (default: workers here)")
     parser.add_argument("--workers", type=int, metavar="N", help="worker processes here (default: one a GPU, else one)")
@@ -200,7 +208,7 @@ def _run(args: argparse.Namespace) -> int:
 
     job = job_from(args, ct="", task="explain")
     try:
-        run = run_cohort(args.table, job, args.scheduler, args.workers, args.keep_maps, progress)
+        run = run_cohort(args.table, job, args.scheduler, args.workers, args.keep_maps, args.label_map, progress)
     except KeyboardInterrupt:
         print("Stopped: finished patients are kept; repeat the command to go on.", file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """What a killed run leaves beside its results folder, and how it is cleared away.
 
-A run writes into ``.NAME.partial-ID`` beside its results folder ``NAME`` and removes it by itself, unless it is killed.
+A run writes into ``.NAME.partial-ID`` beside its results folder ``NAME``, holds the file ``.NAME.lock-ID``, and removes both by
+itself, unless it is killed.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ class Leftovers:
 
     def discard(self) -> None:
         """Clear away what the run has left; what cannot be removed (a file still open on Windows) stays."""
-        for folder in self._unfinished() - self._before:
+        # Folders first: without its file a folder would no longer be known as abandoned.
+        for folder in sorted(self._unfinished() - self._before, key=Path.is_file):
             # Killed between moving the old results away and the new ones in: the old ones come back.
             if ".old-" in folder.name and not self._output.exists():
                 with contextlib.suppress(OSError):
                     folder.rename(self._output)
+            elif folder.is_file():
+                with contextlib.suppress(OSError):
+                    folder.unlink()
             else:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in self._missingParents:
@@ -36,7 +41,7 @@ class Leftovers:
                 folder.rmdir()
 
     def _unfinished(self) -> set[Path]:
-        begins = tuple(f".{self._output.name}.{kind}-" for kind in ("partial", "old"))
+        begins = tuple(f".{self._output.name}.{kind}-" for kind in ("partial", "old", "lock"))
         with contextlib.suppress(OSError):
             return {path for path in self._output.parent.iterdir() if path.name.startswith(begins)}
         return set()
