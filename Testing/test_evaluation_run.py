@@ -123,7 +123,7 @@ def pieces(output: Path) -> dict[Path, int]:
 
 def until_one_more(process: subprocess.Popen, output: Path, count: int) -> None:
     """Wait until there are more pieces than that."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         if len(pieces(output)) > count:
             return

@@ -101,8 +101,8 @@ def warm_up(subject: Subject, stage: Stage) -> None:
 def measure(subject: Subject, patient: str, title: str, method: Method, settings: Settings, stage: Stage) -> list[Row]:
     """Every number of one method and patient.
 
-    Time and memory are those of one call that explains all labels of the clean image, without preparing the engine, and without
-    the noisy copies of the sensitivity.
+    Time and memory are those of one call that explains all labels of the clean image, without what comes before it (masks of the
+    targets, size of the batch, reading scans to compare with), and without the noisy copies of the sensitivity.
 
     Args:
         subject: the patient.
@@ -121,6 +121,9 @@ def measure(subject: Subject, patient: str, title: str, method: Method, settings
     if subject.targets:
         batch = BatchSize(subject.compute, stage.monitor, settings.window_batch)
         engine = subject.engine(batch)
+        image = subject.image.to(subject.compute.device, subject.compute.dtype)
+        engine.choose_batch(subject.plan.pad(image, subject.intensity_range[0]))
+        del image
         parts = 1 + (settings.copies if "sensitivity" in settings.metrics else 0)
         with Meter(subject.compute) as meter:
             maps = attribute(engine, subject.image, method, Part(stage, 0, 1 / parts), segmentation=subject.segmentation)
