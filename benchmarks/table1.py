@@ -41,16 +41,16 @@ OPTIONS: dict[str, str] = {}
 # For two processor cores: everything takes fewer samples, so the spread between runs is larger than at full settings.
 REDUCED_METHODS = (
     "gradient",
-    "smoothgrad:samples=4",
-    "integrated_gradients:rule=right,steps=4",
-    "kernel_shap:supervoxels=semantic,coalitions=24",
-    "kernel_shap:supervoxels=cubes,regions=8,coalitions=16",
-    "kernel_shap:supervoxels=slic,regions=8,coalitions=16",
-    "integrated_gradients:steps=4",
+    "smoothgrad:samples=6",
+    "integrated_gradients:rule=right,steps=6",
+    "kernel_shap:supervoxels=semantic,coalitions=40",
+    "kernel_shap:supervoxels=cubes,regions=27,coalitions=40",
+    "kernel_shap:supervoxels=slic,regions=27,coalitions=40",
+    "integrated_gradients:baseline=mean,steps=6",
     "gradient_x_input",
     "layer_cam",
 )
-REDUCED_OPTIONS = {"--labels": "aorta,heart", "--runs": "20", "--copies": "1"}
+REDUCED_OPTIONS = {"--labels": "aorta,heart,trachea,ribs,lung_upper_lobe_left", "--runs": "50", "--copies": "1"}
 
 
 def parse() -> argparse.Namespace:
