@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import sys
 
@@ -28,3 +29,22 @@ def keep_freed_memory() -> bool:
         return False
     # One arena, since those of threads are too small for tensors; no mapped blocks; no trimming below 2 GiB.
     return all([mallopt(_ARENA_MAX, 1), mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1)])
+
+
+def give_back_freed_memory() -> bool:
+    """Give memory that was freed but kept back to the system, so that what a computation needs shows in the process's size.
+
+    Returns:
+        Whether the C library can do that.
+    """
+    gc.collect()
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    import ctypes
+
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return False
+    trim(0)
+    return True

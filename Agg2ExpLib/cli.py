@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import cohort, demo, explain, importance, render, run, segment, train
+from .commands import cohort, demo, evaluate, explain, importance, render, run, segment, train
 from .errors import Cancelled, InputError, OutOfMemoryError
 
 BAD_INPUT = 2
-_VERBS = (demo, segment, explain, run, importance, cohort, render, train)
+_VERBS = (demo, segment, explain, run, importance, cohort, evaluate, render, train)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -19,12 +19,13 @@ from .compute import BatchSize, Compute, choose_compute, is_out_of_memory
 from .errors import InputError, OutOfMemoryError
 from .files import OutputFolder
 from .global_mask import check_mask, choose_mask, mask_record, region_mass
-from .grid import Grid, model_grid, resample
+from .grid import Grid
 from .importance import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
 from .importance_csv import write_tidy, write_wide
 from .job import Job
 from .labels import Label, select_labels
 from .model import Model, load_model
+from .model_input import on_model_grid
 from .monitor import Monitor, Stage
 from .regions import read_all_regions, read_mask
 from .results import (
@@ -47,7 +48,6 @@ from .volume import read_ct, scale_intensity, sha256_of, write_volume
 if TYPE_CHECKING:
     import torch
 
-AIR_HU = -1024.0
 # Where the stages lie on the scale of the whole run; the explanation takes nearly all the time.
 _READ_END, _SEGMENT_END, _EXPLAIN_END, _IMPORTANCE_END = 0.03, 0.1, 0.97, 0.98
 
@@ -164,9 +164,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
         monitor.notice(warning)
 
     stage.update(0.6, "model grid")
-    grid = model_grid(ct.grid, card.spacing)
-    # A straight scan's border is extended as in training; beside a tilted one there is nothing but air.
-    hu = resample(ct, grid, "linear", outside=AIR_HU if ct.grid.sheared else None)
+    grid, hu = on_model_grid(ct, card)
     del ct
     room = int(np.prod(grid.shape)) * (4 * (len(requested) if job.task == "explain" else 0) + 4)
     output.require(room)

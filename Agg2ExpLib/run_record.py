@@ -129,11 +129,7 @@ class RunRecord:
             "seconds": {**self._seconds, "total": round(time.monotonic() - self._began, 3)},
             "peak_memory_bytes": _peak_memory(compute),
             "notices": without_name(notices, self._ct_name) if job.patient_id else notices,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: _version(name) for name in _PACKAGES},
-                "system": platform.system(),
-            },
+            "versions": versions(),
         }
         write_json(folder / RUN_FILE, content)
 
@@ -142,6 +138,15 @@ def without_name(notices: list[str], ct_name: str) -> list[str]:
     """The notices with the CT's file name, which may name the patient, taken out."""
     file = re.compile(rf"(?<!\w){re.escape(ct_name)}({'|'.join(map(re.escape, SUFFIXES))})?(?!\w)", re.IGNORECASE)
     return [file.sub("the CT", notice) for notice in notices]
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that numbers depend on, and the operating system."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "system": platform.system(),
+    }
 
 
 def _version(package: str) -> str | None:

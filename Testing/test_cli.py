@@ -123,7 +123,7 @@ def test_importance_of_something_else(tmp_path):
     assert "not a results folder" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["demo", "segment", "explain", "run", "importance", "render"])
+@pytest.mark.parametrize("verb", ["demo", "segment", "explain", "run", "importance", "evaluate", "render"])
 def test_help_has_examples_and_loads_nothing_heavy(verb):
     code = f"import sys; from Agg2ExpLib.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
     code += "heavy = {'torch', 'monai', 'numpy', 'SimpleITK', 'vtk', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"

@@ -32,7 +32,7 @@ from label_pictures import PATIENTS, draw  # noqa: E402
 from Agg2ExpLib import synthetic, tissues  # noqa: E402
 from Agg2ExpLib.dice import dice_per_label  # noqa: E402
 from Agg2ExpLib.errors import InputError  # noqa: E402
-from Agg2ExpLib.grid import model_grid, resample  # noqa: E402
+from Agg2ExpLib.grid import resample  # noqa: E402
 from Agg2ExpLib.labels import PAPER_LABELS  # noqa: E402
 from Agg2ExpLib.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
 
@@ -94,14 +94,13 @@ def segment_ct(model: Model, ct: Volume, compute: Compute) -> Volume:
 
     from Agg2ExpLib.compute import BatchSize
     from Agg2ExpLib.job import Job
+    from Agg2ExpLib.model_input import on_model_grid
     from Agg2ExpLib.monitor import Monitor, Stage
-    from Agg2ExpLib.pipeline import AIR_HU
     from Agg2ExpLib.segmentation import segment
     from Agg2ExpLib.sliding_window import WindowPlan
 
     card, monitor = model.card, Monitor()
-    grid = model_grid(ct.grid, card.spacing)
-    hu = resample(ct, grid, "linear", outside=AIR_HU if ct.grid.sheared else None)
+    grid, hu = on_model_grid(ct, card)
     image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
     plan = WindowPlan(grid.shape, card.roi_size, Job.overlap, Job.blend)
     batch, stage = BatchSize(compute, monitor), Stage(monitor, "segment", 0.0, 1.0)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..files import discard_unfinished
 from ..job import Job
 from ..monitor import Monitor
 from ..runner import CANCELLED, in_worker, stop_on_signals
+
+_T = TypeVar("_T")
 
 
 class TerminalMonitor(Monitor):
@@ -54,28 +57,46 @@ def run_in_terminal(job: Job) -> Path:
     Raises:
         Exception: what :func:`Agg2ExpLib.pipeline.run_job` raises.
     """
+
+    def work(monitor: Monitor) -> Path:
+        from ..pipeline import run_job
+
+        return run_job(job, monitor)
+
+    return work_in_terminal(work, "Cancelled: nothing was written.")
+
+
+def work_in_terminal(work: Callable[[Monitor], _T], when_stopped: str) -> _T:
+    """Do a piece of work under a progress bar and return what it returns; Ctrl-C ends it within two seconds.
+
+    Args:
+        work: is given the monitor.
+        when_stopped: what is said where the work cannot end by itself after a stop; the process then ends here.
+
+    Raises:
+        Exception: what the work raises.
+    """
     monitor = TerminalMonitor()
-    outcome: list[Path | BaseException] = []
+    outcome: list[tuple[_T | None, BaseException | None]] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            from ..pipeline import run_job
-
-            outcome.append(run_job(job, monitor))
+            outcome.append((work(monitor), None))
         except BaseException as error:
-            outcome.append(error)
+            outcome.append((None, error))
 
     before = stop_on_signals(monitor)
-    in_worker(work, monitor)
+    in_worker(run, monitor)
     # What comes after the run, drawing pictures for one, must hear Ctrl-C again.
     for number, handler in before.items():
         signal.signal(number, handler or signal.SIG_DFL)
     monitor.close()
     discard_unfinished()
     if not outcome:
-        print("Cancelled: nothing was written.", file=sys.stderr)
+        print(when_stopped, file=sys.stderr)
         sys.stderr.flush()
         os._exit(CANCELLED)
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
