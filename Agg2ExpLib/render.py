@@ -45,7 +45,8 @@ def render_results(
         percentile: the views show voxels at or above this percentile of ``|attribution|``; 95 shows the strongest 5 %.
         labels: explained labels to show, all by default.
         sign: show ``both``, only ``supporting`` or only ``opposing`` values.
-        views: ``<label>_axial.png``, ``_coronal.png``, ``_sagittal.png`` and ``<label>_views.png``; needs slicer-core.
+        views: ``<label>_axial.png``, ``_coronal.png``, ``_sagittal.png`` and ``<label>_views.png``, and ``global_mask_views.png``
+            where the results have such a mask; needs slicer-core.
         scene: ``scene.mrb``; needs slicer-core.
         figures: ``importance_matrix`` and ``importance_graph`` as ``.png`` and ``.svg``.
         ct: the CT that was explained, to show it in its full resolution; by default the result's own, on the model grid.
@@ -95,25 +96,49 @@ def render_label(
         views: orientation to view, see :func:`open_views`.
         outline: segmentation node and segment id to outline and to look through; the label's own segment by default.
     """
-    from .mrml import OVERLAY_OPACITY
     from .mrml_nodes import affine_of, array_of
-    from .slice_views import largest_section, view_axis
-    from .view_figures import smaller
 
     segmentation, segment = outline or (nodes.segmentation, label)
-    mask, affine = segment_mask(segmentation, segment)
     overlay = nodes.overlays[label]
     strongest = np.unravel_index(np.abs(array_of(overlay)).argmax(), array_of(overlay).shape)
     otherwise = affine_of(overlay) @ np.array([*strongest, 1.0])
-    pictures = []
+    through = segment_mask(segmentation, segment)
     with _outlined(nodes, segmentation, segment):
-        for orientation, view in views.items():
-            view.show(nodes.ct, overlay, OVERLAY_OPACITY)
-            point = largest_section(mask, affine, view_axis(affine, orientation)) if mask.size else None
-            view.jump(otherwise[:3] if point is None else point)
-            picture = view.picture()
-            pixels = smaller(picture.pixels, _OVERSAMPLING)
-            pictures.append((orientation, replace(picture, pixels=pixels, millimetres=picture.millimetres * _OVERSAMPLING)))
+        return _slices(nodes, views, overlay, through, otherwise[:3])
+
+
+def render_global_mask(nodes: SceneNodes, views: dict[str, SliceView]) -> list[tuple[str, Picture]]:
+    """Slices without overlay, with the global mask's outline in yellow, at the places where the first explained label is shown."""
+    from .mrml_mask import GLOBAL_MASK
+    from .mrml_nodes import affine_of
+
+    label = next(iter(nodes.overlays))
+    middle = affine_of(nodes.ct) @ np.array([*(np.array(nodes.ct.GetImageData().GetDimensions()) / 2), 1.0])
+    with _outlined(nodes, nodes.global_mask, GLOBAL_MASK):
+        return _slices(nodes, views, None, segment_mask(nodes.segmentation, label), middle[:3])
+
+
+def _slices(
+    nodes: SceneNodes,
+    views: dict[str, SliceView],
+    overlay: Any,
+    through: tuple[np.ndarray, np.ndarray],
+    otherwise: np.ndarray,
+) -> list[tuple[str, Picture]]:
+    """One picture of each orientation, through the largest section of a mask (with its affine) or, where it is empty, a point."""
+    from .mrml import OVERLAY_OPACITY
+    from .slice_views import largest_section, view_axis
+    from .view_figures import smaller
+
+    mask, affine = through
+    pictures = []
+    for orientation, view in views.items():
+        view.show(nodes.ct, overlay, OVERLAY_OPACITY)
+        point = largest_section(mask, affine, view_axis(affine, orientation)) if mask.size else None
+        view.jump(otherwise if point is None else point)
+        picture = view.picture()
+        pixels = smaller(picture.pixels, _OVERSAMPLING)
+        pictures.append((orientation, replace(picture, pixels=pixels, millimetres=picture.millimetres * _OVERSAMPLING)))
     return pictures
 
 
@@ -219,6 +244,8 @@ def _render_scene(
                     pictures = render_label(nodes, label, opened, outline)
                     files = _save_label(output, label, pictures, nodes.titles.get(label, label), results.patient, legend)
                     written = files + written
+            if views and nodes.global_mask is not None:
+                written.append(_save_global_mask(output, results, render_global_mask(nodes, opened)))
         finally:
             for view in opened.values():
                 view.close()
@@ -240,6 +267,16 @@ def _save_label(
     written.append(output / f"{label}_views.png")
     save_views(written[-1], pictures, title, patient, legend)
     return written
+
+
+def _save_global_mask(output: Path, results: Results, pictures: list[tuple[str, Picture]]) -> Path:
+    from .summary import mask_in_words
+    from .view_figures import save_views
+
+    path = output / "global_mask_views.png"
+    held, dice = mask_in_words(results.run["global_mask"])
+    save_views(path, pictures, "Global mask", results.patient, (f"Yellow line: {held}.", dice))
+    return path
 
 
 def legend_of(overlay: Any, threshold: float, outline: str) -> Legend:

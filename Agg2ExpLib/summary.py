@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def summarise(results: Results, count: int = 3) -> str:
         )
         lines.append(f"  region {region}: {shares}   (× = share of attribution ÷ share of volume)")
     if "global_mask" in run:
-        lines += _mask_lines(run["global_mask"])
+        held, dice = mask_in_words(run["global_mask"])
+        lines += [f"  global mask: {held}", f"    {dice}"]
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
     lines.append(f"Results: {results.folder}")
@@ -62,15 +64,13 @@ def summarise_volumes(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _mask_lines(mask: dict[str, Any]) -> list[str]:
-    """The global mask with its check."""
-    kept = f"{mask['kept']} of {mask['regions']} supervoxels ({mask['supervoxels']})"
-    shares = f"{100 * mask['coverage']:.0f} % of the attribution in {100 * mask['volume_share']:.0f} % of the volume"
-    lines = [f"  global mask: {kept} hold {shares}"]
+def mask_in_words(mask: Mapping[str, Any]) -> tuple[str, str]:
+    """What the global mask of a ``run.json`` holds, and the Dice of each label with only the mask and without it."""
 
     def told(value: float | None) -> str:
         return "undefined" if value is None else f"{value:.2f}"
 
-    for label, dice in mask["dice"].items():
-        lines.append(f"    {label}: Dice {told(dice['only_mask'])} with only the mask, {told(dice['without_mask'])} without it")
-    return lines
+    kept = f"{mask['kept']} of {mask['regions']} supervoxels ({mask['supervoxels']})"
+    held = f"{kept} hold {100 * mask['coverage']:.0f} % of the attribution in {100 * mask['volume_share']:.0f} % of the volume"
+    pairs = [f"{label} {told(dice['only_mask'])} / {told(dice['without_mask'])}" for label, dice in mask["dice"].items()]
+    return held, f"Dice with only the mask / without it: {', '.join(pairs)}"

@@ -44,7 +44,9 @@ class Legend:
     outline: str
 
 
-def save_views(path: Path, pictures: Sequence[tuple[str, Picture]], title: str, patient: str, legend: Legend) -> None:
+def save_views(
+    path: Path, pictures: Sequence[tuple[str, Picture]], title: str, patient: str, legend: Legend | Sequence[str]
+) -> None:
     """Write slices side by side with all annotations as PNG, beside and renamed.
 
     Args:
@@ -52,14 +54,14 @@ def save_views(path: Path, pictures: Sequence[tuple[str, Picture]], title: str, 
         pictures: ``(orientation, picture)`` from left to right.
         title: the label as people read it.
         patient: patient id.
-        legend: meaning of the colours.
+        legend: meaning of the colours, or lines to write where there is no overlay.
     """
     from .plots import save_figure
 
     save_figure(compose_views(pictures, title, patient, legend), path, dpi=DPI)
 
 
-def compose_views(pictures: Sequence[tuple[str, Picture]], title: str, patient: str, legend: Legend) -> Figure:
+def compose_views(pictures: Sequence[tuple[str, Picture]], title: str, patient: str, legend: Legend | Sequence[str]) -> Figure:
     """The figure of :func:`save_views`; every slice keeps its pixels."""
     from matplotlib.figure import Figure
 
@@ -83,7 +85,12 @@ def compose_views(pictures: Sequence[tuple[str, Picture]], title: str, patient: 
         caption = f"{orientation.capitalize()}   {picture.position[0]} {picture.position[1]:.1f} mm"
         figure.text((left + columns / 2) / width, (footer + tallest + 8) / height, caption, color=_TEXT, size=10, ha="center")
         left += columns + _GAP
-    _draw_legend(figure, legend, width, height, narrow)
+    if isinstance(legend, Legend):
+        _draw_legend(figure, legend, width, height, narrow)
+    else:
+        for index, line in enumerate(legend):
+            words = _shortened(line, round(width / 5.8))
+            figure.text(0.5, (footer - 30 - 22 * index) / height, words, color=_TEXT, size=9.5, ha="center", va="center")
     return figure
 
 

@@ -86,7 +86,7 @@ def test_a_mask_by_kernel_shap(small_ct, small_weights, tmp_path):
     assert result.run["seconds"]["mask"] > 0
     words = summarise(result)
     assert f"global mask: {told['kept']} of 27 supervoxels (cubes)" in words
-    assert "with only the mask" in words
+    assert "Dice with only the mask / without it: lung" in words
 
 
 def test_the_dice_of_a_run_is_that_of_the_masked_image(small_ct, small_weights, tmp_path):

@@ -335,3 +335,32 @@ def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small
     write_volume(other, original.array[::-1], original.affine, compress=True)
     with pytest.raises(InputError, match="is not the CT"):
         render_results(results.folder, tmp_path / "w", ct=other)
+
+
+@needs_slicer
+def test_the_global_mask_is_outlined_without_overlay(tmp_path):
+    from Agg2ExpLib.mrml import new_scene, show_results
+    from Agg2ExpLib.mrml_bundle import quiet_vtk
+    from Agg2ExpLib.render import open_views, render_global_mask
+
+    results = write_result(tmp_path / "result", global_mask=True)
+    written = render_results(results.folder, tmp_path / "out", scene=False, figures=False, labels=["heart"])
+    assert [path.name for path in written][-1] == "global_mask_views.png"
+    with quiet_vtk():
+        nodes = show_results(results, new_scene(), labels=["heart"])
+        views = open_views(nodes)
+        pictures = dict(render_global_mask(nodes, views))
+        for view in views.values():
+            view.close()
+    for picture in pictures.values():
+        pixels = picture.pixels.astype(int)
+        yellow = (pixels[..., 0] > 180) & (pixels[..., 1] > 160) & (pixels[..., 2] < 90)
+        assert yellow.sum() > 30
+        coloured = np.ptp(pixels, axis=-1) > 60
+        assert not (coloured & ~_near(yellow)).any(), "something besides the outline is coloured"
+
+
+def _near(mask):
+    from scipy.ndimage import binary_dilation
+
+    return binary_dilation(mask, iterations=4)
