@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TALLEST, _WIDEST = 600, 1900  # pixels of one slice and of three slices side by side
 _OVERSAMPLING = 2  # views are drawn larger and averaged, which smooths outlines
 _YELLOW = (1.0, 0.92, 0.1)
+_TINT = 0.3  # of the global mask where there is no overlay
 
 
 def render_results(
@@ -108,14 +109,20 @@ def render_label(
 
 
 def render_global_mask(nodes: SceneNodes, views: dict[str, SliceView]) -> list[tuple[str, Picture]]:
-    """Slices without overlay, with the global mask's outline in yellow, at the places where the first explained label is shown."""
+    """Slices without overlay, with the global mask in yellow, at the places where the first explained label is shown."""
     from .mrml_mask import GLOBAL_MASK
     from .mrml_nodes import affine_of
 
     label = next(iter(nodes.overlays))
     middle = affine_of(nodes.ct) @ np.array([*(np.array(nodes.ct.GetImageData().GetDimensions()) / 2), 1.0])
-    with _outlined(nodes, nodes.global_mask, GLOBAL_MASK):
-        return _slices(nodes, views, None, segment_mask(nodes.segmentation, label), middle[:3])
+    display = nodes.global_mask.GetDisplayNode()
+    before = display.GetOpacity2DFill()
+    display.SetOpacity2DFill(_TINT)
+    try:
+        with _outlined(nodes, nodes.global_mask, GLOBAL_MASK):
+            return _slices(nodes, views, None, segment_mask(nodes.segmentation, label), middle[:3])
+    finally:
+        display.SetOpacity2DFill(before)
 
 
 def _slices(
@@ -275,7 +282,7 @@ def _save_global_mask(output: Path, results: Results, pictures: list[tuple[str, 
 
     path = output / "global_mask_views.png"
     held, dice = mask_in_words(results.run["global_mask"])
-    save_views(path, pictures, "Global mask", results.patient, (f"Yellow line: {held}.", dice))
+    save_views(path, pictures, "Global mask", results.patient, (f"Yellow: {held}.", dice))
     return path
 
 

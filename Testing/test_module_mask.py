@@ -78,7 +78,7 @@ def test_its_voxels_lie_where_the_file_has_them(panel: Panel, tmp_path: Path, ow
     np.testing.assert_array_equal(places(*segmentMask(record.globalMask, "global_mask")), places(file.array, file.affine))
 
 
-def test_it_is_an_outline_that_can_be_hidden(panel: Panel, tmp_path: Path) -> None:
+def test_it_is_outlined_and_tinted_and_can_be_hidden(panel: Panel, tmp_path: Path) -> None:
     import slicer
 
     write(tmp_path / "result")
@@ -86,7 +86,7 @@ def test_it_is_an_outline_that_can_be_hidden(panel: Panel, tmp_path: Path) -> No
     assert not panel.ui.maskFrame.visible
     load(panel, tmp_path / "result")
     record, display = panel.record, panel.record.globalMask.GetDisplayNode()
-    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill(), display.GetVisibility3D()) == (1, 0, 0)
+    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill(), display.GetVisibility3D()) == (1, 1, 0)
     assert display.GetVisibility2D()
     colors = [np.array(node.GetSegmentation().GetNthSegment(0).GetColor()) for node in (record.globalMask, record.segmentation)]
     assert np.abs(colors[0] - colors[1]).max() > 0.2

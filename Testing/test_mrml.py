@@ -82,7 +82,7 @@ def test_a_global_mask_is_a_segment_of_its_own(tmp_path, nodes):
     in_scene = np.argwhere(part) @ affine[:3, :3].T + affine[:3, 3]
     np.testing.assert_allclose(in_scene, in_file, atol=1e-4)
     display = found.global_mask.GetDisplayNode()
-    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill(), display.GetVisibility3D()) == (1, 0, 0)
+    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill(), display.GetVisibility3D()) == (1, 1, 0)
     assert found.global_mask in found.all_nodes()
     assert nodes.global_mask is None
     assert None not in nodes.all_nodes()

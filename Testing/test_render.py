@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from small_result import BONE_MARKER, EXPLAINED, OPPOSING, SPACING, SUPPORTING, place, write_result
+from scipy.ndimage import binary_dilation, binary_fill_holes
+from small_result import BONE_MARKER, EXPLAINED, MASKED, OPPOSING, SPACING, SUPPORTING, place, write_result
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.render import render_results
@@ -344,6 +345,7 @@ def test_the_global_mask_is_outlined_without_overlay(tmp_path):
     from Agg2ExpLib.render import open_views, render_global_mask
 
     results = write_result(tmp_path / "result", global_mask=True)
+    assert results.global_mask() is not None
     written = render_results(results.folder, tmp_path / "out", scene=False, figures=False, labels=["heart"])
     assert [path.name for path in written][-1] == "global_mask_views.png"
     with quiet_vtk():
@@ -356,11 +358,9 @@ def test_the_global_mask_is_outlined_without_overlay(tmp_path):
         pixels = picture.pixels.astype(int)
         yellow = (pixels[..., 0] > 180) & (pixels[..., 1] > 160) & (pixels[..., 2] < 90)
         assert yellow.sum() > 30
-        coloured = np.ptp(pixels, axis=-1) > 60
-        assert not (coloured & ~_near(yellow)).any(), "something besides the outline is coloured"
-
-
-def _near(mask):
-    from scipy.ndimage import binary_dilation
-
-    return binary_dilation(mask, iterations=4)
+        mask, labels = results.global_mask().array > 0, results.segmentation().array
+        assert set(np.unique(labels[mask])) == set(MASKED)
+        tinted = np.ptp(pixels, axis=-1) > 15
+        inside = binary_fill_holes(yellow)
+        assert tinted[inside].mean() > 0.9, "the mask is not filled"
+        assert not (tinted & ~binary_dilation(inside, iterations=4)).any(), "something besides the mask is coloured"
