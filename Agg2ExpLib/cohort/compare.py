@@ -48,8 +48,8 @@ class LabelComparison:
             a probability of 2.5 %; the extremes of the reference where it has less than 39 patients).
         lower, median, upper: quartiles.
         mean: over the reference.
-        score: anomaly score in 0..1 in a forest of reference and patient, about 0.5 is ordinary; None where it is not known. That of
-            ``agg2exp cohort outliers`` comes from a forest without the patient, and differs a little.
+        score: anomaly score in 0..1 in a forest of reference and patient, about 0.5 is ordinary; None where it is not known. The
+            one of ``agg2exp cohort outliers`` comes from a forest without the patient, and differs a little.
         share: part of the reference and this patient that is at least as strange; None as for ``score``.
     """
 

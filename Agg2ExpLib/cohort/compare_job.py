@@ -25,7 +25,7 @@ def answers(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     try:
         _patient, matrix = matrix_from_text(job["table"], tuple(job["labels"]))
         comparison = None
-        for count, comparison in enumerate(comparing(open_reference(job["reference"]), matrix, job["run"])):  # noqa: B007
+        for count, comparison in enumerate(comparing(open_reference(job["reference"]), matrix, job["run"])):
             if count == 0:  # all but the scores
                 yield {"comparison": comparison.to_json(), "done": False}
             yield {"progress": [count, len(comparison.labels)]}

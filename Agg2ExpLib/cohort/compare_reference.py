@@ -120,7 +120,7 @@ def _check_model(reference: ComparisonReference, run: Mapping[str, Any]) -> list
     weights = (run.get("weights") or {}).get("sha256")
     if not reference.weights or not weights:
         whom = "the reference" if not reference.weights else "this patient's results"
-        return [f"It is not known which weights made {whom}: a comparison only tells something within one model."]
+        return [f"It is not known which weights made {whom}: compare results of one model only."]
     if set(reference.weights) != {weights}:
         raise InputError(
             f"Reference and patient were explained with different weights (sha256 {reference.weights[0][:8]}… and {weights[:8]}…): "
@@ -136,7 +136,7 @@ def _check_settings(reference: ComparisonReference, run: Mapping[str, Any]) -> l
         which = "this patient" if run.get("target_mask") else "the reference"
         raise InputError(f"In {which} a drawn segment was explained and not a label: such results cannot be compared.")
     if not reference.settings or not own:
-        return ["It is not known whether reference and patient were explained in the same way (method, samples)."]
+        return ["It is not known whether reference and patient were explained by the same method."]
     differing = [key for key, value in reference.settings.items() if own.get(key) != value]
     if "method" in differing:
         raise InputError(
