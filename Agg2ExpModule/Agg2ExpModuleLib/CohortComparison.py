@@ -126,7 +126,7 @@ class CohortComparison:
         process.onOutput = self._onOutput
         process.onErrorOutput = self._onErrorOutput
         process.onEnded = self._onEnded
-        process.onStartFailed = self._fail
+        process.onStartFailed = self._onStartFailed
         process.start(program, ["-m", "Agg2ExpLib.cohort.compare_job"], library, engineEnvironment(library))
         process.write(json.dumps(job).encode("ascii") + b"\n")
 
@@ -160,6 +160,9 @@ class CohortComparison:
                 self._ended = True
                 self.message = ""
             self.state.tell({COMPARISON})
+
+    def _onStartFailed(self, reason: str) -> None:
+        self._fail(_("The comparison cannot be started ({reason}).").format(reason=reason))
 
     def _onErrorOutput(self, data: bytes) -> None:
         self._errors = (self._errors + data)[-4000:]

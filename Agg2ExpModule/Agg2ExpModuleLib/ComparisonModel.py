@@ -129,7 +129,7 @@ class ComparisonModel:
                 label=title, count=one.patients, fewest=FEWEST
             )
         if one.share is None or one.score is None:
-            return _("{label}: whether it is unusual is not known yet.").format(label=title)
+            return _("{label}: whether it is unusual is not known.").format(label=title)
         others = round(one.share * (one.patients + 1)) - 1
         if others:
             strange = _("{others} of {count} patients are at least as strange as this one").format(
