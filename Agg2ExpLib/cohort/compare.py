@@ -11,7 +11,7 @@ like. The rule takes 19 patients: with fewer, even the strangest of all would be
 probability holds for each label on its own: of 16 labels of an ordinary patient, up to 0.8 are called unusual on average.
 
 The other way round an ordinary label is no proof: with as few patients as in most references, a forest on the whole row sees large
-changes only. Single regions are better judged by :attr:`LabelComparison.outside`.
+changes only (docs/cohort.md has numbers). Single regions are better judged by :attr:`LabelComparison.outside`.
 """
 
 from __future__ import annotations
