@@ -220,3 +220,13 @@ def test_the_job_of_the_panel_in_a_process_without_torch(tmp_path):
 
     assert list(answers({**job, "reference": str(tmp_path / "none.npz")}))[-1]["error"].startswith(str(tmp_path / "none.npz"))
     assert "There is no file or folder" in list(answers({**job, "reference": str(tmp_path / "none")}))[-1]["error"]
+
+
+def test_the_panels_own_process_loads_no_heavy_package():
+    code = (
+        "import sys; from Agg2ExpLib.cohort.compare import Comparison; Comparison.from_json("
+        "{'columns': [], 'patients': 1, 'notices': [], 'missing': '', 'labels': []});"
+        "print([n for n in ('torch', 'sklearn', 'scipy', 'pandas', 'matplotlib') if n in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
