@@ -17,6 +17,7 @@ from Agg2ExpLib.volume import write_volume
 NAMES = tuple(label.name for label in PAPER_LABELS)
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "agg2exp" / "tsv2_test_aggregated_sg_explanations_with_dice.csv"
 WEIGHTS = "c" * 64
+ROWS = ("aorta", "heart")
 PARAMETERS = {"method": "smoothgrad", "samples": 20}
 
 
@@ -85,3 +86,13 @@ def changed(matrix: ImportanceMatrix, label: str, region: str, share: float) -> 
     mass[row, others] *= (1 - share) / mass[row, others].sum()
     mass[row, column] = share
     return replace(matrix, mass=mass, positive_mass=mass / 2, negative_mass=mass / 2)
+
+
+def ordinary(seed: int = 7) -> ImportanceMatrix:
+    """A patient as the others of :func:`write_cohort`."""
+    return matrix_of(ordinary_mass(np.random.default_rng(seed), ROWS), ROWS)
+
+
+def strange() -> ImportanceMatrix:
+    """A patient whose heart leans on the ribs and the sternum, and whose aorta is as in the others."""
+    return changed(changed(ordinary(), "heart", "sternum", 0.4), "heart", "ribs", 0.3)
