@@ -54,7 +54,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     Attributes:
         state: what the sections share.
-        inputs, labels, explaining, display, importance, exporting, requirements: the sections.
+        inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
+        comparison: of the results shown with a cohort.
         engine: runs jobs.
     """
 
@@ -97,6 +98,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def _makeSections(self) -> None:
+        from Agg2ExpModuleLib.CohortComparison import CohortComparison
+        from Agg2ExpModuleLib.CompareSection import CompareSection
         from Agg2ExpModuleLib.DisplaySection import DisplaySection
         from Agg2ExpModuleLib.EngineProcess import QtProcess
         from Agg2ExpModuleLib.ExplainSection import ExplainSection
@@ -113,12 +116,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state = self.state
         self.inputs = InputSection(state, Path(self.resourcePath(DEMO_WEIGHTS)), self.logic.loadDemoCase, QtProcess)
         self.requirements = RequirementsSection(state, Installer())
-        self.labels = LabelSection(state, self.inputs)
+        self.comparison = CohortComparison(state, QtProcess)
+        self.labels = LabelSection(state, self.inputs, self.comparison)
         self.explaining = ExplainSection(state, self.inputs, SpeedMemory())
         self.display = DisplaySection(state, self.inputs)
-        self.importance = ImportanceSection(state, self.display)
+        self.importance = ImportanceSection(state, self.display, self.comparison)
+        self.comparing = CompareSection(state, self.comparison, self.display)
         self.exporting = ExportSection(state, self.importance)
         state.sections += [
+            self.comparison,
             self.inputs,
             self.requirements,
             self.labels,
@@ -126,6 +132,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.display,
             GlobalMaskRow(state),
             self.importance,
+            self.comparing,
             self.exporting,
         ]
         self.explaining.listen()
@@ -135,6 +142,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.state is not None:
             self.state.controller.shutdown()
             self.inputs.stopFindingDevices()
+            self.comparison.stop()
             self.state.sections.clear()
             self.setParameterNode(None)
         self.removeObservers()

@@ -61,7 +61,10 @@ def combine(patients: Sequence[PatientMatrix], extra_rois: tuple[str, ...] = (),
     if not np.isfinite(values["mass"]).any():
         raise InputError("No patient has an explained label: every row is empty.")
     notices += _check_settings(patients)
-    return CohortMatrices(ids, rows, columns, values, voxels, tuple(sorted(extra)), labels, dice, folders, tuple(notices), weights)
+    told, further = tuple(notices), tuple(sorted(extra))
+    return CohortMatrices(
+        ids, rows, columns, values, voxels, further, labels, dice, folders, told, weights, _common_settings(patients)
+    )
 
 
 def _check_models(patients: Sequence[PatientMatrix], mixed: bool) -> list[str]:
@@ -89,6 +92,13 @@ def _check_settings(patients: Sequence[PatientMatrix]) -> list[str]:
             parts = ", ".join(f"{value} ({patient})" for value, patient in sorted(found.items()))
             told.append(f"The patients were not explained alike: {key} is {parts}.")
     return told
+
+
+def _common_settings(patients: Sequence[PatientMatrix]) -> dict[str, object]:
+    first = patients[0].settings
+    return {
+        key: value for key, value in first.items() if all(key in one.settings and one.settings[key] == value for one in patients)
+    }
 
 
 def _extra_regions(patients: Sequence[PatientMatrix], named: tuple[str, ...]) -> set[str]:

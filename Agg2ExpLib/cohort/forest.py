@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Reference:
         trees: per forest.
         seed: of the forests.
         weights: sha256 of the model's weights, where known.
+        settings: how its patients were explained (method, samples, …), where known.
     """
 
     rows: tuple[str, ...]
@@ -34,6 +35,7 @@ class Reference:
     trees: int
     seed: int
     weights: tuple[str, ...]
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def fit_reference(cohort: CohortMatrices, trees: int, seed: int, stage: Stage) -
             others = mass[here[here != index], row]
             scores[index, row] = anomaly_scores(others, mass[index : index + 1, row], trees, seed)[0]
     names = tuple(cohort.rows[row] for row in kept)
-    return Reference(names, tuple(cohort.columns[i] for i in own), mass, scores, trees, seed, cohort.fingerprint)
+    columns = tuple(cohort.columns[i] for i in own)
+    return Reference(names, columns, mass, scores, trees, seed, cohort.fingerprint, cohort.settings)
 
 
 def score_patients(reference: Reference, cohort: CohortMatrices, stage: Stage) -> Anomalies:

@@ -29,6 +29,7 @@ class PatientMatrix:
         labels: the model's labels, where known.
         extra: the regions that are no labels of the model; None where not known.
         settings: what else must be alike within a cohort (method, samples, …).
+        ct: sha256 of the CT, where known.
     """
 
     patient: str
@@ -43,6 +44,7 @@ class PatientMatrix:
     labels: tuple[Label, ...] | None = None
     extra: tuple[str, ...] | None = None
     settings: dict[str, object] = field(default_factory=dict)
+    ct: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class CohortMatrices:
         folders: results folders by patient, where there are any.
         notices: what a reader of the summary should know.
         fingerprint: what tells models apart: sha256 of the weights, where known.
+        settings: method, samples and so on, as far as they are known and the same for all patients.
     """
 
     patients: tuple[str, ...]
@@ -74,6 +77,7 @@ class CohortMatrices:
     folders: dict[str, Path]
     notices: tuple[str, ...]
     fingerprint: tuple[str, ...]
+    settings: dict[str, object] = field(default_factory=dict)
 
     @property
     def mass(self) -> np.ndarray:
@@ -124,4 +128,5 @@ class CohortMatrices:
             {name: path for name, path in self.folders.items() if name in names},
             self.notices,
             self.fingerprint,
+            self.settings,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..results import RUN_FILE, TIDY_FILE, Results
@@ -40,6 +41,18 @@ def read_cohort(
         InputError: a source is missing or no such table, a patient occurs twice, values are missing or wrong, label sets or models
             differ.
     """
+    patients = read_patients(sources)
+    if dice is not None:
+        patients = _with_dice(patients, Path(dice))
+    return combine(patients, tuple(extra_rois), mixed_models)
+
+
+def read_patients(sources: Iterable[str | Path]) -> list[PatientMatrix]:
+    """The patients of :func:`read_cohort` as they were read.
+
+    Raises:
+        InputError: a source is missing or no such table.
+    """
     paths = [Path(source) for source in sources]
     if not paths:
         raise InputError("A cohort needs at least one table or results folder.")
@@ -50,9 +63,15 @@ def read_cohort(
     patients: list[PatientMatrix] = []
     for path in paths:
         patients += _read_folder(path) if path.is_dir() else _read_table(path)
-    if dice is not None:
-        patients = _with_dice(patients, Path(dice))
-    return combine(patients, tuple(extra_rois), mixed_models)
+    return patients
+
+
+def settings_of(run: Mapping[str, Any]) -> dict[str, object]:
+    """What must be alike in patients that are compared, from the content of a ``run.json``; empty where it does not tell."""
+    parameters = run.get("parameters") or {}
+    settings = {key: parameters.get(key) for key in ("method", "samples", "sigma", "target", "overlap", "blend")}
+    settings["drawn mask as target"] = bool(run.get("target_mask", False))
+    return settings if parameters else {}
 
 
 def _read_table(path: Path) -> list[PatientMatrix]:
@@ -82,9 +101,6 @@ def _read_result(folder: Path) -> PatientMatrix:
     if len(read) != 1 or read[0].patient != results.patient:
         raise InputError(f"{table} is not the table of patient '{results.patient}' that {RUN_FILE} names: was it replaced?")
     run = results.run
-    parameters = run.get("parameters", {})
-    settings = {key: parameters.get(key) for key in ("method", "samples", "sigma", "target", "overlap", "blend")}
-    settings["drawn mask as target"] = bool(run.get("target_mask", False))
     scores = read_dice(folder / DICE_FILE).get(results.patient, {}) if (folder / DICE_FILE).is_file() else {}
     return replace(
         read[0],
@@ -93,7 +109,8 @@ def _read_result(folder: Path) -> PatientMatrix:
         labels=results.labels,
         extra=tuple(run.get("extra_rois", ())),
         dice=scores,
-        settings=settings if parameters else {},
+        settings=settings_of(run),
+        ct=(run.get("ct") or {}).get("sha256"),
     )
 
 

@@ -36,6 +36,7 @@ def save_reference(path: Path, reference: Reference) -> None:
         "trees": reference.trees,
         "seed": reference.seed,
         "weights_sha256": reference.weights,
+        "settings": reference.settings,
     }
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -53,6 +54,19 @@ def load_reference(path: Path) -> tuple[Reference, list[str]]:
     Raises:
         InputError: it is no reference of Agg2Exp or damaged.
     """
+    reference, made_with = read_reference(path)
+    return reference, _check(reference, made_with)
+
+
+def read_reference(path: Path) -> tuple[Reference, str]:
+    """As :func:`load_reference` without growing a forest, so that it needs no scikit-learn.
+
+    Returns:
+        The reference, and the version of scikit-learn that it was made with.
+
+    Raises:
+        InputError: as for :func:`load_reference`.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -61,14 +75,15 @@ def load_reference(path: Path) -> tuple[Reference, list[str]]:
             raise InputError(f"{path} was written by a newer Agg2Exp ({about.get('agg2exp')}): update agg2exp to read it.")
         rows, columns = tuple(map(str, about["rows"])), tuple(map(str, about["columns"]))
         weights = tuple(map(str, about["weights_sha256"]))
-        reference = Reference(rows, columns, mass, scores, int(about["trees"]), int(about["seed"]), weights)
+        settings = dict(about.get("settings", {}))  # older files have none
+        reference = Reference(rows, columns, mass, scores, int(about["trees"]), int(about["seed"]), weights, settings)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a reference of Agg2Exp ({error}): make one with --save-reference.") from None
     if mass.ndim != 3 or mass.shape[1:] != (len(rows), len(columns)) or scores.shape != mass.shape[:2] or not mass.size:
         raise InputError(f"{path} is damaged: its arrays do not fit each other.")
-    return reference, _check(reference, str(about.get("scikit_learn")))
+    return reference, str(about.get("scikit_learn"))
 
 
 def _check(reference: Reference, made_with: str) -> list[str]:

@@ -252,6 +252,13 @@ class DisplaySection:
                 return self.sections.jump(node, region)
         return False
 
+    def jumpTo(self, region: str) -> None:
+        """To the largest cross-section of a region, without changing the map."""
+        record = self.state.record
+        for node in (record.segmentation, record.extra) if record is not None else ():
+            if self.sections.jump(node, region):
+                return
+
     def jump(self) -> None:
         """To the largest cross-section of the label shown."""
         segmentation, segment = self._outlined()

@@ -16,15 +16,19 @@ class LineReader:
 
     A lone carriage return ends a line too, since progress bars use it to write over themselves. Bytes that are not UTF-8 are
     replaced.
+
+    Args:
+        longest: bytes that a line may have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = _LONGEST_LINE) -> None:
+        self._longest = longest
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
         """The lines that ``data`` completes, without empty ones."""
         *whole, self._rest = _LINE_ENDS.split(self._rest + data)
-        if len(self._rest) > _LONGEST_LINE:
+        if len(self._rest) > self._longest:
             whole.append(self._rest)
             self._rest = b""
         return _decode(whole)

@@ -48,6 +48,7 @@ class GraphEdge:
         text: the value as short text, e.g. ``12 %``.
         error: Monte-Carlo standard error of the weight, None where it is not known.
         tip: what hovering tells, several lines.
+        sign: of a difference, whose size is the weight: 1 for more, -1 for less; 0 where weights have no sign.
     """
 
     source: str
@@ -58,6 +59,7 @@ class GraphEdge:
     text: str
     error: float | None
     tip: str
+    sign: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class GraphData:
         legend: title and colour of each anatomical system that occurs.
         caption: what a weight is, one sentence.
         strongestText: the strongest weight as text, for the key of line widths; empty without edges.
+        signs: what the arrows of either sign mean, as text and sign; empty where weights have no sign.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -79,6 +82,7 @@ class GraphData:
     legend: tuple[tuple[str, Color], ...]
     caption: str
     strongestText: str
+    signs: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,20 +107,26 @@ class MatrixCell:
         strength: 0..1 for the colour; None without a value.
         own: whether the region is the explained label itself.
         tip: what hovering tells, several lines.
+        sign: of a difference, whose size is the strength.
     """
 
     text: str
     strength: float | None
     own: bool
     tip: str
+    sign: int = 0
 
 
 @dataclass(frozen=True)
 class MatrixData:
-    """The whole matrix: ``cells[row][column]``; ``caption`` says what a number is, ``scale`` is the strongest colour's value."""
+    """The whole matrix: ``cells[row][column]``; ``caption`` says what a number is, ``scale`` is the strongest colour's value.
+
+    With ``signed`` the colours run from the negative of that value to it.
+    """
 
     rows: tuple[MatrixHeader, ...]
     columns: tuple[MatrixHeader, ...]
     cells: tuple[tuple[MatrixCell, ...], ...]
     caption: str
     scale: str
+    signed: bool = False

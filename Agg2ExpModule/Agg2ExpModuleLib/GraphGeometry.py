@@ -44,12 +44,16 @@ class PlacedEdge:
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """An entry of the legend: a mark in ``color`` (None for the key of line widths) at ``x``, ``y`` (its middle) and its text."""
+    """An entry of the legend: a mark at ``x``, ``y`` (its middle) and its text.
+
+    The mark is a disc in ``color``, or without a colour a line: that of the strongest weight, or of arrows of one ``sign``.
+    """
 
     text: str
     color: tuple[int, int, int] | None
     x: float
     y: float
+    sign: int = 0
 
 
 @dataclass
@@ -262,23 +266,24 @@ def _legend(
     data: GraphData, width: float, height: float, margin: float, size: int, measure: Measure
 ) -> tuple[list[LegendEntry], float]:
     """Entries in rows from the bottom upwards, and the height of all rows."""
-    texts: list[tuple[str, tuple[int, int, int] | None]] = list(data.legend)
+    texts: list[tuple[str, tuple[int, int, int] | None, int]] = [(text, None, sign) for text, sign in data.signs]
+    texts += [(text, color, 0) for text, color in data.legend]
     if data.strongestText:
-        texts.append((data.strongestText, None))
-    rows: list[list[tuple[str, tuple[int, int, int] | None, float]]] = [[]]
+        texts.append((data.strongestText, None, 0))
+    rows: list[list[tuple[str, tuple[int, int, int] | None, int, float]]] = [[]]
     x = margin
-    for text, color in texts:
+    for text, color, sign in texts:
         wide = (16 if color else 30) + measure(text, size, False)[0] + 12
         if rows[-1] and x + wide - 12 > width - margin:
             rows.append([])
             x = margin
-        rows[-1].append((text, color, x))
+        rows[-1].append((text, color, sign, x))
         x += wide
     line = measure("Ag", size, False)[1] + 4
     total = line * len(rows) + 4 if texts else 0.0
     entries = [
-        LegendEntry(text, color, x, height - total + line * (index + 0.5))
+        LegendEntry(text, color, x, height - total + line * (index + 0.5), sign)
         for index, row in enumerate(rows)
-        for text, color, x in row
+        for text, color, sign, x in row
     ]
     return entries, total

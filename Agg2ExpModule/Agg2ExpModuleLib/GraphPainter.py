@@ -85,8 +85,8 @@ class GraphPainter:
 
     def _edge(self, place: PlacedEdge, alpha: float, wider: float = 0.0) -> None:
         painter = self._painter
-        source = self._scene.nodes[place.edge.source]
-        color = self._colors.shown(source.node.color)
+        sign = place.edge.sign
+        color = self._colors.signed(sign) if sign else self._colors.shown(self._scene.nodes[place.edge.source].node.color)
         width = place.width + wider
         curve = place.curve
         # line and head meet without overlap, since see-through parts would add up
@@ -96,7 +96,7 @@ class GraphPainter:
         half = 0.30 * place.head + 0.45 * width
         path = qt.QPainterPath(qt.QPointF(*line.start))
         path.quadTo(qt.QPointF(*line.control), qt.QPointF(*line.end))
-        painter.strokePath(path, penOf(color, width, alpha))
+        painter.strokePath(path, penOf(color, width, alpha, dashed=sign < 0))
         head = qt.QPainterPath(qt.QPointF(*tip))
         head.lineTo(qt.QPointF(back[0] - dy * half, back[1] + dx * half))
         head.lineTo(qt.QPointF(back[0] + dy * half, back[1] - dx * half))
@@ -175,7 +175,7 @@ class GraphPainter:
         for entry in self._scene.legend:
             width = self._measure(entry.text, size, False)[0]
             if entry.color is None:
-                self._wedge(entry.x, entry.y)
+                self._wedge(entry.x, entry.y, entry.sign)
                 start = entry.x + 30
             else:
                 painter.setPen(noPen())
@@ -184,10 +184,11 @@ class GraphPainter:
                 start = entry.x + 14
             self._text(entry.text, start + width / 2, entry.y + 0.36 * size, size, False, self._colors.faint, None)
 
-    def _wedge(self, x: float, y: float) -> None:
-        """Key of line widths: the strongest edge."""
-        thickness = max((place.width for place in self._scene.edges), default=1.0)
-        self._painter.setPen(penOf(self._colors.faint, thickness, 0.8))
+    def _wedge(self, x: float, y: float, sign: int) -> None:
+        """Key of line widths, the strongest edge; or with a sign how such arrows are drawn."""
+        thickness = 2.5 if sign else max((place.width for place in self._scene.edges), default=1.0)
+        color = self._colors.signed(sign) if sign else self._colors.faint
+        self._painter.setPen(penOf(color, thickness, 1.0 if sign else 0.8, dashed=sign < 0))
         self._painter.drawLine(qt.QPointF(x, y), qt.QPointF(x + 24, y))
 
     def _text(self, text: str, x: float, y: float, size: int, bold: bool, color: Color, halo: Color | None) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from .DrawnView import DrawnView
 from .GraphData import GraphData, GraphEdge
 from .GraphGeometry import GraphScene, placeGraph
 from .GraphPainter import Emphasis, GraphPainter
 from .PanelColors import PanelColors
-from .QtParts import flagValue, penOf, positionOf, textMeasure
+from .QtParts import flagValue, positionOf, textMeasure
 
 
-class GraphView(qt.QWidget):
+class GraphView(DrawnView, qt.QWidget):
     """Regions as nodes, an arrow from a region to each label that leans on it.
 
     Usage::
@@ -42,11 +43,7 @@ class GraphView(qt.QWidget):
         self._current: str | None = None
         self._hoverNode: str | None = None
         self._hoverEdge: GraphEdge | None = None
-        self.mouseTracking = True
-        self.focusPolicy = qt.Qt.StrongFocus
-        self.minimumHeight = 280
-        self.sizePolicy = qt.QSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Expanding)
-        self.accessibleName = _("RoI importance graph")
+        self.setUpDrawing(_("RoI importance graph"), 280)
 
     def setGraph(self, data: GraphData | None) -> None:
         """Show a graph, or with None the hint that there is none yet. A selection that the graph lacks is dropped."""
@@ -79,7 +76,7 @@ class GraphView(qt.QWidget):
         if self._data is None:
             self._scene = None
         elif self._scene is None or (self._scene.width, self._scene.height) != size:
-            self._scene = placeGraph(self._data, *size, self._fontSize(), textMeasure(self.font))
+            self._scene = placeGraph(self._data, *size, self.fontSize(), textMeasure(self.font))
         return self._scene
 
     def render(self, path: str | Path, width: int = 1200, height: int = 900, scale: float = 2.0, colors: PanelColors | None = None):
@@ -95,15 +92,12 @@ class GraphView(qt.QWidget):
         """
         if self._data is None:
             raise ValueError(_("There is no graph to save yet: explain a label first."))
-        scene = placeGraph(self._data, float(width), float(height), self._fontSize(), textMeasure(self.font))
-        pixmap = qt.QPixmap(round(width * scale), round(height * scale))
-        painter = qt.QPainter(pixmap)
-        painter.scale(scale, scale)
-        colors = colors or PanelColors.of((255, 255, 255), (29, 33, 38), (48, 110, 200))
-        GraphPainter(painter, scene, colors, self.font).draw(Emphasis(self._selected))
-        painter.end()
-        if not pixmap.save(str(path), "PNG"):
-            raise OSError(_("Cannot write {path}: choose another folder.").format(path=path))
+        scene = placeGraph(self._data, float(width), float(height), self.fontSize(), textMeasure(self.font))
+
+        def draw(painter: Any, shown: PanelColors) -> None:
+            GraphPainter(painter, scene, shown, self.font).draw(Emphasis(self._selected))
+
+        self.savePicture(path, width, height, scale, colors, draw)
 
     # Qt calls these; the names are Qt's.
 
@@ -116,7 +110,7 @@ class GraphView(qt.QWidget):
             colors = PanelColors.ofWidget(self)
             scene = self.placed()
             if scene is None or not scene.nodes:
-                self._drawHint(painter, colors)
+                self.drawHint(painter, colors)
             else:
                 current = self._hoverNode or (self._current if self.focus else None)
                 emphasis = Emphasis(self._selected, current, self._hoverEdge, bool(self.focus))
@@ -178,17 +172,8 @@ class GraphView(qt.QWidget):
             self._current = self._selected
         self.update()
 
-    def focusOutEvent(self, event: Any) -> None:
-        self.update()
-
-    def changeEvent(self, event: Any) -> None:
-        if event.type() == qt.QEvent.FontChange:
-            self._scene = None
-        if event.type() in (qt.QEvent.FontChange, qt.QEvent.PaletteChange, qt.QEvent.StyleChange):
-            self.update()
-
-    def _fontSize(self) -> int:
-        return int(qt.QFontInfo(self.font).pixelSize())
+    def onFontChanged(self) -> None:
+        self._scene = None
 
     def _under(self, position: Any) -> tuple[str | None, GraphEdge | None]:
         scene = self.placed()
@@ -205,10 +190,7 @@ class GraphView(qt.QWidget):
         tip = self._hoverEdge.tip if self._hoverEdge else ""
         if self._hoverNode and self._data:
             tip = next(node.tip for node in self._data.nodes if node.name == self._hoverNode)
-        if tip:
-            qt.QToolTip.showText(self.mapToGlobal(position), tip, self)
-        else:
-            qt.QToolTip.hideText()
+        self.showTip(position.x(), position.y(), tip)
 
     def _choose(self, name: str) -> None:
         self._current = name
@@ -237,11 +219,7 @@ class GraphView(qt.QWidget):
         scene = self.placed()
         if scene and name in scene.nodes:
             place = scene.nodes[name]
-            self.accessibleDescription = place.node.tip
-            if self.visible:
-                qt.QToolTip.showText(
-                    self.mapToGlobal(qt.QPoint(round(place.x), round(place.y + place.radius))), place.node.tip, self
-                )
+            self.tellCurrent(place.x, place.y + place.radius, place.node.tip)
         self.update()
 
     def _leaveFocus(self, forward: bool) -> bool:
@@ -255,12 +233,6 @@ class GraphView(qt.QWidget):
                 widget.setFocus(qt.Qt.TabFocusReason if forward else qt.Qt.BacktabFocusReason)
                 return True
         return False
-
-    def _drawHint(self, painter: Any, colors: PanelColors) -> None:
-        painter.fillRect(self.rect, qt.QColor(*colors.paper))
-        painter.setPen(penOf(colors.faint))
-        width = textMeasure(self.font)(self.emptyText, self._fontSize(), False)[0]
-        painter.drawText(qt.QPointF((self.width - width) / 2, self.height / 2), self.emptyText)
 
 
 def takesTab(widget: Any) -> bool:

@@ -184,8 +184,8 @@ class ImportanceModel:
             for row in rows
         )
         return MatrixData(
-            rows=tuple(self._header(self.matrix.rows[row]) for row in rows),
-            columns=tuple(self._header(self.matrix.columns[column]) for column in columns),
+            rows=tuple(self.header(self.matrix.rows[row]) for row in rows),
+            columns=tuple(self.header(self.matrix.columns[column]) for column in columns),
             cells=cells,
             caption=self.caption(variant, measure),
             scale=valueText(strongest, measure),
@@ -295,7 +295,8 @@ class ImportanceModel:
             tip=self.tip(label, roi, variant, measure),
         )
 
-    def _header(self, name: str) -> MatrixHeader:
+    def header(self, name: str) -> MatrixHeader:
+        """Title and colour of a region."""
         from Agg2ExpLib.labels import PATHOLOGY_GROUP, group_color
 
         label = self._byName.get(name)

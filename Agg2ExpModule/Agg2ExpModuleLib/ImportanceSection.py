@@ -7,12 +7,14 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from .CohortComparison import CohortComparison
+from .DifferenceModel import DIFFERENCE, DifferenceModel
 from .DisplaySection import DisplaySection
 from .ExtraRegions import ExtraRegions, regionNames
 from .GraphView import GraphView
 from .ImportanceModel import ImportanceModel
 from .MatrixView import MatrixView
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import BUSY, COMPARISON, RECORD, SCENE, ChoiceBox, PanelState
 from .RegionTable import RegionTable
 
 _SETTINGS = {"measure", "graphSign", "layout", "topEdges", "minimumWeight", "background"}
@@ -25,8 +27,8 @@ class ImportanceSection:
         model: what graph, matrix and table show; None without results.
     """
 
-    def __init__(self, state: PanelState, display: DisplaySection):
-        self.state, self.ui, self._display = state, state.ui, display
+    def __init__(self, state: PanelState, display: DisplaySection, comparison: CohortComparison):
+        self.state, self.ui, self._display, self._comparison = state, state.ui, display, comparison
         self.model: ImportanceModel | None = None
         self._opened = False
         ui = self.ui
@@ -52,6 +54,7 @@ class ImportanceSection:
             return
         if "measure" in changed:
             choices = [("mass", _("Share of attribution")), ("mean", _("Mean per voxel")), ("enrichment", _("Enrichment"))]
+            choices.append((DIFFERENCE, _("Patient − cohort")))
             self._measure.setChoices(choices, parameters.measure)
         if "graphSign" in changed:
             choices = [("absolute", _("All")), ("positive", _("Supporting")), ("negative", _("Opposing"))]
@@ -60,9 +63,11 @@ class ImportanceSection:
             self._layout.setChoices([("anatomical", _("In the body")), ("circle", _("On a circle"))], parameters.layout)
         if changed & {RECORD, SCENE, "record", "inputVolume"}:
             self._readModel()
-        if changed & {RECORD, SCENE, "record", "inputVolume"} | changed & _SETTINGS:
+        redraw = bool(changed & {RECORD, SCENE, "record", "inputVolume", *_SETTINGS})
+        redraw = redraw or (COMPARISON in changed and parameters.measure == DIFFERENCE)
+        if redraw:
             self._draw()
-        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel", *_SETTINGS}:
+        if redraw or "mapLabel" in changed:
             self._select()
         if changed & {"extraSegmentation", BUSY, RECORD, SCENE, "record"}:
             self._enable()
@@ -80,11 +85,21 @@ class ImportanceSection:
         if model is not None and not self._opened:  # the first results unfold it, afterwards it is the user's
             self._opened = True
             ui.importanceSection.collapsed = False
+        sign, measure = parameters.graphSign, parameters.measure
+        ui.graphSignCombo.enabled = measure != DIFFERENCE  # saved references hold no signs
+        hint = ""
+        if measure == DIFFERENCE and self.model is not None:
+            hint = _("No cohort to compare with: choose one\nin the section “Compare with a cohort”.")
+            hint = _("Comparing …") if self._comparison.running else hint
+        self.graph.emptyText = hint or _("The graph appears here after an explanation.")
+        self.matrix.emptyText = hint or _("The matrix appears here after an explanation.")
+        if model is not None and measure == DIFFERENCE:
+            result = self._comparison.result
+            model = DifferenceModel(model, result) if result is not None else None
         if model is None:
             self.graph.setGraph(None)
             self.matrix.setMatrix(None)
             return
-        sign, measure = parameters.graphSign, parameters.measure
         # Shares and means are 0..1 in the model and per cent in the panel, enrichment is a factor.
         minimum = parameters.minimumWeight if measure == "enrichment" else parameters.minimumWeight / 100
         ui.minimumSpinBox.suffix = " ×" if measure == "enrichment" else " %"
@@ -123,19 +138,12 @@ class ImportanceSection:
         self._set("mapLabel", label)
         record = self.state.record
         if record is not None and region in record.overlays and region != label:
-            self._jumpOnly(region)
+            self._display.jumpTo(region)
         elif not self._display.selectRegion(region) and region == label:
             self._display.jump()
 
     def _onTableRegion(self, region: str) -> None:
-        self._jumpOnly(region)
-
-    def _jumpOnly(self, region: str) -> None:
-        """To a region without changing the map."""
-        record = self.state.record
-        for node in (record.segmentation, record.extra) if record is not None else ():
-            if self._display.sections.jump(node, region):
-                return
+        self._display.jumpTo(region)
 
     def _onAddRegions(self, *_unused: Any) -> None:
         parameters, controller, record = self.state.parameters, self.state.controller, self.state.record

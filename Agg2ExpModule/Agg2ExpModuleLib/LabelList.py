@@ -9,8 +9,12 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-_NAME, _VOLUME, _CONTEXT = range(3)
+from .ComparisonModel import Badge
+
+_NAME, _VOLUME, _CONTEXT, _BADGE = range(4)
 _SWATCH = 12
+_MARK = "◆"  # of what is unusual
+_ATTENTION = (217, 72, 15)  # reads on light and dark
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class LabelEntry:
         group: anatomical system.
         volume: in mL, None before a segmentation; 0 means that the model did not find it.
         context: share of its explanation outside itself, 0..1; None before it was explained.
+        badge: how it compares with a cohort; None without a comparison.
     """
 
     name: str
@@ -32,6 +37,7 @@ class LabelEntry:
     group: str
     volume: float | None = None
     context: float | None = None
+    badge: Badge | None = None
 
 
 class LabelList:
@@ -54,12 +60,15 @@ class LabelList:
         self._groups: dict[str, Any] = {}
         self._busy = False
         self._search = ""
-        tree.columnCount = 3
-        tree.setHeaderLabels([_("Label"), _("mL"), _("Context")])
+        tree.columnCount = 4
+        tree.setHeaderLabels([_("Label"), _("mL"), _("Context"), _MARK])
         tips = (
             _("Check a label to explain it; check a system to take all its labels."),
             _("Volume of the label in this CT in millilitres, as the model drew it."),
             _("Share of the label's explanation outside the label: how much the model leans on its surroundings."),
+            _("{mark}: the label leans on its surroundings in a way that is unusual among the patients of the cohort.").format(
+                mark=_MARK
+            ),
         )
         for column, tip in enumerate(tips):
             tree.headerItem().setToolTip(column, tip)
@@ -68,6 +77,8 @@ class LabelList:
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(_VOLUME, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(_CONTEXT, qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(_BADGE, qt.QHeaderView.ResizeToContents)
+        tree.setColumnHidden(_BADGE, True)
         tree.itemChanged.connect(self._onItemChanged)
         tree.currentItemChanged.connect(self._onCurrentChanged)
 
@@ -87,6 +98,7 @@ class LabelList:
             self._entries = entries
             for entry in entries:
                 self._fill(self._items[entry.name], entry)
+            self.tree.setColumnHidden(_BADGE, all(entry.badge is None for entry in entries))
         finally:
             self._busy = False
         self.setChecked(checked)
@@ -164,6 +176,8 @@ class LabelList:
             item.setCheckState(_NAME, qt.Qt.Unchecked)
             for column in (_VOLUME, _CONTEXT):
                 item.setTextAlignment(column, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            item.setTextAlignment(_BADGE, qt.Qt.AlignCenter)
+            item.setForeground(_BADGE, qt.QBrush(qt.QColor(*_ATTENTION)))
             parent.addChild(item)
             self._items[entry.name] = item
 
@@ -177,6 +191,14 @@ class LabelList:
             tip = _("{label}: the model does not find it in this CT, so there is nothing to explain.").format(label=tip)
         item.setToolTip(_NAME, tip)
         item.setDisabled(absent)
+        badge, marked = entry.badge, entry.badge is not None and entry.badge.standsOut
+        item.setText(_BADGE, _MARK if marked else "")
+        item.setToolTip(_BADGE, badge.tip if badge is not None else "")
+        if badge is not None:
+            item.setToolTip(_NAME, f"{tip}\n{badge.tip}")
+        font = qt.QFont(item.font(_NAME))
+        font.setBold(marked)
+        item.setFont(_NAME, font)
 
     def _onItemChanged(self, *_unused: Any) -> None:
         if not self._busy:

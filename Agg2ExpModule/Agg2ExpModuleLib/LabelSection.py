@@ -8,9 +8,10 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.labels import Label
 
+from .CohortComparison import CohortComparison
 from .InputSection import InputSection
 from .LabelList import LabelEntry, LabelList
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import BUSY, COMPARISON, RECORD, SCENE, ChoiceBox, PanelState
 from .ResultsInScene import contextShares
 from .RunController import CANCELLING
 from .RunTexts import problemOf
@@ -20,8 +21,8 @@ from .SceneVolumes import segmentIds, segmentName
 class LabelSection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, inputs: InputSection):
-        self.state, self.ui, self._inputs = state, state.ui, inputs
+    def __init__(self, state: PanelState, inputs: InputSection, comparison: CohortComparison):
+        self.state, self.ui, self._inputs, self._comparison = state, state.ui, inputs, comparison
         self.list = LabelList(self.ui.labelTree)
         self.list.onCheckedChanged.append(self._onChecked)
         self.list.onSelected.append(self._onSelected)
@@ -36,7 +37,7 @@ class LabelSection:
         parameters = self.state.parameters
         if parameters is None:
             return
-        if changed & {RECORD, SCENE, "record", "weights", "model", "inputVolume"}:
+        if changed & {RECORD, SCENE, COMPARISON, "record", "weights", "model", "inputVolume"}:
             self._fill()
         elif "checkedLabels" in changed:
             self.list.setChecked(parameters.checkedLabels)
@@ -53,10 +54,20 @@ class LabelSection:
         labels: tuple[Label, ...] = self._inputs.model.labels
         volumes: dict[str, float] = {}
         context: dict[str, float] = {}
+        comparison = None
         if record is not None and (not labels or _names(labels) == _names(record.labels[1:])):
             labels, volumes, context = record.labels[1:], record.volumes(), contextShares(record)
+            comparison = self._comparison.model
         entries = [
-            LabelEntry(label.name, label.title, label.color, label.group, volumes.get(label.name), context.get(label.name))
+            LabelEntry(
+                label.name,
+                label.title,
+                label.color,
+                label.group,
+                volumes.get(label.name),
+                context.get(label.name),
+                comparison.badge(label.name) if comparison is not None else None,
+            )
             for label in labels
         ]
         self.list.setEntries(entries, parameters.checkedLabels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import qt
@@ -70,6 +71,9 @@ class MatrixPainter:
                 rect = qt.QRectF(x + 0.5, y + 0.5, wide - 1, tall - 1)
                 if cell.strength is None:
                     ground, ink = mixed(self._colors.paper, self._colors.ink, 0.03), self._colors.faint
+                elif self._data.signed:
+                    ground = self._colors.diverging(cell.sign * cell.strength)
+                    ink = writing(ground)
                 else:
                     grey = self._data.columns[column].background
                     ground = self._colors.gray(cell.strength) if grey else self._colors.heat(cell.strength)
@@ -128,18 +132,20 @@ class MatrixPainter:
         size, line = scene.cellSize, self._measure("Ag", scene.cellSize, False)[1]
         y = scene.height - scene.bottom + 12 + line / 2
         x = 8.0
-        self._text("0", x, y + 0.36 * size, size, False, self._colors.faint, -1)
-        x += self._measure("0", size, False)[0] + 5
+        ends = ("\N{MINUS SIGN}" + self._data.scale, "+" + self._data.scale) if self._data.signed else ("0", self._data.scale)
+        self._text(ends[0], x, y + 0.36 * size, size, False, self._colors.faint, -1)
+        x += self._measure(ends[0], size, False)[0] + 5
         steps, wide = 24, 72.0
         for step in range(steps):
-            painter.fillRect(
-                qt.QRectF(x + step * wide / steps, y - 4, wide / steps + 0.5, 8),
-                colorOf(self._colors.heat(((step + 0.5) / steps) ** 0.5)),  # colours go with the square root of the value
-            )
+            part = (step + 0.5) / steps
+            # colours go with the square root of the value
+            signed = math.copysign(abs(2 * part - 1) ** 0.5, part - 0.5)
+            color = self._colors.diverging(signed) if self._data.signed else self._colors.heat(part**0.5)
+            painter.fillRect(qt.QRectF(x + step * wide / steps, y - 4, wide / steps + 0.5, 8), colorOf(color))
         self._frame(x, y - 4, wide, 8, self._colors.line, 0.8)
         x += wide + 5
-        self._text(self._data.scale, x, y + 0.36 * size, size, False, self._colors.faint, -1)
-        x += self._measure(self._data.scale, size, False)[0] + 14
+        self._text(ends[1], x, y + 0.36 * size, size, False, self._colors.faint, -1)
+        x += self._measure(ends[1], size, False)[0] + 14
         room = scene.width - x - 8
         lines = wrapped(self._data.caption, room, 2, lambda part: self._measure(part, size, False)[0])
         for index, text in enumerate(lines):

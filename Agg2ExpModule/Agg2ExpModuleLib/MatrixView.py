@@ -9,17 +9,18 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from .DrawnView import DrawnView
 from .GraphData import MatrixData
 from .MatrixGeometry import MatrixScene, placeMatrix
 from .MatrixPainter import MatrixPainter
 from .PanelColors import PanelColors
-from .QtParts import flagValue, penOf, positionOf, textMeasure, wheelOf
+from .QtParts import flagValue, positionOf, textMeasure, wheelOf
 
 _BAR = 12  # pixels, thickness of a scroll bar
 _NOTHING: tuple[int | None, int | None] = (None, None)
 
 
-class MatrixView(qt.QWidget):
+class MatrixView(DrawnView, qt.QWidget):
     """Heat map of the matrix; scrolls inside where it is larger than the widget, titles stay.
 
     Usage::
@@ -47,11 +48,7 @@ class MatrixView(qt.QWidget):
             bar.visible = False
             bar.focusPolicy = qt.Qt.NoFocus
             bar.valueChanged.connect(self._onScrolled)
-        self.mouseTracking = True
-        self.focusPolicy = qt.Qt.StrongFocus
-        self.minimumHeight = 220
-        self.sizePolicy = qt.QSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Expanding)
-        self.accessibleName = _("RoI importance matrix")
+        self.setUpDrawing(_("RoI importance matrix"), 220)
 
     def setMatrix(self, data: MatrixData | None) -> None:
         """Show a matrix, or with None the hint that there is none yet. A selection that the matrix lacks is dropped."""
@@ -89,14 +86,14 @@ class MatrixView(qt.QWidget):
         if self._data is None:
             self._scene = None
         elif self._scene is None or (self._scene.width, self._scene.height) != size:
-            self._scene = placeMatrix(self._data, *size, self._fontSize(), textMeasure(self.font))
+            self._scene = placeMatrix(self._data, *size, self.fontSize(), textMeasure(self.font))
         return self._scene
 
     def contentHeight(self) -> int:
         """Pixels of height that show all rows at the present width."""
         if self._data is None:
             return int(self.minimumHeight)
-        scene = placeMatrix(self._data, float(self.width), 0.0, self._fontSize(), textMeasure(self.font))
+        scene = placeMatrix(self._data, float(self.width), 0.0, self.fontSize(), textMeasure(self.font))
         return round(scene.top + scene.bottom + scene.content[1]) + (_BAR if scene.scrollable[0] > 1 else 0)
 
     def scrolled(self) -> tuple[float, float]:
@@ -117,19 +114,16 @@ class MatrixView(qt.QWidget):
         if self._data is None:
             raise ValueError(_("There is no matrix to save yet: explain a label first."))
         measure = textMeasure(self.font)
-        size = self._fontSize()
+        size = self.fontSize()
         first = placeMatrix(self._data, float(width), 100.0, size, measure)
         width = max(width, round(first.left + first.content[0] + 8))
         height = round(first.top + first.bottom + len(self._data.rows) * (first.cell[1] + 6))
         scene = placeMatrix(self._data, float(width), float(height), size, measure)
-        pixmap = qt.QPixmap(round(width * scale), round(height * scale))
-        painter = qt.QPainter(pixmap)
-        painter.scale(scale, scale)
-        colors = colors or PanelColors.of((255, 255, 255), (29, 33, 38), (48, 110, 200))
-        MatrixPainter(painter, self._data, scene, colors, self.font, (0.0, 0.0)).draw(None, _NOTHING, None)
-        painter.end()
-        if not pixmap.save(str(path), "PNG"):
-            raise OSError(_("Cannot write {path}: choose another folder.").format(path=path))
+
+        def draw(painter: Any, shown: PanelColors) -> None:
+            MatrixPainter(painter, self._data, scene, shown, self.font, (0.0, 0.0)).draw(None, _NOTHING, None)
+
+        self.savePicture(path, width, height, scale, colors, draw)
 
     # Qt calls these; the names are Qt's.
 
@@ -146,9 +140,7 @@ class MatrixView(qt.QWidget):
             painter.fillRect(self.rect, qt.QColor(*colors.paper))
             scene = self.placed()
             if scene is None or self._data is None or not self._data.rows:
-                painter.setPen(penOf(colors.faint))
-                width = textMeasure(self.font)(self.emptyText, self._fontSize(), False)[0]
-                painter.drawText(qt.QPointF((self.width - width) / 2, self.height / 2), self.emptyText)
+                self.drawHint(painter, colors)
             else:
                 current = self._current if self.focus else None
                 MatrixPainter(painter, self._data, scene, colors, self.font, self.scrolled()).draw(
@@ -162,13 +154,12 @@ class MatrixView(qt.QWidget):
         row, column = self._hover
         inside = row is not None and (column is not None or positionOf(event).x() < self.placed().left)
         self.cursor = qt.QCursor(qt.Qt.PointingHandCursor if inside else qt.Qt.ArrowCursor)
+        tip = ""
         if row is not None and column is not None:
-            qt.QToolTip.showText(self.mapToGlobal(positionOf(event)), self._data.cells[row][column].tip, self)
+            tip = self._data.cells[row][column].tip
         elif row is not None or column is not None:
-            header = self._data.rows[row] if row is not None else self._data.columns[column]
-            qt.QToolTip.showText(self.mapToGlobal(positionOf(event)), header.title, self)
-        else:
-            qt.QToolTip.hideText()
+            tip = (self._data.rows[row] if row is not None else self._data.columns[column]).title
+        self.showTip(positionOf(event).x(), positionOf(event).y(), tip)
         self.update()
 
     def leaveEvent(self, event: Any) -> None:
@@ -214,21 +205,9 @@ class MatrixView(qt.QWidget):
         else:
             event.ignore()
 
-    def focusInEvent(self, event: Any) -> None:
-        self.update()
-
-    def focusOutEvent(self, event: Any) -> None:
-        self.update()
-
-    def changeEvent(self, event: Any) -> None:
-        if event.type() == qt.QEvent.FontChange:
-            self._scene = None
-            self._fitBars()
-        if event.type() in (qt.QEvent.FontChange, qt.QEvent.PaletteChange, qt.QEvent.StyleChange):
-            self.update()
-
-    def _fontSize(self) -> int:
-        return int(qt.QFontInfo(self.font).pixelSize())
+    def onFontChanged(self) -> None:
+        self._scene = None
+        self._fitBars()
 
     def _under(self, position: Any) -> tuple[int | None, int | None]:
         scene = self.placed()
@@ -245,12 +224,11 @@ class MatrixView(qt.QWidget):
         self._current = (row, column)
         self._scrollTo(row, column)
         tip = self._data.cells[row][column].tip
-        self.accessibleDescription = tip
         scene = self.placed()
-        if self.visible and scene is not None:
+        if scene is not None:
             x = scene.left + scene.xs[column] - self.scrolled()[0]
             y = scene.top + scene.ys[row] - self.scrolled()[1] + scene.cell[1]
-            qt.QToolTip.showText(self.mapToGlobal(qt.QPoint(round(x), round(y))), tip, self)
+            self.tellCurrent(x, y, tip)
         self.update()
 
     def _scrollTo(self, row: int, column: int | None) -> None:

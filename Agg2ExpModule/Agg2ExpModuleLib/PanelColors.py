@@ -10,6 +10,9 @@ Color = tuple[int, int, int]
 # From weak to strong; ends of a perceptually even yellow-red and blue-free ramp, readable beside the systems' colours.
 _LIGHT_RAMP = ((255, 255, 255), (254, 224, 144), (250, 146, 62), (217, 47, 30), (128, 0, 26))
 _DARK_RAMP = ((46, 46, 50), (96, 40, 52), (178, 52, 44), (240, 132, 58), (255, 226, 150))
+# More and less than others: the colour-blind can tell them (ColorBrewer's PRGn), and they are not red and blue (support, oppose).
+_LIGHT_SIGNS = {1: (118, 42, 131), -1: (27, 120, 55)}
+_DARK_SIGNS = {1: (206, 160, 222), -1: (127, 206, 128)}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class PanelColors:
         at = min(1.0, max(0.0, strength)) * (len(ramp) - 1)
         index = min(int(at), len(ramp) - 2)
         return mixed(ramp[index], ramp[index + 1], at - index)
+
+    def signed(self, sign: int) -> Color:
+        """Colour of what is more (1) or less (-1) than in others."""
+        return (_DARK_SIGNS if self.dark else _LIGHT_SIGNS)[sign]
+
+    def diverging(self, value: float) -> Color:
+        """Colour of the heat map of differences for -1..1."""
+        if not value:
+            return mixed(self.paper, self.ink, 0.03)
+        return mixed(self.paper, self.signed(1 if value > 0 else -1), 0.04 + 0.92 * min(1.0, abs(value)))
 
     def gray(self, strength: float) -> Color:
         """As :meth:`heat`, without a hue, for the background."""

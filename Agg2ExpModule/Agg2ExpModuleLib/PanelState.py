@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 # Changes beside those of parameters, which go by their names.
 RECORD, BUSY, SCENE, MISSING = "result", "busy", "scene", "missing"
+COMPARISON, COMPARISON_PROGRESS = "comparison", "comparison progress"
 
 
 class Section(Protocol):
     """One part of the panel."""
 
     def refresh(self, changed: set[str]) -> None:
-        """Show what has changed: names of parameters, and ``result``, ``busy``, ``scene``, ``missing``."""
+        """Show what has changed: names of parameters, and ``result``, ``busy``, ``scene``, ``missing``, ``comparison``."""
         ...
 
 

@@ -15,8 +15,8 @@ class Parameters:
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
-    (mass, mean, enrichment), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct).
-    ``methodParameters`` is JSON, see MethodSettings.
+    (mass, mean, enrichment, difference), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
+    ct). ``methodParameters`` is JSON, see MethodSettings.
     """
 
     # Input
@@ -60,6 +60,8 @@ class Parameters:
     minimumWeight: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
     background: bool = False
     extraSegmentation: slicer.vtkMRMLSegmentationNode
+    # Compare with a cohort
+    cohortReference: str = ""
     # Export
     exportTables: bool = True
     exportMaps: bool = True

@@ -29,11 +29,13 @@ def noPen() -> Any:
     return pen
 
 
-def penOf(color: Color, width: float = 1.0, alpha: float = 1.0) -> Any:
+def penOf(color: Color, width: float = 1.0, alpha: float = 1.0, dashed: bool = False) -> Any:
     """A pen with blunt ends."""
     pen = qt.QPen(colorOf(color, alpha))
     pen.setWidthF(width)
     pen.setCapStyle(qt.Qt.FlatCap)
+    if dashed:
+        pen.setStyle(qt.Qt.DashLine)
     return pen
 
 
