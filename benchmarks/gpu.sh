@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The comparison at full size, on a machine with a CUDA GPU: the paper's network on a whole thorax at 1.5 mm.
-# Writes its table to benchmarks/RESULTS.md. Needs the project installed (pip install '.[test]') with a CUDA build of torch.
+# On a machine with a CUDA GPU: the comparison at full size (the paper's network on a whole thorax at 1.5 mm), precision, and
+# table 1 with the settings of the paper (demo weights, two public scans). Writes its tables to benchmarks/RESULTS.md. Needs the project installed (pip install '.[test]') with a CUDA build of torch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 -c 'import sys, torch; sys.exit(0 if torch.cuda.is_available() else "no CUDA GPU that PyTorch can use")'
 python3 benchmarks/compare.py --device cuda:0 --network 48 --roi 96 --shape 240,200,220 --samples 20 --labels 1,4,17 \
   --section "GPU: three ways to the same maps, full size" "$@"
 python3 benchmarks/precision.py --device cuda:0 --network 48 --roi 96 --section "GPU: precision"
+python3 benchmarks/table1.py --section "Table 1: attribution methods measured, full settings"
