@@ -319,10 +319,9 @@ def test_kernel_shap_with_a_global_mask(panel: Panel) -> None:
     assert panel.ui.maskNote.visible
     panel.open("explain")
     field(panel, "coalitions").value = 1
-    panel.click(panel.ui.applyButton)
-    panel.wait()
-    assert panel.controller.failed
-    assert "coalitions" in panel.ui.statusLabel.text
+    panel.app.app.processEvents()
+    assert not panel.ui.applyButton.enabled
+    assert "“Coalitions”" in panel.ui.applyButton.toolTip
 
 
 def test_a_method_of_another_version(panel: Panel) -> None:
@@ -344,3 +343,30 @@ def test_a_method_of_another_version(panel: Panel) -> None:
         job, _files = job_of(panel)
         own = {entry.name: entry.default for entry in METHODS[name].parameters()}
         assert {key: value for key, value in job.items() if key in all_parameters()} == own
+
+
+def test_a_bad_value_is_told_in_the_words_of_the_panel_before_the_run(panel: Panel) -> None:
+    panel.add_ct()
+    panel.parameters.checkedLabels = ["heart"]
+    panel.open("explain")
+    panel.parameters.samples = 3
+    panel.ui.advancedSection.collapsed = False
+    panel.app.app.processEvents()
+    choose(panel, "smoothgrad")
+    assert panel.ui.applyButton.enabled
+    panel.click(field(panel, "antithetic"))
+    assert panel.ui.estimateLabel.text == "Antithetic noise comes in pairs: set “Samples” to an even number, not 3."
+    assert not panel.ui.applyButton.enabled
+    panel.parameters.samples = 4
+    panel.app.app.processEvents()
+    assert panel.ui.applyButton.enabled
+
+
+def test_every_option_named_by_the_library_has_a_word_in_the_panel(panel: Panel) -> None:
+    from Agg2ExpModuleLib.OptionWords import inPanelWords
+
+    assert inPanelWords("raise --steps or choose another --baseline") == "raise “Steps” or choose another “Baseline”"
+    assert inPanelWords("use --method kernel_shap, which") == "use the method KernelSHAP, which"
+    assert inPanelWords("add --unknown-option") == "add --unknown-option"
+    for name in all_parameters():
+        assert "--" not in inPanelWords(f"set --{name.replace('_', '-')} now"), name

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from .OptionWords import inPanelWords
 from .Parameters import Parameters, referenceVolumes
 
 if TYPE_CHECKING:
@@ -62,15 +63,20 @@ def jobEntries(parameters: Parameters) -> dict[str, Any]:
 
 
 def madeMethod(parameters: Parameters) -> Method | None:
-    """The method as it is set; None with a bad value, which the run tells of."""
-    from Agg2ExpLib.attribution.methods import make_method
+    """The method as it is set; None with a bad value, which :func:`problemOfMethod` tells of."""
     from Agg2ExpLib.errors import InputError
 
-    entries = jobEntries(parameters)
     try:
-        return make_method(entries.pop("method"), **entries)
+        return _make(parameters)
     except InputError:
         return None
+
+
+def _make(parameters: Parameters) -> Method:
+    from Agg2ExpLib.attribution.methods import make_method
+
+    entries = jobEntries(parameters)
+    return make_method(entries.pop("method"), **entries)
 
 
 def isIdle(parameters: Parameters, entry: Parameter) -> bool:
@@ -89,6 +95,12 @@ def problemOfMethod(parameters: Parameters) -> str:
         return _("This version of Agg2Exp has no method {name}: choose another one.").format(name=parameters.method)
     if any(entry.name == REFERENCES and not valueOf(parameters, entry) for entry in methodEntries(parameters.method)):
         return _("Choose the scans to compare with (Advanced), or another method.")
+    from Agg2ExpLib.errors import InputError
+
+    try:
+        _make(parameters)
+    except InputError as error:
+        return inPanelWords(str(error))
     return ""
 
 

@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from Agg2ExpLib.errors import InputError
 
 from .MethodSettings import REFERENCES, jobEntries
+from .OptionWords import inPanelWords
 from .PanelState import BUSY, RECORD, PanelState
 from .ResultRecord import TARGET_MASK
 from .ResultsInScene import LiveMap, Loading
@@ -243,7 +244,7 @@ class RunController:
             self.message = progressText(event)
             self.state.tell({BUSY})
         elif kind == "notice":
-            self.notices.append(str(event.get("message", "")))
+            self.notices.append(inPanelWords(str(event.get("message", ""))))
             self._log(self.notices[-1])
         elif kind == "partial" and event.get("kind") == "attribution":
             self.partials[str(event["label"])] = (Path(event["path"]), int(event["samples"]), int(event["of"]))
@@ -258,7 +259,7 @@ class RunController:
             self._load(Path(outcome.result))
             return
         if outcome.state == "error":
-            self._finish(False, outcome.message, outcome.hint)
+            self._finish(False, inPanelWords(outcome.message), inPanelWords(outcome.hint))
         else:
             self._finish(False, self._reason or _("Cancelled. Nothing was kept."), problem=bool(self._reason))
 
