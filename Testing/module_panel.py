@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,21 @@ class Panel:
         node = add_segmentation(slicer.mrmlScene, layers, node_name, self.widget.state.ct)
         node.GetDisplayNode().SetVisibility2DFill(True)
         return node
+
+
+def watch_for_blocking(panel: Panel) -> list[float]:
+    """Processor time of this thread between two turns of the event loop (others may use the machine); grows while it goes on."""
+    import qt
+
+    times = [0.0]
+    last = [time.thread_time()]
+
+    def tick() -> None:
+        now = time.thread_time()
+        times.append(now - last[0])
+        last[0] = now
+
+    timer = qt.QTimer(panel.frame)
+    timer.timeout.connect(tick)
+    timer.start(5)
+    return times

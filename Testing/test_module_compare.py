@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 from cohort_patient import NAMES, PUBLISHED, ROWS, matrix_of, ordinary, strange, write_cohort, write_patient
-from module_panel import Panel
+from module_panel import Panel, watch_for_blocking
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -120,23 +119,6 @@ def test_the_section_the_badges_and_the_difference(panel: Panel, tmp_path: Path,
     ui.measureCombo.currentIndex = 0
     assert ui.graphSignCombo.enabled
     assert panel.widget.importance.graph.graph().signs == ()
-
-
-def watch_for_blocking(panel: Panel) -> list[float]:
-    """Processor time of this thread between two turns of the event loop; grows while it goes on."""
-    import qt
-
-    times, last = [0.0], [time.thread_time()]
-
-    def tick() -> None:
-        now = time.thread_time()
-        times.append(now - last[0])
-        last[0] = now
-
-    timer = qt.QTimer(panel.frame)
-    timer.timeout.connect(tick)
-    timer.start(5)
-    return times
 
 
 def test_another_patient_a_saved_scene_and_no_results(panel: Panel, tmp_path: Path, cohort: Path) -> None:

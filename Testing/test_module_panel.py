@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-from module_panel import AFFINE, MODULE, Panel
+from module_panel import AFFINE, MODULE, Panel, watch_for_blocking
 
 UI_FILE = MODULE.parent / "Resources" / "UI" / "Agg2ExpModule.ui"
 
@@ -184,24 +184,6 @@ def test_segment_and_explain(panel: Panel) -> None:
 
     panel.explain("heart")  # again, on its own: joins the matrix
     assert panel.record.matrix.rows == ("lung", "heart", "bone")
-
-
-def watch_for_blocking(panel: Panel) -> list[float]:
-    """Processor time of this thread between two turns of the event loop (others may use the machine); grows while it goes on."""
-    import qt
-
-    times = [0.0]
-    last = [time.thread_time()]
-
-    def tick() -> None:
-        now = time.thread_time()
-        times.append(now - last[0])
-        last[0] = now
-
-    timer = qt.QTimer(panel.frame)
-    timer.timeout.connect(tick)
-    timer.start(5)
-    return times
 
 
 def test_cancel(panel: Panel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -10,6 +11,16 @@ if TYPE_CHECKING:
     import torch
 
 BASELINES = ("zero", "air", "mean", "blurred", "uniform")
+
+
+def check_blur(blur: float) -> None:
+    """Refuse a blur that is none.
+
+    Raises:
+        InputError: it is not a positive number.
+    """
+    if not (blur > 0 and math.isfinite(blur)):
+        raise InputError(f"The blur of the baseline must be a positive number of voxels, not {blur:g}: set --blur to 10, say.")
 
 
 def make_baseline(name: str, image: torch.Tensor, air: float, blur: float = 10.0, seed: int = 0) -> torch.Tensor:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from .baselines import BASELINES, make_baseline
+from .baselines import BASELINES, check_blur, make_baseline
 from .method import Method, Request, check_count, check_seed, parameter
 from .sums import mean_of_gradients
 
@@ -67,10 +66,7 @@ class IntegratedGradients(Method):
     def __post_init__(self) -> None:
         check_count(self.title, "steps", "step", self.steps)
         self._check_choices()
-        if not (self.blur > 0 and math.isfinite(self.blur)):
-            raise InputError(
-                f"The blur of the baseline must be a positive number of voxels, not {self.blur:g}: set --blur to 10, say."
-            )
+        check_blur(self.blur)
         check_seed(self.seed)
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..monitor import Monitor
-from .baselines import BASELINES, make_baseline
+from .baselines import BASELINES, check_blur, make_baseline
 from .method import Estimate, Method, Request, check_count, check_seed, parameter
 from .supervoxels import SUPERVOXELS, make_supervoxels
 
@@ -70,10 +69,7 @@ class KernelShap(Method):
         self._check_choices()
         if self.regions < 2:
             raise InputError(f"{self.title} needs at least 2 supervoxels, not {self.regions}: set --regions to 512, say.")
-        if not (self.blur > 0 and math.isfinite(self.blur)):
-            raise InputError(
-                f"The blur of the baseline must be a positive number of voxels, not {self.blur:g}: set --blur to 10, say."
-            )
+        check_blur(self.blur)
         check_seed(self.seed)
 
     @property
