@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,7 @@ def summarise(results: Results, count: int = 3) -> str:
         lines.append(f"  region {region}: {shares}   (× = share of attribution ÷ share of volume)")
     if "global_mask" in run:
         held, dice = mask_in_words(run["global_mask"])
-        lines += [f"  global mask: {held}", f"    {dice}"]
+        lines += [f"  global mask: {held}", *textwrap.wrap(dice, 110, initial_indent="    ", subsequent_indent="    ")]
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
     lines.append(f"Results: {results.folder}")

@@ -81,7 +81,7 @@ def demo_case():
     return model.network, image, Target(model.card.labels[label].name, label, labels == label), plan, "2"
 
 
-def randomisation_table(case, samples: int) -> list[str]:
+def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
     from Agg2ExpLib.attribution.methods import METHODS, attribute, make_method
     from Agg2ExpLib.attribution.sanity import parameter_randomisation
     from Agg2ExpLib.attribution.stitched import StitchedGradient
@@ -92,8 +92,7 @@ def randomisation_table(case, samples: int) -> list[str]:
     compute, monitor = choose_compute("cpu", "float32"), Monitor()
     lines = [f"Spearman correlation with the map of the unshuffled network, target {target.name}.", ""]
     for name in METHODS:
-        cut = {"supervoxels": "cubes", "regions": 64, "coalitions": 200}
-        method = make_method(name, samples=samples, steps=samples, layer=layer, **cut)
+        method = make_method(name, samples=samples, steps=samples, layer=layer, supervoxels="cubes", **cut)
         if name == "expected_gradients":
             method.images = [image.flip(0), image.flip(1)]  # scans of other bodies, as far as the network is concerned
 
@@ -141,15 +140,20 @@ def completeness_table(case) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--demo", action="store_true", help="shuffle the demo weights instead of a small random network (slow)")
+    parser.add_argument("--demo", action="store_true", help="only shuffle the demo weights, layer by layer (slow)")
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--section", help="heading in RESULTS.md that the tables replace")
     args = parser.parse_args()
-    case = demo_case() if args.demo else small_case()
-    what = "demo weights on a window of the phantom" if args.demo else "a small random network"
-    lines = [f"{date.today()}. Ground truth:", "", *ground_truth_table(), "", f"Shuffled weights, layer after layer ({what}):", ""]
-    lines += randomisation_table(case, args.samples)
-    if not args.demo:
+    if args.demo:
+        lines = [
+            f"{date.today()}. Demo weights on a window of the phantom, {args.samples} samples or steps, 27 cubes and 40 coalitions."
+        ]
+        lines += ["", *randomisation_table(demo_case(), args.samples, {"regions": 27, "coalitions": 40})]
+    else:
+        case = small_case()
+        lines = [f"{date.today()}. Ground truth:", "", *ground_truth_table()]
+        lines += ["", "Shuffled weights, layer after layer (a small random network):", ""]
+        lines += randomisation_table(case, args.samples, {"regions": 64, "coalitions": 200})
         lines += ["", "Completeness of integrated gradients (the same small network):", "", *completeness_table(case)]
     print("\n".join(lines))
     if args.section:
