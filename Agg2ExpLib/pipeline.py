@@ -185,7 +185,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
         stage.update(0.9, "method")
         method.prepare(model, grid, monitor)
         divider = _divider(job, method)
-        if divider is not None:
+        if divider is not None and divider is not method:
             divider.prepare(model, grid, monitor)
         _tell_unused(job, [method, divider], monitor)
     stage.update(0.95, "model")

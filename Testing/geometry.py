@@ -157,3 +157,13 @@ def save_segmentation(path, layers, segments, grid):
     voxels = np.stack(layers) if several else layers[0]
     path.write_bytes(("\n".join(lines) + "\n\n").encode() + voxels.astype(np.uint8).tobytes(order="F"))
     return path
+
+
+SMALL_GRID = make_grid((12, 13, 14), (1.5, 2.0, 2.5), signs=(-1, -1, 1), angles=(5, 10, -20))
+
+
+def save_as(folder, suffix, array, affine):
+    if suffix == "dicom":
+        return save_dicom(folder / "series", array, affine)
+    saver = save_nifti if suffix.startswith(".nii") else save_itk
+    return saver(folder / f"a{suffix}", array, affine)

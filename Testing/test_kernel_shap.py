@@ -159,3 +159,24 @@ def test_the_papers_numbers():
     assert make_method("kernel_shap").samples == 200
     assert make_method("kernel_shap", supervoxels="slic").samples == 1000
     assert make_method("kernel_shap", supervoxels="cubes", coalitions=30).samples == 30
+
+
+def test_slic_sees_hu_and_the_spacing_of_the_model(small_weights, monkeypatch):
+    from dataclasses import replace
+
+    from Agg2ExpLib.attribution import kernel_shap
+    from Agg2ExpLib.grid import Grid
+    from Agg2ExpLib.model import load_model
+    from Agg2ExpLib.volume import scale_intensity
+
+    model = load_model(small_weights)
+    model.card = replace(model.card, hu_window=(-500.0, 1500.0), intensity_range=(-1.0, 1.0))
+    hu = np.linspace(-500, 1500, 24, dtype=np.float32).reshape(2, 3, 4)
+    image = torch.from_numpy(scale_intensity(hu, model.card.hu_window, model.card.intensity_range))
+    seen = []
+    monkeypatch.setattr(kernel_shap, "make_supervoxels", lambda *given: seen.append(given) or np.arange(24).reshape(2, 3, 4) % 8)
+    method = make_method("kernel_shap", supervoxels="slic", regions=8)
+    method.prepare(model, Grid((2, 3, 4), np.diag([2.0, 3.0, 4.0, 1.0])), Monitor())
+    method.divide(image, None, Monitor())
+    np.testing.assert_allclose(seen[0][1], hu, atol=1e-3)
+    assert tuple(seen[0][5]) == (2.0, 3.0, 4.0)

@@ -74,6 +74,14 @@ def test_slic_follows_intensities_and_is_repeatable():
     assert abs(spread_of(turned, image.transpose(1, 2, 0)) - spread(found)) < 0.2 * spread(found)
 
 
+def test_slic_is_even_in_millimetres_along_the_right_axes():
+    """On a constant image with thick slices along z the supervoxels are cubes in mm, so three times flatter in voxels."""
+    found = slic(np.zeros((36, 48, 16), dtype=np.float32), 36 * 48 * 16 // (12 * 12 * 4), 100.0, (1.0, 1.0, 3.0))
+    extents = [np.ptp(np.argwhere(found == number), axis=0) + 1 for number in range(int(found.max()) + 1)]
+    x, y, z = np.median(extents, axis=0)
+    assert (x, y, z) == (12, 12, 4)
+
+
 def spread_of(regions, image):
     means = np.bincount(regions.ravel(), image.ravel()) / np.bincount(regions.ravel())
     return float(((image - means[regions]) ** 2).mean())
