@@ -44,7 +44,7 @@ class Agg2ExpModule(ScriptedLoadableModule):
 
 def registerSampleData() -> None:
     """Add the synthetic thorax to the module Sample Data."""
-    from Agg2ExpModuleLib.SampleDataSource import registerSampleDataSource
+    from Agg2ExpModuleLib.scene.SampleDataSource import registerSampleDataSource
 
     registerSampleDataSource()
 
@@ -72,12 +72,12 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
-        from Agg2ExpModuleLib.LibraryPath import ensureLibrary
+        from Agg2ExpModuleLib.setup.LibraryPath import ensureLibrary
 
         ensureLibrary()
-        from Agg2ExpModuleLib.Engine import Engine
-        from Agg2ExpModuleLib.PanelState import PanelState
-        from Agg2ExpModuleLib.RunController import RunController
+        from Agg2ExpModuleLib.engine.Engine import Engine
+        from Agg2ExpModuleLib.panel.PanelState import PanelState
+        from Agg2ExpModuleLib.panel.RunController import RunController
 
         widget = slicer.util.loadUI(self.resourcePath("UI/Agg2ExpModule.ui"))
         self.layout.addWidget(widget)
@@ -98,20 +98,20 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def _makeSections(self) -> None:
-        from Agg2ExpModuleLib.CohortComparison import CohortComparison
-        from Agg2ExpModuleLib.CompareSection import CompareSection
-        from Agg2ExpModuleLib.DisplaySection import DisplaySection
-        from Agg2ExpModuleLib.EngineProcess import QtProcess
-        from Agg2ExpModuleLib.ExplainSection import ExplainSection
-        from Agg2ExpModuleLib.ExportSection import ExportSection
-        from Agg2ExpModuleLib.GlobalMaskRow import GlobalMaskRow
-        from Agg2ExpModuleLib.ImportanceSection import ImportanceSection
-        from Agg2ExpModuleLib.InputSection import InputSection
-        from Agg2ExpModuleLib.Installer import Installer
-        from Agg2ExpModuleLib.LabelSection import LabelSection
-        from Agg2ExpModuleLib.ModelInfo import DEMO_WEIGHTS
-        from Agg2ExpModuleLib.RequirementsSection import RequirementsSection
-        from Agg2ExpModuleLib.SpeedMemory import SpeedMemory
+        from Agg2ExpModuleLib.engine.EngineProcess import QtProcess
+        from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
+        from Agg2ExpModuleLib.panel.CompareSection import CompareSection
+        from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
+        from Agg2ExpModuleLib.panel.ExplainSection import ExplainSection
+        from Agg2ExpModuleLib.panel.ExportSection import ExportSection
+        from Agg2ExpModuleLib.panel.GlobalMaskRow import GlobalMaskRow
+        from Agg2ExpModuleLib.panel.ImportanceSection import ImportanceSection
+        from Agg2ExpModuleLib.panel.InputSection import InputSection
+        from Agg2ExpModuleLib.panel.LabelSection import LabelSection
+        from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
+        from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
+        from Agg2ExpModuleLib.setup.Installer import Installer
 
         state = self.state
         self.inputs = InputSection(state, Path(self.resourcePath(DEMO_WEIGHTS)), self.logic.loadDemoCase, QtProcess)
@@ -218,7 +218,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameters
         if parameters is not None:
-            from Agg2ExpModuleLib.Parameters import boundWidgets
+            from Agg2ExpModuleLib.panel.Parameters import boundWidgets
 
             # connectGui gives no tag (Slicer issue 7547), and without one the old parameters stay bound to the panel.
             self._guiTag = parameters.connectParametersToGui(boundWidgets(self.ui))
@@ -233,21 +233,21 @@ class Agg2ExpModuleLogic(ScriptedLoadableModuleLogic):
     """What the module does without its panel."""
 
     def getParameterNode(self) -> Any:
-        """The scene's parameters, see Agg2ExpModuleLib.Parameters."""
-        from Agg2ExpModuleLib.Parameters import Parameters
+        """The scene's parameters, see Agg2ExpModuleLib.panel.Parameters."""
+        from Agg2ExpModuleLib.panel.Parameters import Parameters
 
         return Parameters(ScriptedLoadableModuleLogic.getParameterNode(self))
 
     @staticmethod
     def loadDemoCase() -> Any:
         """The synthetic thorax as a volume node."""
-        from Agg2ExpModuleLib.SampleDataSource import loadSyntheticThorax
+        from Agg2ExpModuleLib.scene.SampleDataSource import loadSyntheticThorax
 
         return loadSyntheticThorax()
 
 
 def _isCandidate(node: Any) -> bool:
-    from Agg2ExpModuleLib.SceneVolumes import isCt
+    from Agg2ExpModuleLib.scene.SceneVolumes import isCt
 
     return isCt(node)
 
@@ -259,7 +259,7 @@ class Agg2ExpModuleTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
-        from Agg2ExpModuleLib.ModuleTest import runModuleTest
+        from Agg2ExpModuleLib.panel.ModuleTest import runModuleTest
 
         self.setUp()
         runModuleTest(self)

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import small_chest, write_small_model
-from standin_fixtures import panelInPath, slicerApp  # noqa: F401
-from swin_networks import swin
 
-from Agg2ExpLib.volume import write_volume
-
-# Voxel axes run to the patient's left, posterior and superior, as in most CT files.
-CT_AFFINE = np.diag([-6.0, -6.0, 6.0, 1.0])
-CT_AFFINE[:3, 3] = (100.0, 80.0, -300.0)
+from Agg2ExpLib.io.volume import write_volume
+from support.networks import CT_AFFINE, small_chest, write_small_model
+from support.standin_fixtures import panelInPath, slicerApp  # noqa: F401
+from support.swin_networks import swin
 
 
 @pytest.fixture(scope="session")

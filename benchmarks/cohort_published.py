@@ -17,7 +17,7 @@ from Agg2ExpLib.cohort.importance import GlobalImportance, global_importance
 from Agg2ExpLib.cohort.matrices import CohortMatrices
 from Agg2ExpLib.cohort.outliers import dice_correlations
 from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.graph import importance_graph
+from Agg2ExpLib.importance.graph import importance_graph
 from Agg2ExpLib.monitor import Monitor, Stage
 
 

@@ -41,7 +41,7 @@ def load_network(name: str):
     import torch
 
     if name == "demo":
-        from Agg2ExpLib.model import demo_weights, load_model
+        from Agg2ExpLib.models.model import demo_weights, load_model
 
         return load_model(demo_weights()).network
     from monai.networks.nets import SwinUNETR
@@ -58,10 +58,10 @@ def measure(args: argparse.Namespace) -> dict:
     import torch
     from schemes import SCHEMES, make_case
 
-    from Agg2ExpLib.allocator import keep_freed_memory
-    from Agg2ExpLib.compute import choose_compute, is_out_of_memory
     from Agg2ExpLib.errors import OutOfMemoryError
-    from Agg2ExpLib.sliding_window import WindowPlan
+    from Agg2ExpLib.inference.compute import choose_compute, is_out_of_memory
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.system.allocator import keep_freed_memory
 
     if not args.plain_allocator:
         keep_freed_memory()  # for all schemes alike

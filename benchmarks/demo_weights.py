@@ -29,16 +29,17 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from label_pictures import PATIENTS, draw  # noqa: E402
 
-from Agg2ExpLib import synthetic, tissues  # noqa: E402
-from Agg2ExpLib.dice import dice_per_label  # noqa: E402
 from Agg2ExpLib.errors import InputError  # noqa: E402
-from Agg2ExpLib.grid import resample  # noqa: E402
-from Agg2ExpLib.labels import PAPER_LABELS  # noqa: E402
-from Agg2ExpLib.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
+from Agg2ExpLib.importance.dice import dice_per_label  # noqa: E402
+from Agg2ExpLib.io.grid import resample  # noqa: E402
+from Agg2ExpLib.io.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
+from Agg2ExpLib.models.labels import PAPER_LABELS  # noqa: E402
+from Agg2ExpLib.synthetic import scans as synthetic  # noqa: E402
+from Agg2ExpLib.synthetic import tissues  # noqa: E402
 
 if TYPE_CHECKING:
-    from Agg2ExpLib.compute import Compute
-    from Agg2ExpLib.model import Model
+    from Agg2ExpLib.inference.compute import Compute
+    from Agg2ExpLib.models.model import Model
 
 # Of the first case of each kind; training and its validation draw from seeds below a million.
 FIRST_SEED = 2_000_000
@@ -92,12 +93,12 @@ def segment_ct(model: Model, ct: Volume, compute: Compute) -> Volume:
     """What ``agg2exp segment`` draws with its defaults, in channels of PAPER_LABELS (by name; others become background)."""
     import torch
 
-    from Agg2ExpLib.compute import BatchSize
-    from Agg2ExpLib.job import Job
-    from Agg2ExpLib.model_input import on_model_grid
+    from Agg2ExpLib.inference.compute import BatchSize
+    from Agg2ExpLib.inference.segmentation import segment
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.monitor import Monitor, Stage
-    from Agg2ExpLib.segmentation import segment
-    from Agg2ExpLib.sliding_window import WindowPlan
+    from Agg2ExpLib.runs.job import Job
 
     card, monitor = model.card, Monitor()
     grid, hu = on_model_grid(ct, card)
@@ -144,7 +145,7 @@ def synthetic_cases(anatomies: Sequence[synthetic.Anatomy], model: Model, count:
 
 def phantom_cases(count: int) -> Iterator[Case]:
     """Whole phantoms of unseen seeds."""
-    from Agg2ExpLib.phantom import make_phantom
+    from Agg2ExpLib.synthetic.phantom import make_phantom
 
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         phantom = make_phantom(seed, PHANTOM_SPACING)
@@ -293,9 +294,9 @@ def run(args: argparse.Namespace) -> None:
     """The whole check."""
     from tqdm import tqdm
 
-    from Agg2ExpLib.allocator import keep_freed_memory
-    from Agg2ExpLib.compute import choose_compute
-    from Agg2ExpLib.model import demo_weights, load_model
+    from Agg2ExpLib.inference.compute import choose_compute
+    from Agg2ExpLib.models.model import demo_weights, load_model
+    from Agg2ExpLib.system.allocator import keep_freed_memory
 
     keep_freed_memory()
     model = load_model(args.weights or demo_weights(), args.card)
@@ -341,7 +342,7 @@ def run(args: argparse.Namespace) -> None:
 
 def update_card(path: Path, rows: Sequence[Row]) -> None:
     """Put the measured Dice into a model card, in the place of what its training measured."""
-    from Agg2ExpLib.files import write_json
+    from Agg2ExpLib.system.files import write_json
 
     card = json.loads(path.read_text(encoding="utf-8"))
     dice: dict[str, dict[str, float]] = {}

@@ -38,9 +38,9 @@ def error(rng: random.Random, method_name: str) -> tuple[float, str]:
 
     from Agg2ExpLib.attribution.methods import attribute, make_method
     from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
-    from Agg2ExpLib.compute import BatchSize, choose_compute
+    from Agg2ExpLib.inference.compute import BatchSize, choose_compute
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
     from Agg2ExpLib.monitor import Monitor, Stage
-    from Agg2ExpLib.sliding_window import WindowPlan
 
     network, channels = random_network(rng)
     shape, roi = [rng.randrange(10, 34) for _ in range(3)], [rng.choice((8, 12, 16)) for _ in range(3)]

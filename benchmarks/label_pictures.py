@@ -12,9 +12,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from Agg2ExpLib.grid import Grid, model_grid, resample
-from Agg2ExpLib.labels import PAPER_LABELS, Label
-from Agg2ExpLib.volume import Volume
+from Agg2ExpLib.io.grid import Grid, model_grid, resample
+from Agg2ExpLib.io.volume import Volume
+from Agg2ExpLib.models.labels import PAPER_LABELS, Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

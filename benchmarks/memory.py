@@ -21,9 +21,9 @@ def measure(length: int, labels: int, samples: int) -> dict:
     from compare import load_network
     from schemes import make_case, ours
 
-    from Agg2ExpLib.allocator import keep_freed_memory
-    from Agg2ExpLib.compute import choose_compute
-    from Agg2ExpLib.sliding_window import WindowPlan
+    from Agg2ExpLib.inference.compute import choose_compute
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.system.allocator import keep_freed_memory
 
     keep_freed_memory()
     compute = choose_compute("cpu", "float32")

@@ -40,7 +40,7 @@ def small_case():
     import torch
 
     from Agg2ExpLib.attribution.stitched import Target
-    from Agg2ExpLib.sliding_window import WindowPlan
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
 
     torch.manual_seed(0)
     layers = []
@@ -59,11 +59,11 @@ def demo_case():
     import torch
 
     from Agg2ExpLib.attribution.stitched import Target
-    from Agg2ExpLib.grid import Grid, model_grid, resample
-    from Agg2ExpLib.model import demo_weights, load_model
-    from Agg2ExpLib.phantom import make_phantom
-    from Agg2ExpLib.sliding_window import WindowPlan
-    from Agg2ExpLib.volume import Volume, scale_intensity
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.io.grid import Grid, model_grid, resample
+    from Agg2ExpLib.io.volume import Volume, scale_intensity
+    from Agg2ExpLib.models.model import demo_weights, load_model
+    from Agg2ExpLib.synthetic.phantom import make_phantom
 
     model, phantom = load_model(demo_weights()), make_phantom(0)
     ct = Volume(phantom.ct, phantom.affine)
@@ -85,7 +85,7 @@ def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
     from Agg2ExpLib.attribution.methods import METHODS, attribute, make_method
     from Agg2ExpLib.attribution.sanity import parameter_randomisation
     from Agg2ExpLib.attribution.stitched import StitchedGradient
-    from Agg2ExpLib.compute import BatchSize, choose_compute
+    from Agg2ExpLib.inference.compute import BatchSize, choose_compute
     from Agg2ExpLib.monitor import Monitor, Stage
 
     network, image, target, plan, layer = case
@@ -113,7 +113,7 @@ def completeness_table(case) -> list[str]:
     from Agg2ExpLib.attribution.integrated_gradients import RULES
     from Agg2ExpLib.attribution.methods import attribute, make_method
     from Agg2ExpLib.attribution.stitched import StitchedGradient
-    from Agg2ExpLib.compute import BatchSize, choose_compute
+    from Agg2ExpLib.inference.compute import BatchSize, choose_compute
     from Agg2ExpLib.monitor import Monitor, Stage
 
     network, image, target, plan, _ = case

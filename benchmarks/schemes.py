@@ -15,9 +15,9 @@ from monai.inferers import sliding_window_inference
 
 from Agg2ExpLib.attribution.methods import attribute, make_method
 from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
-from Agg2ExpLib.compute import BatchSize, Compute
+from Agg2ExpLib.inference.compute import BatchSize, Compute
+from Agg2ExpLib.inference.sliding_window import WindowPlan
 from Agg2ExpLib.monitor import Monitor, Stage
-from Agg2ExpLib.sliding_window import WindowPlan
 
 Maps = dict[str, torch.Tensor]
 
@@ -101,8 +101,8 @@ def make_case(shape: tuple[int, int, int], count: int) -> tuple[torch.Tensor, li
     """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
     from scipy.ndimage import zoom
 
-    from Agg2ExpLib.phantom import make_phantom
-    from Agg2ExpLib.volume import scale_intensity
+    from Agg2ExpLib.io.volume import scale_intensity
+    from Agg2ExpLib.synthetic.phantom import make_phantom
 
     phantom = make_phantom(0)
     factors = [new / old for new, old in zip(shape, phantom.ct.shape, strict=True)]

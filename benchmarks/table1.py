@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
 
 def command(args: argparse.Namespace) -> list[str]:
     """The public command with its options; later ones count where one is given twice."""
-    from Agg2ExpLib.model import demo_weights
+    from Agg2ExpLib.models.model import demo_weights
 
     methods = args.methods or (REDUCED_METHODS if args.reduced else METHODS)
     options = REDUCED_OPTIONS if args.reduced else OPTIONS

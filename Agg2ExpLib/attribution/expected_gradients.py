@@ -15,8 +15,8 @@ from .sums import collect_gradients
 if TYPE_CHECKING:
     import torch
 
-    from ..grid import Grid
-    from ..model import Model
+    from ..io.grid import Grid
+    from ..models.model import Model
 
 
 @dataclass
@@ -60,7 +60,7 @@ class ExpectedGradients(Method):
         Raises:
             InputError: there are none, or one cannot be read.
         """
-        from ..volume import sha256_of
+        from ..io.volume import sha256_of
         from .references import read_reference
 
         if not self.references:

@@ -97,11 +97,11 @@ def try_method(kind: str, name: str, **parameters: Any) -> Outcome:
     """Explain ``a`` in one network by one method and read ``E[a, b]`` off the importance matrix."""
     import torch
 
-    from ..compute import BatchSize, choose_compute
-    from ..importance import Regions, importance_matrix
+    from ..importance.matrix import Regions, importance_matrix
+    from ..inference.compute import BatchSize, choose_compute
+    from ..inference.segmentation import segment
+    from ..inference.sliding_window import WindowPlan
     from ..monitor import Monitor, Stage
-    from ..segmentation import segment
-    from ..sliding_window import WindowPlan
     from .expected_gradients import ExpectedGradients
     from .methods import attribute, make_method
     from .stitched import StitchedGradient, Target

@@ -14,9 +14,9 @@ from .method import Estimate, Method, Request, parameter
 if TYPE_CHECKING:
     import torch
 
-    from ..grid import Grid
-    from ..model import Model
-    from ..sliding_window import Window
+    from ..inference.sliding_window import Window
+    from ..io.grid import Grid
+    from ..models.model import Model
     from .stitched import StitchedGradient
 
 KINDS = ("layercam", "gradcam")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from ..grid import Grid
-    from ..model import Model
+    from ..io.grid import Grid
+    from ..models.model import Model
     from .stitched import StitchedGradient
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from ..grid import Grid
-    from ..model_card import ModelCard
+    from ..io.grid import Grid
+    from ..models.model_card import ModelCard
 
 _AIR_HU = -1024.0
 
@@ -26,8 +26,8 @@ def read_reference(path: Path, card: ModelCard, grid: Grid) -> torch.Tensor:
     import numpy as np
     import torch
 
-    from ..grid import Grid, resample
-    from ..volume import read_ct, scale_intensity
+    from ..io.grid import Grid, resample
+    from ..io.volume import read_ct, scale_intensity
 
     ct = read_ct(path)
     affine = grid.affine.copy()

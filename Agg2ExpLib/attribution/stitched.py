@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..compute import BatchSize, Compute
 from ..errors import InputError
+from ..inference.compute import BatchSize, Compute
+from ..inference.sliding_window import Window, WindowPlan
 from ..monitor import Stage
-from ..sliding_window import Window, WindowPlan
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..labels import PAPER_LABELS, Label, make_labels
+from ..models.labels import PAPER_LABELS, Label, make_labels
 from .matrices import VALUES, CohortMatrices, PatientMatrix
 
 _SUM_TOLERANCE = 1e-3  # published tables are rounded

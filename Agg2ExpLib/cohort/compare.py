@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..importance import ImportanceMatrix
-from ..labels import BACKGROUND
+from ..importance.matrix import ImportanceMatrix
+from ..models.labels import BACKGROUND
 from .compare_reference import ComparisonReference, fitting_reference
 
 FALSE_ALARMS = 0.05

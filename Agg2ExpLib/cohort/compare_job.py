@@ -18,7 +18,7 @@ from ..errors import InputError
 
 def answers(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What to tell about a job, in order; the last has ``done`` or ``error``."""
-    from ..importance_csv import matrix_from_text
+    from ..importance.tables import matrix_from_text
     from .compare import comparing
     from .compare_reference import open_reference
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..labels import BACKGROUND, PATHOLOGY_GROUP, group_color
+from ..models.labels import BACKGROUND, PATHOLOGY_GROUP, group_color
 from .matrices import CohortMatrices
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .lines import nearest, number, read_lines, require_columns
+from ..io.csv_lines import nearest, number, read_lines, require_columns
 from .significance import Test, adjusted, compare_two, rank_correlation
 
 _FEWEST_NUMBERS = 6  # a column of fewer different numbers is one of groups

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..files import replacing
+from ..system.files import replacing
 
 _PAGE = Path(__file__).parent / "page"
 # The page may load nothing at all, from nowhere.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
-from ..importance import ImportanceMatrix
-from ..importance_csv import TIDY_COLUMNS
+from ..importance.matrix import ImportanceMatrix
+from ..importance.tables import TIDY_COLUMNS
+from ..system.files import replacing
 from .bootstrap import mean_interval
 from .matrices import VALUES, CohortMatrices
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..job import Job
-from ..regions import parse_region
-from ..volume import files_of, sha256_of
+from ..io.regions import parse_region
+from ..io.volume import files_of, sha256_of
+from ..runs.job import Job
 
 # bytes, modified_ns and, for several files, listing; with sha256 what is noted of a file
 State = dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..labels import BACKGROUND, Label
+from ..models.labels import BACKGROUND, Label
 
 VALUES = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
 

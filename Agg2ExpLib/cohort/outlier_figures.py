@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..results import CT_FILE, SEGMENTATION_FILE, Results
+from ..runs.results import CT_FILE, SEGMENTATION_FILE, Results
 from .figures import COHORT_COLORS, FAINT, INK, LINE, box, heading, plain_axes, wrapped
 from .forest import Anomalies
 from .groups import Column
@@ -164,7 +164,7 @@ def _slices(results: Results, label: str) -> list[dict[str, Any]]:
     mask = segmentation == next(one.index for one in results.labels if one.name == label)
     overlay = None
     if label in results.explained:
-        from ..results import attribution_path
+        from ..runs.results import attribution_path
 
         if attribution_path(results.folder, label).is_file():
             overlay, _ = _canonical(results.attribution(label))

@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import new_folder, write_json
 from ..monitor import Monitor, Stage
-from ..plots import save_figure
+from ..system.files import new_folder, write_json
+from ..views.plots import save_figure
 from .forest import Anomalies, Reference, fit_reference, require_sklearn, score_patients
 from .groups import Column, group_tests, read_metadata
 from .matrices import CohortMatrices

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutOfMemoryError
-from ..files import is_replaceable, write_json
-from ..job import Job
-from ..results import RUN_FILE
-from ..volume import sha256_of
+from ..io.volume import sha256_of
+from ..runs.job import Job
+from ..runs.results import RUN_FILE
+from ..system.files import is_replaceable, write_json
 from .inputs import State, input_files, is_unread_same, same_content, states_of
 from .read import DICE_FILE
 from .summarise import write_table
@@ -139,9 +139,9 @@ def _ct_checksum(folder: Path) -> str | None:
 def _explain(task: Task, threads: int) -> None:
     import torch
 
-    from ..allocator import keep_freed_memory
     from ..monitor import Monitor
-    from ..pipeline import run_job
+    from ..runs.pipeline import run_job
+    from ..system.allocator import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(threads)
@@ -152,8 +152,8 @@ def _write_dice(task: Task) -> None:
     """Dice of every label of the model, on the model grid; empty for labels that the truth lacks."""
     import numpy as np
 
-    from ..dice import dice_per_label
-    from ..results import Results
+    from ..importance.dice import dice_per_label
+    from ..runs.results import Results
     from .truth import read_truth
 
     assert task.truth is not None
@@ -171,7 +171,7 @@ def _write_dice(task: Task) -> None:
 
 
 def _drop_volumes(folder: Path) -> None:
-    from ..results import ATTRIBUTIONS, CT_FILE, EXTRA_ROIS, SEGMENTATION_FILE
+    from ..runs.results import ATTRIBUTIONS, CT_FILE, EXTRA_ROIS, SEGMENTATION_FILE
 
     for name in (ATTRIBUTIONS, EXTRA_ROIS):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..graph import Point, region_positions
-from ..labels import BACKGROUND
-from ..results import SEGMENTATION_FILE, Results
+from ..importance.graph import Point, region_positions
+from ..models.labels import BACKGROUND
+from ..runs.results import SEGMENTATION_FILE, Results
 from .matrices import CohortMatrices
 
 # Centres of the paper's labels in the coronal plane, mm to the patient's left and upwards, measured in the phantom of seed 0.
@@ -29,7 +29,7 @@ _THORAX: dict[str, Point] = {
 
 
 def cohort_positions(cohort: CohortMatrices) -> dict[str, Point] | None:
-    """Anatomical positions for :func:`Agg2ExpLib.plots.graph_figure`.
+    """Anatomical positions for :func:`Agg2ExpLib.views.plots.graph_figure`.
 
     Labels of the paper have fixed places; other labels stand where the first patient with a readable segmentation has them.
     None (a circle) where there is neither.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..results import RUN_FILE, TIDY_FILE, Results
+from ..io.csv_lines import read_lines
+from ..runs.results import RUN_FILE, TIDY_FILE, Results
 from .combine import combine
-from .lines import read_lines
 from .matrices import CohortMatrices, PatientMatrix
 from .tidy import read_tidy_patients
 from .wide import is_wide, read_dice, read_wide_patients

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import replacing
+from ..system.files import replacing
 from .forest import Reference, anomaly_scores
 
 SUFFIX = ".npz"

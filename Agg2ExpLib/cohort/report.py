@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..labels import BACKGROUND
+from ..models.labels import BACKGROUND
 from .figures import context_order, region_color
 from .html import Cell, Name, Number, Page, Range, fixed, percent, plain
 from .importance import GlobalImportance

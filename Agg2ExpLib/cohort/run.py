@@ -13,17 +13,17 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError
-from ..files import replacing, write_json
-from ..job import Job
-from ..results import TIDY_FILE
+from ..io.patient_table import Entry, read_entries
+from ..io.volume import sha256_of
+from ..runs.job import Job
+from ..runs.results import TIDY_FILE
+from ..system.files import replacing, write_json
 from ..training.pairs import LabelScheme, read_scheme
-from ..volume import sha256_of
 from .cluster import GPU, gpus_here, offers_gpu, open_client, require_distributed
 from .importance import global_importance, write_global
 from .patient import Outcome, Task, do_patient, is_done
 from .read import DICE_FILE, PATIENTS, read_cohort
 from .summarise import RECORD, write_table
-from .table import Entry, read_entries
 
 FAILED_FILE = "failed.csv"
 # Where and how fast things are computed does not make another cohort.
@@ -81,7 +81,7 @@ def run_cohort(
     workers look, since with a scheduler this machine may not see the files.
 
     Args:
-        table: see :func:`~Agg2ExpLib.cohort.table.read_entries`.
+        table: see :func:`~Agg2ExpLib.io.patient_table.read_entries`.
         template: settings of every patient; CT, regions and patient id come from the table.
         scheduler: address of a Dask cluster that sees the same paths; None for workers on this machine.
         workers: processes on this machine; by default one a GPU, or one that uses all processors.

@@ -12,11 +12,11 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..files import new_folder, replacing, write_json
-from ..graph import importance_graph
-from ..labels import BACKGROUND, GROUP_COLORS, select_labels
+from ..importance.graph import importance_graph
+from ..models.labels import BACKGROUND, GROUP_COLORS, select_labels
 from ..monitor import Monitor, Stage
-from ..plots import graph_figure, matrix_figure, save_figure
+from ..system.files import new_folder, replacing, write_json
+from ..views.plots import graph_figure, matrix_figure, save_figure
 from .figures import context_figure, context_order, distribution_figure, histogram_figure, histogram_labels
 from .importance import GlobalImportance, global_importance, write_global
 from .matrices import CohortMatrices

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..grid import Grid, resample
-from ..labels import Label
-from ..regions import parse_region, read_regions, segments_of
+from ..io.grid import Grid, resample
+from ..io.regions import parse_region, read_regions, segments_of
+from ..io.volume import read_volume
+from ..models.labels import Label
 from ..training.pairs import LabelScheme
-from ..volume import read_volume
 
 
 def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], grid: Grid) -> dict[str, np.ndarray]:

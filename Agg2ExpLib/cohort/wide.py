@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .lines import nearest, number, read_lines, require_columns
+from ..io.csv_lines import nearest, number, read_lines, require_columns
 from .matrices import VALUES, PatientMatrix
 
 _ENTRY = re.compile(r"(?P<label>.+)_explanation_in_(?P<roi>.+)_(?P<value>mass|mean)")

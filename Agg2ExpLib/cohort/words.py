@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..labels import BACKGROUND
+from ..models.labels import BACKGROUND
 from .figures import context_order
 
 if TYPE_CHECKING:

@@ -35,12 +35,12 @@ def add_parser(verbs: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Make the patient, explain, render, and say where everything lies."""
     from ..errors import InputError
-    from ..job import Job
-    from ..model import demo_weights
-    from ..phantom import make_phantom
-    from ..results import Results
-    from ..summary import summarise
-    from ..volume import write_volume
+    from ..io.volume import write_volume
+    from ..models.model import demo_weights
+    from ..runs.job import Job
+    from ..runs.results import Results
+    from ..runs.summary import summarise
+    from ..synthetic.phantom import make_phantom
     from .terminal import run_in_terminal
 
     weights = demo_weights()
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _render(result: Path, ct: Path, views: Path) -> None:
     from ..errors import InputError
-    from ..render import render_results
+    from ..views.render import render_results
 
     try:
         files = render_results(result, views, ct=ct)

@@ -86,8 +86,8 @@ def main(args: argparse.Namespace) -> int:
     settings = Settings(**{**values, "methods": tuple(args.methods)})
 
     def work(monitor: Monitor) -> Evaluation:
-        from ..cohort.table import read_entries
         from ..evaluation.run import entries_of, evaluate
+        from ..io.patient_table import read_entries
 
         entries = read_entries(args.table) if args.table else entries_of(args.ct)
         return evaluate(entries, settings, args.output, monitor)

@@ -32,8 +32,8 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Explain, then say what was found."""
-    from ..results import Results
-    from ..summary import summarise
+    from ..runs.results import Results
+    from ..runs.summary import summarise
     from .terminal import run_in_terminal
 
     print(summarise(Results.open(run_in_terminal(job_from(args, task="explain")))))

@@ -29,9 +29,9 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Compute and summarise."""
-    from ..recompute import recompute_importance
-    from ..results import Results
-    from ..summary import summarise
+    from ..runs.recompute import recompute_importance
+    from ..runs.results import Results
+    from ..runs.summary import summarise
     from .terminal import TerminalMonitor
 
     folder = recompute_importance(args.result, args.output, args.extra_rois, args.patient_id, args.overwrite, TerminalMonitor())

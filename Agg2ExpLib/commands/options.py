@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..attribution.methods import METHODS, all_parameters, owners
-from ..compute import PRECISIONS
-from ..job import TARGETS, Job
+from ..inference.compute import PRECISIONS
+from ..runs.job import TARGETS, Job
 
 DEFAULT_METHOD = "smoothgrad"
 

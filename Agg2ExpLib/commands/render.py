@@ -35,7 +35,7 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Render and list what was written."""
-    from ..render import render_results
+    from ..views.render import render_results
 
     output = args.output or args.result / "views"
     written = render_results(

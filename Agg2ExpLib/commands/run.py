@@ -29,6 +29,6 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the job; the events tell everything."""
-    from ..runner import run_with_events
+    from ..runs.runner import run_with_events
 
     return run_with_events(args.job, args.debug)

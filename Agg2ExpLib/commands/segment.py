@@ -21,8 +21,8 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Segment, then list the labels with their volumes."""
-    from ..results import Results
-    from ..summary import summarise_volumes
+    from ..runs.results import Results
+    from ..runs.summary import summarise_volumes
     from .terminal import run_in_terminal
 
     print(summarise_volumes(Results.open(run_in_terminal(job_from(args, task="segment")))))

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..files import discard_unfinished
-from ..job import Job
 from ..monitor import Monitor
-from ..runner import CANCELLED, in_worker, stop_on_signals
+from ..runs.job import Job
+from ..runs.runner import CANCELLED, in_worker, stop_on_signals
+from ..system.files import discard_unfinished
 
 _T = TypeVar("_T")
 
@@ -55,11 +55,11 @@ def run_in_terminal(job: Job) -> Path:
     """Do a job and return the results folder; Ctrl-C ends it within two seconds.
 
     Raises:
-        Exception: what :func:`Agg2ExpLib.pipeline.run_job` raises.
+        Exception: what :func:`Agg2ExpLib.runs.pipeline.run_job` raises.
     """
 
     def work(monitor: Monitor) -> Path:
-        from ..pipeline import run_job
+        from ..runs.pipeline import run_job
 
         return run_job(job, monitor)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import replacing
+from ..system.files import replacing
 from ..training.monitor import Progress, TrainMonitor
 from ..training.network_choice import NETWORKS
 from ..training.settings import KEEP, PRECISIONS, TrainSettings
@@ -150,7 +150,7 @@ def _train(args: argparse.Namespace, settings: TrainSettings, source: Source, fo
 
 def _finish(args: argparse.Namespace, trainer: Trainer, folder: Path) -> None:
     """Card and a last measurement of what is shipped: the weights as a user's ``load_model`` reads them."""
-    from ..model import load_model
+    from ..models.model import load_model
     from ..training.card import model_card
     from ..training.validation import validate
 

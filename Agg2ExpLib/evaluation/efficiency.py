@@ -7,10 +7,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..allocator import give_back_freed_memory
+from ..system.allocator import give_back_freed_memory
 
 if TYPE_CHECKING:
-    from ..compute import Compute
+    from ..inference.compute import Compute
 
 _BETWEEN_SAMPLES_S = 0.005
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..attribution.methods import attribute
 from ..attribution.stitched import StitchedGradient, Target
-from ..compute import BatchSize, Compute
 from ..errors import InputError
+from ..inference.compute import BatchSize, Compute
+from ..inference.sliding_window import WindowPlan
 from ..monitor import Stage
-from ..sliding_window import WindowPlan
 from . import complexity as complexities
 from . import faithfulness as faithfulnesses
 from . import sensitivity as sensitivities

@@ -11,15 +11,15 @@ import numpy as np
 from ..attribution.kernel_shap import KernelShap
 from ..attribution.method import Method
 from ..attribution.stitched import StitchedGradient, Target
-from ..compute import BatchSize, Compute, is_out_of_memory
 from ..errors import Cancelled, InputError, OutOfMemoryError
-from ..labels import Label
-from ..model import Model
-from ..model_input import on_model_grid
+from ..inference.compute import BatchSize, Compute, is_out_of_memory
+from ..inference.segmentation import segment
+from ..inference.sliding_window import WindowPlan
+from ..io.volume import read_ct, scale_intensity
+from ..models.labels import Label
+from ..models.model import Model
+from ..models.model_input import on_model_grid
 from ..monitor import Stage
-from ..segmentation import segment
-from ..sliding_window import WindowPlan
-from ..volume import read_ct, scale_intensity
 from .drops import output_drops
 from .measure import Subject, measure, measuring_device, warm_up
 from .method_specs import MethodSpec

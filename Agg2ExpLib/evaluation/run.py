@@ -9,15 +9,15 @@ from typing import Any
 
 from .. import __version__
 from ..cohort.summarise import write_table
-from ..cohort.table import Entry
-from ..compute import Compute, choose_compute
 from ..errors import InputError
-from ..files import replacing
-from ..labels import Label, select_labels
-from ..model import Model, load_model
+from ..inference.compute import Compute, choose_compute
+from ..io.patient_table import Entry
+from ..io.volume import sha256_of, stem_of
+from ..models.labels import Label, select_labels
+from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage
-from ..run_record import versions
-from ..volume import sha256_of, stem_of
+from ..runs.record import versions
+from ..system.files import replacing
 from .method_specs import MethodSpec, parse_methods
 from .patient import Failure, Setup, evaluate_patient, failure
 from .progress import Part

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import replacing, write_json
+from ..system.files import replacing, write_json
 from .score import Row
 
 RECORD = "evaluation.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model_card import ModelCard
+from ..models.model_card import ModelCard
 from .monitor import Progress
 from .settings import TrainSettings
 from .sources import Source

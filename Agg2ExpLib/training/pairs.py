@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..labels import BACKGROUND, PAPER_LABELS, Label, make_labels
-from ..tissues import CHANNEL_OF_ID
-from ..volume import Volume, read_volume, stem_of
+from ..io.volume import Volume, read_volume, stem_of
+from ..models.labels import BACKGROUND, PAPER_LABELS, Label, make_labels
+from ..synthetic.tissues import CHANNEL_OF_ID
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CT_NAMES, _MAP_NAMES = ("ct", "image", "img"), ("labels", "label", "segmentation", "seg", "mask")

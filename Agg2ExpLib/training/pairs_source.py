@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import replacing
-from ..grid import model_grid, resample
-from ..synthetic import Example
-from ..volume import read_ct
+from ..io.grid import model_grid, resample
+from ..io.volume import read_ct
+from ..synthetic.scans import Example
+from ..system.files import replacing
 from .pairs import LabelScheme, Pair
 from .settings import TrainSettings
 from .sources import Validation

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING
+from ..models.model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 KEEP = ("best", "last")

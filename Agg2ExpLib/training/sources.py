@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..labels import Label
-from ..synthetic import Example
+from ..models.labels import Label
+from ..synthetic.scans import Example
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import synthetic
 from ..errors import InputError
-from ..labels import PAPER_LABELS
+from ..models.labels import PAPER_LABELS
+from ..synthetic import scans as synthetic
 from .settings import TrainSettings
 from .sources import Validation
 
@@ -52,7 +52,7 @@ class SyntheticSource:
     def _anatomies(self) -> list[synthetic.Anatomy]:
         anatomies = list(self.mapped)
         if self.phantoms:
-            from ..phantom import phantom_anatomy
+            from ..synthetic.phantom import phantom_anatomy
 
             geometric = [phantom_anatomy(k, spacing=(3.0, 3.0, 3.0)) for k in range(self.phantoms)]
             anatomies = anatomies * max(1, round(2 * self.phantoms / max(1, len(anatomies)))) + geometric
@@ -73,7 +73,7 @@ class SyntheticSource:
                 drawn = synthetic.draw_example(self.mapped, rng, settings.roi, settings.spacing[0], mirrored=0.0)
                 yield Validation("synthetic_held_out", f"window {k}", drawn)
         if self.phantoms:
-            from ..phantom import make_phantom
+            from ..synthetic.phantom import make_phantom
 
             for k in range(max(1, self.held_out // 4)):
                 phantom = make_phantom(HELD_OUT + k, spacing=settings.spacing)
@@ -84,7 +84,7 @@ class SyntheticSource:
 
     def describe(self) -> dict[str, Any]:
         """Sources with their licence."""
-        data = [f"{self.phantoms} geometric phantoms of Agg2ExpLib.phantom (this project)"] if self.phantoms else []
+        data = [f"{self.phantoms} geometric phantoms of Agg2ExpLib.synthetic.phantom (this project)"] if self.phantoms else []
         citation = "Trained with Agg2Exp on synthetic CT."
         if self.mapped:
             data.append(LABEL_MAPS_CITATION.format(subjects=", ".join(anatomy.name for anatomy in self.mapped)))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import replacing
+from ..system.files import replacing
 from .monitor import Progress, TrainMonitor
 from .network_choice import network_spec, new_network
 from .settings import TrainSettings

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dice import dice_per_label
-from ..files import replacing
-from ..labels import Label
+from ..importance.dice import dice_per_label
+from ..models.labels import Label
+from ..system.files import replacing
 from .settings import TrainSettings
 from .sources import Source, scale
 

@@ -1,0 +1,157 @@
+"""A segmentation network with its model card, from weights in any of the forms people have them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .bundle import bundle_of, read_bundle
+from .checkpoint import name_candidates, read_tensors, sha256_of_file
+from .labels import PAPER_LABELS
+from .model_card import ModelCard, default_model_card, read_model_card
+from .networks import Built, build_network
+from .swin_unetr import MERGING_LEGACY
+
+if TYPE_CHECKING:
+    import torch
+
+DEMO_NAME = "agg2exp_demo.safetensors"
+DEMO_PACKAGE = "Agg2ExpLib.demo_data"
+
+
+@dataclass
+class Model:
+    """A network ready to segment and to be explained.
+
+    Attributes:
+        network: takes ``[batch, 1, x, y, z]`` scaled CT windows, returns ``[batch, label, x, y, z]`` logits; float32, on the CPU,
+            in ``eval()``, weights without gradients.
+        card: labels and settings; its ``network`` holds the class and arguments that were built.
+        sha256: of the weights file (of a bundle: of the model file in it).
+        name: file or bundle folder name without suffix.
+        architecture: one line such as "SwinUNETR v2, feature size 48, depths 2-2-2-2, heads 3-6-12-24, 17 channels".
+        warnings: sentences about what was assumed or left out.
+    """
+
+    network: torch.nn.Module
+    card: ModelCard
+    sha256: str
+    name: str
+    architecture: str
+    warnings: tuple[str, ...] = ()
+
+
+def load_model(weights: str | os.PathLike[str], card: str | os.PathLike[str] | None = None) -> Model:
+    """Load a network from weights; nothing in the files is run.
+
+    Args:
+        weights: state dict (``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``), TorchScript archive or MONAI bundle folder.
+        card: model card; by default the JSON beside the weights with the same stem, or ``model_card.json`` in a bundle folder, or
+            what the bundle's configuration says; without any of these the paper's settings are assumed.
+
+    Raises:
+        InputError: one sentence that says what is wrong with the weights or the card, or that they do not fit each other.
+    """
+    path = Path(weights)
+    folder = bundle_of(path)
+    bundle = None
+    if folder is None:
+        file, card_file = path, path.with_suffix(".json")
+    else:
+        bundle = read_bundle(folder, path if path != folder else None)
+        file, card_file = bundle.weights, folder / "model_card.json"
+    tensors = read_tensors(file)
+    given: ModelCard | None = None
+    warnings: tuple[str, ...] = ()
+    if card is not None or card_file.is_file():
+        given, warnings = read_model_card(card if card is not None else card_file)
+    named = given.network if given else None
+    if named is None and bundle is not None:
+        named = bundle.network
+    if given is None and bundle is None and _is_paper_like(tensors):
+        named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
+    built = build_network(name_candidates(tensors), file.name, named)
+    if given is None:
+        given, assumed = bundle.card(built.channels) if bundle is not None else default_model_card(built.channels)
+        warnings += assumed
+    _check(given, built, file.name)
+    return Model(
+        network=built.network,
+        card=replace(given, network=built.spec),
+        sha256=_sha256(file),
+        name=folder.resolve().name if folder is not None else file.stem,
+        architecture=built.architecture,
+        warnings=warnings + built.warnings,
+    )
+
+
+def demo_weights() -> Path:
+    """The small demo weights that come with the project, with their model card beside them.
+
+    They lie in the installed package, a checkout's ``Agg2ExpModule/Resources/Demo`` or a Slicer extension's ``Resources/Demo``.
+
+    Raises:
+        InputError: they are in none of these places.
+    """
+    home = Path(__file__).resolve().parents[2]
+    places = [
+        *_packaged(),
+        home / "Agg2ExpModule" / "Resources" / "Demo",
+        home / "Resources" / "Demo",
+    ]
+    for place in places:
+        if (place / DEMO_NAME).is_file():
+            return place / DEMO_NAME
+    raise InputError(f"The demo weights {DEMO_NAME} are not installed: reinstall Agg2Exp, or name your own weights.")
+
+
+def _packaged() -> list[Path]:
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(DEMO_PACKAGE)
+    except (ImportError, ValueError):
+        return []
+    return [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+
+
+def _check(card: ModelCard, built: Built, source: str) -> None:
+    """That card and network fit each other."""
+    if len(card.labels) != built.channels:
+        raise InputError(
+            f"The model card lists {len(card.labels)} labels, but {source} has {built.channels} output channels: list one "
+            "label for each channel, the background first."
+        )
+    if any(side % built.divisor for side in card.roi_size):
+        raise InputError(
+            f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card does not fit {source}: each side must be "
+            f"divisible by {built.divisor}."
+        )
+    if card.roi_size == (built.divisor,) * 3 and built.spec["class"] not in ("UNETR", "SegResNet", "VNet"):
+        # The deepest layer would see a single voxel, which instance normalisation cannot treat.
+        raise InputError(
+            f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card is too small for {source}: use "
+            f"{2 * built.divisor} or more for at least one side."
+        )
+    if built.spec["class"] == "UNETR":
+        image = built.spec.get("img_size")
+        if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):
+            raise InputError(
+                f"'roi_size' of the model card must equal the img_size {image} of the UNETR in {source}: correct one of them."
+            )
+
+
+def _is_paper_like(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether these are a Swin UNETR's tensors with the paper's number of labels."""
+    return any(name.endswith("out.conv.conv.weight") and tensor.shape[0] == len(PAPER_LABELS) for name, tensor in tensors.items())
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return sha256_of_file(file)
+    except OSError as error:
+        raise InputError(f"The weights file {file} cannot be read ({error.strerror or error}): check its permissions.") from error

@@ -1,0 +1,292 @@
+"""Model cards: the JSON beside a network's weights that says what its channels mean and how to prepare a CT for it.
+
+Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels); optional
+are ``intensity_range``, ``colors``, ``groups``, ``network``, ``citation``, ``licence``, ``intended_use`` and ``metrics``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .labels import PAPER_LABELS, Color, Label, make_labels
+
+PAPER_SPACING = (1.5, 1.5, 1.5)
+PAPER_HU_WINDOW = (-1024.0, 1024.0)
+PAPER_ROI_SIZE = (96, 96, 96)
+MAX_LABELS = 256  # segmentations are stored as uint8
+
+_REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
+_TEXTS = ("citation", "licence", "intended_use")
+_OPTIONAL = ("intensity_range", "colors", "groups", "network", *_TEXTS, "metrics")
+_MAX_BYTES = 4 * 2**20
+# Label names become file names and parts of a comma-separated option.
+_FORBIDDEN = re.compile(r'[/\\:*?"<>|,\x00-\x1f\x7f]')
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a segmentation network expects and returns.
+
+    Attributes:
+        labels: one per output channel, in channel order, the background first.
+        spacing: voxel size of the model grid in mm, (R-L, A-P, I-S).
+        hu_window: (low, high) in Hounsfield units; values outside are clipped.
+        roi_size: sliding window in voxels of the model grid, same axes as ``spacing``.
+        intensity_range: what ``hu_window`` is scaled to.
+        network: class and arguments of the MONAI network, when it is not read off the weights' tensors.
+        citation: how to cite the weights.
+        licence: licence of the weights.
+        intended_use: what the weights are and are not for.
+        metrics: measured quality, free form.
+    """
+
+    labels: tuple[Label, ...]
+    spacing: tuple[float, float, float]
+    hu_window: tuple[float, float]
+    roi_size: tuple[int, int, int]
+    intensity_range: tuple[float, float] = (0.0, 1.0)
+    network: dict[str, Any] | None = None
+    citation: str | None = None
+    licence: str | None = None
+    intended_use: str | None = None
+    metrics: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain JSON values; reading them back with :func:`parse_model_card` gives an equal card."""
+        card: dict[str, Any] = {
+            "labels": [label.name for label in self.labels],
+            "colors": {label.name: list(label.color) for label in self.labels},
+            "groups": {label.name: label.group for label in self.labels},
+            "spacing": list(self.spacing),
+            "hu_window": list(self.hu_window),
+            "intensity_range": list(self.intensity_range),
+            "roi_size": list(self.roi_size),
+        }
+        for key in ("network", *_TEXTS, "metrics"):
+            if (value := getattr(self, key)) is not None:
+                card[key] = value
+        return card
+
+    def to_json(self) -> str:
+        """The card as JSON text that ends with a newline."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_model_card(path: str | os.PathLike[str]) -> tuple[ModelCard, tuple[str, ...]]:
+    """Read and check a model card.
+
+    Returns:
+        The card and one sentence for each thing in it that was not understood.
+
+    Raises:
+        InputError: the file cannot be read, is not JSON or has a wrong value; the sentence names file and key.
+    """
+    file = Path(path)
+    return parse_model_card(_read_json(file), file.name)
+
+
+def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str, ...]]:
+    """Check the JSON values of a card; ``source`` names the file in messages. Returns and raises as :func:`read_model_card`."""
+    if not isinstance(values, dict):
+        raise InputError(f"The model card {source} must hold one JSON object with {', '.join(_REQUIRED)}.")
+    if missing := [key for key in _REQUIRED if key not in values]:
+        raise InputError(f"The model card {source} lacks '{missing[0]}': it must give {', '.join(_REQUIRED)}.")
+    labels = _labels(values, source)
+    hu_window = _interval(values["hu_window"], "hu_window", source, "HU")
+    intensity_range = _interval(values.get("intensity_range", [0.0, 1.0]), "intensity_range", source, "numbers")
+    texts: dict[str, str | None] = {}
+    for key in _TEXTS:
+        texts[key] = _typed(values.get(key), str, key, source, "a text")
+    network = _typed(values.get("network"), dict, "network", source, 'an object such as {"class": "SwinUNETR"}')
+    metrics = _typed(values.get("metrics"), dict, "metrics", source, "an object")
+    warnings = tuple(
+        f"The model card {source} has the key '{key}', which is not known and was left out."
+        for key in values
+        if key not in _REQUIRED and key not in _OPTIONAL
+    )
+    card = ModelCard(
+        labels=labels,
+        spacing=_spacing(values["spacing"], source),
+        hu_window=hu_window,
+        roi_size=_roi_size(values["roi_size"], source),
+        intensity_range=intensity_range,
+        network=network,
+        metrics=metrics,
+        **texts,
+    )
+    return card, warnings
+
+
+def default_model_card(channels: int) -> tuple[ModelCard, tuple[str, ...]]:
+    """The settings assumed for weights without a card: the paper's, and its 17 labels where the number of channels matches."""
+    settings = "spacing 1.5 mm, HU window -1024..1024 and windows of 96x96x96 voxels"
+    if channels == len(PAPER_LABELS):
+        labels = PAPER_LABELS
+        warning = (
+            f"The weights have no model card, so the paper's 17 thorax labels, {settings} and the patch merging of "
+            "MONAI 0.9 to 1.4 were assumed."
+        )
+    else:
+        labels = make_labels(default_names(channels))
+        warning = (
+            f"The weights have no model card, so the labels are called label_1 to label_{channels - 1}, and the paper's "
+            f"{settings} were assumed."
+        )
+    return ModelCard(labels, PAPER_SPACING, PAPER_HU_WINDOW, PAPER_ROI_SIZE), (warning,)
+
+
+def default_names(channels: int) -> tuple[str, ...]:
+    """Label names of a network that nobody described: ``background``, ``label_1``, ``label_2`` …"""
+    return ("background", *(f"label_{index}" for index in range(1, channels)))
+
+
+def write_model_card(path: str | os.PathLike[str], card: ModelCard) -> None:
+    """Write a card as JSON, first beside ``path`` and then renamed, so that no half-written card is ever read.
+
+    Raises:
+        InputError: the card could not be read back, or the folder cannot be written to.
+    """
+    file = Path(path)
+    text = card.to_json()
+    parse_model_card(json.loads(text), file.name)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"The model card {file} cannot be written ({error.strerror or error}): choose another folder.") from error
+
+
+def clean_label_name(name: object, key: str, source: str) -> str:
+    """A label's name with spaces as underscores, fit for a file name.
+
+    Raises:
+        InputError: for anything that is not a text, is empty, too long, or has a character that file names or options cannot hold.
+    """
+    text = re.sub(r"\s+", "_", name.strip()) if isinstance(name, str) else ""
+    if not text or len(text) > 100 or text.startswith((".", "-")) or _FORBIDDEN.search(text):
+        raise InputError(
+            f"'{key}' of {source} has the label name {name!r}: use 1 to 100 characters without any of / \\ : * ? \" < > | and "
+            "comma, not starting with a dot or a dash."
+        )
+    return text
+
+
+def _read_json(file: Path) -> object:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a JSON number")
+
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise InputError(f"The model card {file.name} is larger than 4 MB: give the JSON file that describes the weights.")
+        return json.loads(file.read_text(encoding="utf-8-sig"), parse_constant=refuse)
+    except FileNotFoundError as error:
+        raise InputError(f"The model card {file} does not exist: check the path.") from error
+    except OSError as error:
+        raise InputError(
+            f"The model card {file} cannot be read ({error.strerror or error}): check the file and its permissions."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        detail = str(error) if isinstance(error, json.JSONDecodeError) else "not UTF-8 text with plain JSON values"
+        raise InputError(f"The model card {file.name} is not valid JSON ({detail}): correct it.") from error
+
+
+def _labels(values: Mapping[str, Any], source: str) -> tuple[Label, ...]:
+    entries = values["labels"]
+    if not isinstance(entries, list) or not 2 <= len(entries) <= MAX_LABELS:
+        raise InputError(f"'labels' of {source} must list 2 to {MAX_LABELS} labels in channel order, the background first.")
+    names: list[str] = []
+    colors: dict[str, Color] = {}
+    groups: dict[str, str] = {}
+    for entry in entries:
+        fields = entry if isinstance(entry, dict) else {"name": entry}
+        name = clean_label_name(fields.get("name"), "labels", source)
+        names.append(name)
+        if fields.get("color") is not None:
+            colors[name] = _color(fields["color"], name, source)
+        if fields.get("group") is not None:
+            groups[name] = _group(fields["group"], name, source)
+    folded = [name.casefold() for name in names]
+    if repeated := next((name for index, name in enumerate(names) if folded[index] in folded[:index]), None):
+        raise InputError(
+            f"'labels' of {source} has '{repeated}' more than once (capitals do not count): give each label its own name."
+        )
+    if "background" in folded[1:]:
+        raise InputError(
+            f"'labels' of {source} must start with the background: list the labels in the order of the network's channels."
+        )
+    colors.update({name: _color(value, name, source) for name, value in _by_label(values, "colors", names, source).items()})
+    groups.update({name: _group(value, name, source) for name, value in _by_label(values, "groups", names, source).items()})
+    return make_labels(names, colors, groups)
+
+
+def _by_label(values: Mapping[str, Any], key: str, names: Sequence[str], source: str) -> dict[str, Any]:
+    """The values of ``colors`` or ``groups`` under the labels' cleaned names."""
+    found = {}
+    for name, value in (_typed(values.get(key), dict, key, source, "an object from label to value") or {}).items():
+        cleaned = clean_label_name(name, key, source)
+        if cleaned not in names:
+            raise InputError(
+                f"'{key}' of {source} names '{name}', which is not one of its labels: correct the name or add the label."
+            )
+        found[cleaned] = value
+    return found
+
+
+def _color(value: object, name: str, source: str) -> Color:
+    parts = value if isinstance(value, list) else []
+    if len(parts) != 3 or not all(isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= 255 for part in parts):
+        raise InputError(f"The color of '{name}' in {source} must be three whole numbers from 0 to 255 (red, green, blue).")
+    return parts[0], parts[1], parts[2]
+
+
+def _group(value: object, name: str, source: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"The group of '{name}' in {source} must be a text such as \"bones\".")
+    return value.strip()
+
+
+def _numbers(value: object) -> list[float] | None:
+    entries: Sequence[object] = value if isinstance(value, list) else [value]
+    numbers = [float(entry) for entry in entries if isinstance(entry, (int, float)) and not isinstance(entry, bool)]
+    return numbers if len(numbers) == len(entries) and all(math.isfinite(number) for number in numbers) else None
+
+
+def _spacing(value: object, source: str) -> tuple[float, float, float]:
+    numbers = _numbers(value) or []
+    numbers = numbers * 3 if len(numbers) == 1 else numbers
+    if len(numbers) != 3 or not all(0.05 <= number <= 50 for number in numbers):
+        raise InputError(f"'spacing' of {source} must be one or three numbers from 0.05 to 50 (mm).")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _roi_size(value: object, source: str) -> tuple[int, int, int]:
+    numbers = _numbers(value) or []
+    numbers = numbers * 3 if len(numbers) == 1 else numbers
+    if len(numbers) != 3 or not all(number.is_integer() and 8 <= number <= 1024 for number in numbers):
+        raise InputError(f"'roi_size' of {source} must be one or three whole numbers from 8 to 1024 (voxels).")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
+def _interval(value: object, key: str, source: str, unit: str) -> tuple[float, float]:
+    numbers = (_numbers(value) if isinstance(value, list) else None) or []
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise InputError(f"'{key}' of {source} must be two {unit}, the lower one first.")
+    return numbers[0], numbers[1]
+
+
+def _typed(value: Any, kind: type, key: str, source: str, expected: str) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"'{key}' of {source} must be {expected}.")
+    return value

@@ -1,0 +1,217 @@
+"""How long a run will take and how much memory it needs, told before it starts; needs neither torch nor the CT's voxels.
+
+The time comes from an earlier run on the same device with the same model: nothing else says how fast a machine is. The explanation
+of one copy of the CT costs one forward pass for each window that a label meets and one backward pass for each label in it, both
+taken as equally long (measured: within 10 % for 1 to 17 labels). Methods that work in other ways are not foretold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..attribution.method import Method
+from ..attribution.methods import make_method
+from ..errors import InputError
+from ..models.model_card import ModelCard
+
+# Interpreter and libraries, before anything is computed.
+_LIBRARIES_BYTES = 500e6
+# Activations of a forward and backward pass in float32, per voxel of a window and feature of the first layer (Swin UNETR).
+_BYTES_PER_FEATURE = 350.0
+_USUAL_FEATURES = 48
+_FORWARD_SHARE = 0.5  # of these, what a forward pass alone holds
+# Until an explanation was measured: a pass in it against one in the segmentation, and the share of windows that a label meets.
+_PASS_RATIO, _USUAL_MET = 1.2, 0.6
+# Methods whose cost is a number of copies. Those that sum gradients in the engine, with the bytes a voxel of their own volumes; and
+# those that collect one copy's gradients at a time, with the bytes a voxel that they hold for each label besides mask and gradient.
+_SUMMING = {"gradient": 0, "gradient_x_input": 4, "smoothgrad": 0, "integrated_gradients": 12}
+_COLLECTING = {"smoothgrad_squared": 8, "expected_gradients": 8, "vargrad": 16}
+_START_S = 5.0  # until the libraries are loaded; not part of a run's own clock
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one finished run tells about the next ones; every value can be stored as JSON.
+
+    Attributes:
+        device: name of the device it ran on.
+        roi_size: window in voxels.
+        channels: outputs of the network.
+        segment_s: seconds per window of the segmentation.
+        pass_s: seconds per pass, forward or backward, of a window in the explanation; None before one was measured.
+        met: share of the windows that a label meets, on average.
+        fixed_s: seconds for reading and writing.
+        fixed_bytes: peak memory of an explanation without the volumes; None before one was measured.
+    """
+
+    device: str
+    roi_size: Sequence[int]
+    channels: int
+    segment_s: float
+    pass_s: float | None
+    met: float
+    fixed_s: float
+    fixed_bytes: float | None
+
+    def fits(self, card: ModelCard, device: str) -> bool:
+        """Whether it was measured with a model like this on a device of this kind (``auto``: on any)."""
+        same = tuple(self.roi_size) == card.roi_size and self.channels == len(card.labels)
+        return same and (device == "auto" or _kind(self.device) == device.partition(":")[0])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes:
+        seconds: None where no fitting run was measured.
+        memory_bytes: peak, of the GPU where one computes, else of the process.
+        windows: of the scan.
+        measured: whether the memory comes from a measured run; else it is a rough guess.
+    """
+
+    seconds: float | None
+    memory_bytes: float
+    windows: int
+    measured: bool
+
+
+def is_reckoned(method: Method) -> bool:
+    """Whether the time of a method can be told: where its cost is a number of copies of the CT that the network sees."""
+    return method.name in _SUMMING or method.name in _COLLECTING
+
+
+def count_windows(shape: Sequence[int], roi_size: Sequence[int], overlap: float) -> int:
+    """Number of windows that ``WindowPlan`` makes of a volume."""
+    count = 1
+    for voxels, size in zip(shape, roi_size, strict=True):
+        step = max(int(size * (1 - overlap)), 1)
+        count *= 1 + math.ceil(max(voxels - size, 0) / step)
+    return count
+
+
+def estimate_run(
+    shape: Sequence[int],
+    card: ModelCard,
+    labels: int,
+    method: Method | None,
+    overlap: float = 0.25,
+    device: str = "cpu",
+    speed: Speed | None = None,
+    segmentations: int = 1,
+) -> Estimate:
+    """What a run will take.
+
+    Args:
+        shape: of the CT on the model grid, in voxels.
+        card: of the model.
+        labels: how many are explained; 0 to segment only.
+        method: how; with None or a method that is not reckoned with, the time is not told and the memory is that of one copy.
+        overlap: of the windows.
+        device: as in the job (``auto``, ``cpu``, ``cuda:0``, ``mps``).
+        speed: of an earlier run; one that does not fit is left out.
+        segmentations: how often the CT is segmented: 3 times with a global mask, which is tested.
+    """
+    windows = count_windows(shape, card.roi_size, overlap)
+    if speed is not None and not speed.fits(card, device):
+        speed = None
+    on_gpu = _kind(speed.device) != "cpu" if speed is not None else device.partition(":")[0] in ("cuda", "mps")
+    measured = speed.fixed_bytes if speed is not None else None
+    fixed = measured if measured is not None else _guess_fixed_bytes(card, on_gpu)
+    if not labels:
+        libraries = 0.0 if on_gpu else min(_LIBRARIES_BYTES, fixed)
+        fixed = libraries + _FORWARD_SHARE * (fixed - libraries)
+    memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, method)
+    seconds = None
+    if speed is not None and (not labels or (method is not None and is_reckoned(method))):
+        seconds = _START_S + speed.fixed_s + segmentations * windows * speed.segment_s
+        if labels and method is not None:
+            pass_s = speed.pass_s if speed.pass_s is not None else _PASS_RATIO * speed.segment_s
+            seconds += method.samples * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
+    return Estimate(seconds, memory, windows, bool(labels) and measured is not None)
+
+
+def speed_from_run(run: Mapping[str, Any], before: Speed | None = None) -> Speed | None:
+    """What a finished run tells.
+
+    Args:
+        run: content of its ``run.json``.
+        before: known so far; a run that only segments does not make us forget how long explanations take.
+
+    Returns:
+        None where the file lacks what is needed, as in other versions, and for methods that are not reckoned with.
+    """
+    try:
+        return _speed_from_run(run, before)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+        return None
+
+
+def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
+    grid, parameters, seconds = run["model_grid"], run["parameters"], run["seconds"]
+    shape, roi_size = tuple(map(int, grid["shape"])), tuple(map(int, grid["roi_size"]))
+    device, channels = str(run["device"]), len(run["labels"])
+    windows = count_windows(shape, roi_size, float(parameters["overlap"]))
+    segment_s = float(seconds["segment"]) / windows
+    explained = 0
+    method: Method | None = None
+    pass_s: float | None = None
+    fixed: float | None = None
+    met = _USUAL_MET
+    if run["task"] == "explain":
+        explained = len(run["explained"]) or 1
+        method = make_method(parameters["method"], **parameters)
+        if not is_reckoned(method):
+            raise ValueError(f"{method.name} passes the windows in ways of its own")
+        visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
+        pass_s = float(seconds["explain"]) / (method.samples * passes)
+        met = min((passes - visited) / (windows * explained), 1.0)
+    elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
+        pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
+    fixed_s = float(seconds["total"]) - sum(float(seconds.get(stage, 0.0)) for stage in ("segment", "explain", "mask"))
+    peak = run["peak_memory_bytes"]
+    # A segmentation keeps no activations for a backward pass, so it does not tell what an explanation needs.
+    if explained and _kind(device) == "cpu":
+        fixed = max(peak["process"] - _volume_bytes(shape, roi_size, channels, explained, method), 0.0)
+    elif explained and "gpu" in peak:
+        # A GPU is filled with as many windows as fit; a run needs no more than one.
+        fixed = peak["gpu"] / max(int(run["window_batch"] or 1), 1)
+    return Speed(device, list(roi_size), channels, segment_s, pass_s, met, max(fixed_s, 0.0), fixed)
+
+
+def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, labels: int, method: Method | None) -> float:
+    """The volumes that a run holds on the CPU in float32."""
+    padded = [max(voxels, size) for voxels, size in zip(shape, roi_size, strict=True)]
+    voxels = math.prod(padded)
+    slab = voxels / max(padded) * roi_size[padded.index(max(padded))]
+    if not labels:
+        # HU, image, padded image, segmentation; the logits of a slab and the part of it that moves on.
+        return voxels * (2 + 4 + 4 + 1) + slab * channels * 4 * 2
+    # Besides HU, image and segmentation: weights, mask and map of every label, and what the method holds.
+    return voxels * (2 + 4 + 1 + 4 + labels * (1 + 4) + _method_bytes(method, labels))
+
+
+def _method_bytes(method: Method | None, labels: int) -> float:
+    """Bytes a voxel: the copies of a group with what made the last of them, and the sums of every label."""
+    name = method.name if method is not None else ""
+    if name in _COLLECTING:
+        return 4 * (2 + len(getattr(method, "references", ()))) + labels * _COLLECTING[name]
+    groups: list[Sequence[int]] = method.groups() if method is not None and hasattr(method, "groups") else [[0]]
+    return _SUMMING.get(name, 0) + 4 * (len(groups[0]) + 1) + labels * (4 if len(groups) > 1 else 0)
+
+
+def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:
+    network = card.network or {}
+    channels = network.get("channels")
+    features = network.get("feature_size") or network.get("init_filters") or (channels[0] if isinstance(channels, list) else None)
+    if not isinstance(features, int):
+        features = _USUAL_FEATURES
+    return (0 if on_gpu else _LIBRARIES_BYTES) + math.prod(card.roi_size) * features * _BYTES_PER_FEATURE
+
+
+def _kind(device_name: str) -> str:
+    """``cpu``, ``mps`` or ``cuda`` of a device's name in run.json."""
+    return "cpu" if device_name.startswith("CPU") else "mps" if device_name.startswith("Apple") else "cuda"

@@ -1,0 +1,121 @@
+"""The importance matrix of an existing result with further regions of interest, without running the model again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
+from ..importance.tables import write_tidy, write_wide
+from ..io.regions import read_all_regions
+from ..io.volume import write_volume
+from ..monitor import Monitor
+from ..system.files import OutputFolder, write_json
+from .record import without_name
+from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
+
+
+def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
+    """The matrix of a result with more columns.
+
+    Monte-Carlo errors are kept for the columns that the result has; those of new columns are NaN, since the noise samples are gone.
+
+    Args:
+        results: with the maps.
+        extra: name and boolean mask ``[x, y, z]`` on the model grid of each new region; may overlap others.
+    """
+    masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
+    regions = extended_regions(results, masks)
+    return extended_matrix(results, regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+
+
+def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Regions:
+    """The regions of a result's own labels with these as the extra ones (all of them, also those that it has already)."""
+    return Regions(results.segmentation().array, [label.name for label in results.labels], extra)
+
+
+def extended_matrix(results: Results, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
+    """The matrix over other regions; errors as for :func:`add_regions`.
+
+    Args:
+        results: gives the errors and the method.
+        regions: the columns.
+        sums: for each explained label what ``regions.sums`` gave for its map.
+    """
+    before = results.importance()
+    matrix = importance_matrix(regions, dict(sums))
+    errors = matrix.standard_error.copy()
+    for j, column in enumerate(matrix.columns):
+        if column in before.columns:
+            errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
+        elif (before.standard_error == 0).all():  # the method has no Monte-Carlo error
+            errors[:, j] = 0.0
+    return replace(matrix, standard_error=errors)
+
+
+def recompute_importance(
+    result: Path, output: Path, extra_rois: Sequence[str], patient_id: str | None, overwrite: bool, monitor: Monitor
+) -> Path:
+    """Write a copy of a results folder with further regions; unchanged files are hard links where the disk allows.
+
+    Args:
+        result: existing results folder.
+        output: results folder to write.
+        extra_rois: ``FILE`` or ``FILE:name1,name2`` each.
+        patient_id: id in the tables, or None to keep it.
+        overwrite: whether ``output`` may be replaced.
+        monitor: is told what is worth knowing about the regions.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        InputError: for a folder that is no result, or a region that cannot be used.
+    """
+    results = Results.open(result)
+    if not results.explained:
+        raise InputError(f"{result} holds no attribution maps: make them with agg2exp explain first.")
+    if Path(result).resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError("The output must not be the result itself or lie in it: choose another --output.")
+    grid = results.segmentation().grid
+    before = results.run.get("extra_rois", ())
+    added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
+    for warning in warnings:
+        monitor.notice(warning)
+    folder = OutputFolder(output, overwrite)
+    try:
+        shutil.copytree(result, folder.temporary, copy_function=_link, dirs_exist_ok=True, ignore=shutil.ignore_patterns("views"))
+        (folder.temporary / EXTRA_ROIS).mkdir(exist_ok=True)
+        for name, mask in added:
+            write_volume(extra_roi_path(folder.temporary, name), mask.astype(np.uint8), grid.affine, compress=True)
+        matrix = add_regions(results, added)
+        patient = patient_id or results.patient
+        write_tidy(folder.temporary / TIDY_FILE, matrix, patient)
+        write_wide(folder.temporary / WIDE_FILE, matrix, patient)
+        run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
+        run["notices"] = [*run.get("notices", ()), *warnings]
+        if patient_id and (name := run["ct"]["name"]):
+            run["ct"] = {**run["ct"], "name": None}
+            run["notices"] = without_name(run["notices"], name)
+        write_json(folder.temporary / RUN_FILE, run)
+        return folder.publish()
+    except OSError as error:
+        # copytree gathers what went wrong in its first argument alone
+        raise InputError(
+            f"Cannot write {output} ({error.strerror or 'copying failed'}): make room or choose another --output."
+        ) from error
+    finally:
+        folder.discard()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

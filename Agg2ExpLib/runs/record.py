@@ -1,0 +1,175 @@
+"""``run.json``: what was done, with what, and how long it took; enough to repeat the run, and nothing that names the patient."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..attribution.method import Method
+from ..attribution.methods import all_parameters
+from ..inference.compute import Compute
+from ..io.volume import SUFFIXES
+from ..models.model import Model
+from ..system.files import write_json
+from .job import Job
+from .results import RUN_FILE
+
+_PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
+# Places on this machine and what the user called things there do not go into a result.
+_PRIVATE = (
+    "ct",
+    "weights",
+    "card",
+    "output",
+    "target_mask",
+    "extra_rois",
+    "patient_id",
+    "overwrite",
+    "task",
+    "labels",
+    "window_batch",
+)
+
+
+class RunRecord:
+    """Gathers the facts of a run while it goes on.
+
+    Args:
+        job: what was asked for.
+        model: the loaded model.
+        method: the attribution method.
+        ct_name: name of the CT file; not written when the user gave another patient id.
+        ct_checksum: sha256 of the CT.
+        began: time of ``time.monotonic()`` at the start of the run.
+
+    Attributes:
+        patient: id in the results.
+        explained, absent: labels with a map, and labels asked for that the segmentation lacks.
+        extra_rois: names of the further regions.
+        global_mask: what :func:`~.global_mask.mask_record` tells, where a global mask was made.
+        batch: windows per pass at the end of the run.
+        explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
+            took in them (forward and backward); what a run's speed is reckoned from.
+    """
+
+    def __init__(self, job: Job, model: Model, method: Method, ct_name: str, ct_checksum: str, began: float):
+        self.patient = job.patient_id or ct_name
+        self._job, self._model, self._method, self._ct_name = job, model, method, ct_name
+        self._ct = {"name": None if job.patient_id else ct_name, "sha256": ct_checksum}
+        self._began = self._stage_began = began
+        self._seconds: dict[str, float] = {}
+        self.explained: tuple[str, ...] = ()
+        self.absent: tuple[str, ...] = ()
+        self.extra_rois: tuple[str, ...] = ()
+        self.global_mask: dict[str, Any] | None = None
+        self.batch: int | None = None
+        self.explained_windows, self.passes = 0, 0
+
+    def finish_stage(self, name: str) -> None:
+        """Note the seconds since the last stage ended."""
+        now = time.monotonic()
+        self._seconds[name] = self._seconds.get(name, 0.0) + round(now - self._stage_began, 3)
+        self._stage_began = now
+
+    def write(self, folder: Path, compute: Compute, segmentation: np.ndarray, notices: list[str]) -> None:
+        """Write ``run.json`` into the results folder."""
+        job, model = self._job, self._model
+        card = model.card
+        counts = np.bincount(segmentation.ravel(), minlength=len(card.labels))
+        millilitres = float(np.prod(card.spacing)) / 1000
+        content: dict[str, Any] = {
+            "agg2exp": __version__,
+            "task": job.task,
+            "patient": self.patient,
+            "ct": self._ct,
+            "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
+            "model_grid": {
+                "shape": list(segmentation.shape),
+                "spacing_mm": list(card.spacing),
+                "hu_window": list(card.hu_window),
+                "intensity_range": list(card.intensity_range),
+                "roi_size": list(card.roi_size),
+            },
+            "labels": [
+                {
+                    "name": label.name,
+                    "index": label.index,
+                    "color": list(label.color),
+                    "group": label.group,
+                    "volume_ml": round(int(counts[label.index]) * millilitres, 3),
+                }
+                for label in card.labels
+            ],
+        }
+        if job.task == "explain":
+            content |= {
+                "explained": list(self.explained),
+                "absent": list(self.absent),
+                "extra_rois": list(self.extra_rois),
+                "target_mask": job.target_mask is not None,
+                "windows": {"explained": self.explained_windows, "passes": self.passes},
+            }
+        if self.global_mask is not None:
+            content["global_mask"] = self.global_mask
+        left_out = {*_PRIVATE, *all_parameters()}
+        parameters = {key: value for key, value in job.to_json().items() if key not in left_out}
+        content |= {
+            "parameters": {**parameters, **(self._method.record() if job.task == "explain" else {})},
+            "device": compute.device_name,
+            "precision": compute.precision,
+            "window_batch": self.batch,
+            "seconds": {**self._seconds, "total": round(time.monotonic() - self._began, 3)},
+            "peak_memory_bytes": _peak_memory(compute),
+            "notices": without_name(notices, self._ct_name) if job.patient_id else notices,
+            "versions": versions(),
+        }
+        write_json(folder / RUN_FILE, content)
+
+
+def without_name(notices: list[str], ct_name: str) -> list[str]:
+    """The notices with the CT's file name, which may name the patient, taken out."""
+    file = re.compile(rf"(?<!\w){re.escape(ct_name)}({'|'.join(map(re.escape, SUFFIXES))})?(?!\w)", re.IGNORECASE)
+    return [file.sub("the CT", notice) for notice in notices]
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that numbers depend on, and the operating system."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "system": platform.system(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _peak_memory(compute: Compute) -> dict[str, int]:
+    import psutil
+
+    memory = psutil.Process().memory_info()
+    if sys.platform == "win32":
+        peak = int(memory.peak_wset)
+    else:
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = used if sys.platform == "darwin" else used * 1024
+    found = {"process": peak}
+    if compute.device.type == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.max_memory_allocated(compute.device)
+    return found

@@ -1,0 +1,149 @@
+"""The results folder: the only hand-over between a run and everything that shows or gathers results.
+
+::
+
+    run.json                    parameters, versions, checksums, timings
+    ct.nii.gz                   CT on the model grid, HU (int16), so that a result can be shown without the original scan
+    segmentation.nii.gz         predicted labels on the model grid (uint8)
+    attributions/<label>.nrrd   signed maps on the model grid (float32, uncompressed)
+    extra_rois/<name>.nii.gz    further regions of interest on the model grid (uint8)
+    global_mask.nii.gz          the supervoxels that matter most over all labels, where they were asked for (uint8)
+    target_mask.nii.gz          the mask explained in place of a label's own segment, where one was given
+    roi_importance.csv          tidy matrix
+    roi_importance_wide.csv     the paper's layout
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..models.labels import Label, make_labels
+
+if TYPE_CHECKING:
+    from ..importance.matrix import ImportanceMatrix
+    from ..io.volume import Volume
+
+RUN_FILE = "run.json"
+CT_FILE = "ct.nii.gz"
+SEGMENTATION_FILE = "segmentation.nii.gz"
+TARGET_MASK_FILE = "target_mask.nii.gz"
+GLOBAL_MASK_FILE = "global_mask.nii.gz"
+TIDY_FILE = "roi_importance.csv"
+WIDE_FILE = "roi_importance_wide.csv"
+ATTRIBUTIONS = "attributions"
+EXTRA_ROIS = "extra_rois"
+
+
+def attribution_path(folder: Path, label: str) -> Path:
+    """Where a label's map lies."""
+    return folder / ATTRIBUTIONS / f"{label}.nrrd"
+
+
+def extra_roi_path(folder: Path, name: str) -> Path:
+    """Where an extra region lies; characters that file systems refuse become ``_``."""
+    safe = re.sub(r"[^\w .+()-]", "_", name)
+    return folder / EXTRA_ROIS / f"{safe}.nii.gz"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder, read lazily; volumes are ``[x, y, z]`` on the model grid.
+
+    Attributes:
+        folder: where it lies.
+        run: content of ``run.json``.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Results:
+        """Open a folder.
+
+        Raises:
+            InputError: it is not a results folder.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"There is no results folder {folder}: give the folder that a run of agg2exp wrote.")
+        try:
+            run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{folder} is not a results folder of Agg2Exp: it has no {RUN_FILE}.") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"Cannot read {folder / RUN_FILE}: {error}.") from None
+        if not isinstance(run, dict) or "labels" not in run or "patient" not in run:
+            raise InputError(f"{folder / RUN_FILE} was not written by Agg2Exp: it names no labels.")
+        return cls(folder, run)
+
+    @property
+    def patient(self) -> str:
+        """Patient id, by default the name of the CT file."""
+        return str(self.run["patient"])
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """All labels of the model in channel order, background first."""
+        entries = self.run["labels"]
+        return make_labels(
+            [entry["name"] for entry in entries],
+            {entry["name"]: entry["color"] for entry in entries},
+            {entry["name"]: entry["group"] for entry in entries},
+        )
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """Names of the labels that have a map."""
+        return tuple(self.run.get("explained", ()))
+
+    def ct(self) -> Volume:
+        """The CT in HU."""
+        return self._read(self.folder / CT_FILE)
+
+    def segmentation(self) -> Volume:
+        """The predicted labels; values are the labels' ``index``."""
+        return self._read(self.folder / SEGMENTATION_FILE)
+
+    def attribution(self, label: str) -> Volume:
+        """A label's signed map, memory-mapped where the file allows.
+
+        Raises:
+            InputError: the label was not explained, or its file is missing.
+        """
+        from ..io.volume import read_map
+
+        if label not in self.explained:
+            raise InputError(f"This result has no map of '{label}': it explains {', '.join(self.explained) or 'nothing'}.")
+        return read_map(attribution_path(self.folder, label))
+
+    def extra_rois(self) -> dict[str, Volume]:
+        """The further regions of interest, by name."""
+        return {name: self._read(extra_roi_path(self.folder, name)) for name in self.run.get("extra_rois", ())}
+
+    def target_mask(self) -> Volume | None:
+        """The mask that was explained in place of the labels' own segments, if any."""
+        path = self.folder / TARGET_MASK_FILE
+        return self._read(path) if path.is_file() else None
+
+    def global_mask(self) -> Volume | None:
+        """The supervoxels that matter most over all explained labels, if they were asked for; see :mod:`.global_mask`."""
+        path = self.folder / GLOBAL_MASK_FILE
+        return self._read(path) if path.is_file() else None
+
+    def importance(self) -> ImportanceMatrix:
+        """The local RoI importance matrix."""
+        from ..importance.tables import read_tidy
+
+        return read_tidy(self.folder / TIDY_FILE, tuple(label.name for label in self.labels))[1]
+
+    def _read(self, path: Path) -> Volume:
+        from ..io.volume import read_volume
+
+        return read_volume(path)

@@ -1,0 +1,77 @@
+"""A result in words, for the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..models.labels import BACKGROUND
+from .results import Results
+
+
+def summarise(results: Results, count: int = 3) -> str:
+    """Which regions matter most for each explained label, with the Monte-Carlo error of each share.
+
+    Shares are equation 7's mass; the background is told apart, since it takes most of the mass by its size alone.
+    """
+    run, matrix = results.run, results.importance()
+    seconds = run["seconds"]["total"]
+    method = run["parameters"]["method"]
+    parameters = run["parameters"]
+    counts = [
+        (parameters[word], word) for word in ("samples", "steps", "coalitions") if word in parameters and method != "gradient"
+    ]
+    samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
+    lines = [f"{results.patient}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
+    width = max(len(name) for name in matrix.rows)
+    for index, row in enumerate(matrix.rows):
+        parts = []
+        for region, _ in matrix.strongest(row, count):
+            column = matrix.columns.index(region)
+            share, error = matrix.mass[index, column], matrix.standard_error[index, column]
+            precision = f" ± {100 * error:.1f}" if np.isfinite(error) and error > 0 else ""
+            name = "itself" if region == row else region
+            parts.append(f"{name} {100 * share:.1f}{precision} %")
+        background = ""
+        if BACKGROUND in matrix.columns:
+            background = f"   (background {100 * matrix.mass[index, matrix.columns.index(BACKGROUND)]:.0f} %)"
+        lines.append(f"  {row:{width}}  leans on  {', '.join(parts)}{background}")
+    for region in matrix.extra:
+        column = matrix.columns.index(region)
+        order = np.argsort(-matrix.enrichment[:, column])[:count]
+        shares = ", ".join(
+            f"{matrix.rows[i]} {100 * matrix.mass[i, column]:.2f} % (×{matrix.enrichment[i, column]:.1f})" for i in order
+        )
+        lines.append(f"  region {region}: {shares}   (× = share of attribution ÷ share of volume)")
+    if "global_mask" in run:
+        held, dice = mask_in_words(run["global_mask"])
+        lines += [f"  global mask: {held}", *textwrap.wrap(dice, 110, initial_indent="    ", subsequent_indent="    ")]
+    if run["absent"]:
+        lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
+    lines.append(f"Results: {results.folder}")
+    return "\n".join(lines)
+
+
+def summarise_volumes(results: Results) -> str:
+    """Every label with its volume."""
+    lines = [f"{results.patient}: segmented in {results.run['seconds']['total']:.0f} s on {results.run['device']}"]
+    entries = results.run["labels"][1:]
+    width = max(len(entry["name"]) for entry in entries)
+    lines += [f"  {entry['name']:{width}}  {entry['volume_ml']:9.1f} mL" for entry in entries]
+    lines.append(f"Results: {results.folder}")
+    return "\n".join(lines)
+
+
+def mask_in_words(mask: Mapping[str, Any]) -> tuple[str, str]:
+    """What the global mask of a ``run.json`` holds, and the Dice of each label with only the mask and without it."""
+
+    def told(value: float | None) -> str:
+        return "undefined" if value is None else f"{value:.2f}"
+
+    kept = f"{mask['kept']} of {mask['regions']} supervoxels ({mask['supervoxels']})"
+    held = f"{kept} hold {100 * mask['coverage']:.0f} % of the attribution in {100 * mask['volume_share']:.0f} % of the volume"
+    pairs = [f"{label} {told(dice['only_mask'])} / {told(dice['without_mask'])}" for label, dice in mask["dice"].items()]
+    return held, f"Dice with only the mask / without it: {', '.join(pairs)}"

@@ -1,0 +1,289 @@
+"""Section Display: which map is shown and how; also the preliminary map while a run goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from ..scene import MapDisplay
+from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
+from ..scene.SceneVolumes import segmentIds
+from .InputSection import InputSection
+from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
+from .RunController import EXPLAINING, IDLE, PREPARING
+from .Steps import Steps
+
+_SIGNS = ("both", "supporting", "opposing")
+_LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
+
+
+class DisplaySection:
+    """Controls the section."""
+
+    def __init__(self, state: PanelState, inputs: InputSection):
+        self.state, self.ui, self._inputs = state, state.ui, inputs
+        self.sections = MapDisplay.Sections()
+        self._record = ChoiceBox(self.ui.recordCombo, self._onRecord)
+        self._map = ChoiceBox(self.ui.mapCombo, self._onMap)
+        self._sign = ChoiceBox(self.ui.signCombo, lambda value: self._set("sign", value))
+        self._shown: Any = None  # the map in the views
+        self._ct = ""  # id of the CT behind it
+        self._lastLive = 0.0
+        self._mayJump = False
+        self._reading = Steps(state.root)
+        self._liveTimer = qt.QTimer(state.root)
+        self._liveTimer.timeout.connect(self._onLiveTimer)
+        self.ui.jumpButton.clicked.connect(self._onJump)
+        self.ui.strongestVoxelButton.clicked.connect(self._onStrongest)
+
+    @property
+    def shown(self) -> Any:
+        """The map's volume node that the views show, or None."""
+        return self._shown if self._shown is not None and self._shown.GetScene() is not None else None
+
+    def refresh(self, changed: set[str]) -> None:
+        parameters = self.state.parameters
+        if parameters is None:
+            return
+        if changed & {RECORD, SCENE, "record", "inputVolume"}:
+            self._fillRecords()
+        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel"}:
+            self._fillMaps()
+        if "sign" in changed:
+            texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
+            self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
+        if "partial" in changed:
+            self._onPartial()
+        if BUSY in changed:
+            self._onPhase()
+        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel", BUSY}:
+            self._show()
+        elif changed & {"strongest", "sign"} and self.shown is not None:
+            MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
+        if "opacity" in changed and self.shown is not None:
+            MapDisplay.setOpacity(self.shown, parameters.opacity)
+        if changed & {"outline", "mapLabel", RECORD, SCENE, "record", BUSY}:
+            self._showOutline()
+        if changed & {"legend", "mapLabel", RECORD, SCENE, "record", BUSY}:
+            self._showLegend()
+        if changed & {"linked", SCENE}:
+            MapDisplay.setLinked(parameters.linked)
+        if changed & {"volumeRendering", "mapLabel", RECORD, SCENE, "record"}:
+            self._show3D()
+        self._enable()
+
+    # What can be chosen
+
+    def _fillRecords(self) -> None:
+        parameters = self.state.parameters
+        assert parameters is not None
+        records = recordsOf(self.state.ct)
+        titles = [record.title for record in records]
+        choices = [
+            (record.identifier, title if titles.count(title) == 1 else f"{title} ({number})")
+            for number, (record, title) in enumerate(zip(records, titles, strict=True), start=1)
+        ]
+        record = self.state.record
+        self._record.setChoices(choices, record.identifier if record is not None else "")
+        several = len(records) > 1
+        self.ui.recordCombo.visible = several
+        self.ui.recordLabel.visible = several
+
+    def _fillMaps(self) -> None:
+        parameters, record = self.state.parameters, self.state.record
+        assert parameters is not None
+        titles = _titles(record)
+        overlays = record.overlays if record is not None else {}
+        if parameters.mapLabel not in overlays and overlays:
+            parameters.mapLabel = next(iter(overlays))
+        self._map.setChoices([(name, titles.get(name, name)) for name in overlays], parameters.mapLabel)
+
+    def _enable(self) -> None:
+        ui = self.ui
+        shown = self.shown is not None
+        for widget in (ui.mapCombo, ui.strongestSlider, ui.opacitySlider, ui.signCombo, ui.strongestVoxelButton):
+            widget.enabled = shown
+        for widget in (ui.legendCheckBox, ui.volumeRenderingCheckBox):
+            widget.enabled = shown
+        segmentation = self._outlined()[0]
+        ui.jumpButton.enabled = segmentation is not None
+        ui.outlineCheckBox.enabled = segmentation is not None
+
+    # What is shown
+
+    def _show(self) -> None:
+        """Put the chosen map (or the preliminary one) into the views, if it is not there already."""
+        parameters, record, controller = self.state.parameters, self.state.record, self.state.controller
+        assert parameters is not None
+        live = controller.live.node if controller is not None else None
+        overlays = record.overlays if record is not None else {}
+        overlay = live if live is not None else overlays.get(parameters.mapLabel)
+        ct = self.state.ct
+        identifier = ct.GetID() if ct is not None else ""
+        if overlay is self._shown and identifier == self._ct and (overlay is None or overlay.GetScene() is not None):
+            return
+        before, self._shown, self._ct = self._shown, overlay, identifier
+        if overlay is None:
+            if before is not None and before.GetScene() is not None:
+                MapDisplay.removeLayers([before])
+            self._removeForeignLayers()
+            if ct is not None:
+                MapDisplay.showBackground(ct)
+            return
+        MapDisplay.setThreshold(overlay, parameters.strongest, parameters.sign)
+        MapDisplay.showLayers(ct, overlay, parameters.opacity)
+
+    def _removeForeignLayers(self) -> None:
+        """Maps of another CT do not stay in front of this one."""
+        ct = self.state.ct
+        others = [node for record in allRecords() if ct is None or record.ct is not ct for node in record.mapNodes()]
+        MapDisplay.removeLayers(others)
+
+    def _outlined(self) -> tuple[Any, str]:
+        """Segmentation and segment that belong to the map: the label's own, or the drawn target."""
+        parameters, record = self.state.parameters, self.state.record
+        if parameters is None or record is None:
+            return None, ""
+        if TARGET_MASK in segmentIds(record.extra):
+            return record.extra, TARGET_MASK
+        controller = self.state.controller
+        live = controller.live.label if controller is not None else ""
+        label = live or parameters.mapLabel
+        return (record.segmentation, label) if label in segmentIds(record.segmentation) else (None, "")
+
+    def _showOutline(self) -> None:
+        parameters, record = self.state.parameters, self.state.record
+        assert parameters is not None
+        nodes = [node for each in allRecords() for node in (each.segmentation, each.extra) if node is not None]
+        if record is not None and not record.overlays and self.shown is None:
+            MapDisplay.showOutline([node for node in nodes if node is not record.segmentation], None, "", False)
+            MapDisplay.showAllSegments(record.segmentation)
+            return
+        segmentation, segment = self._outlined()
+        MapDisplay.showOutline(nodes, segmentation, segment, parameters.outline)
+
+    def _showLegend(self) -> None:
+        parameters, record = self.state.parameters, self.state.record
+        assert parameters is not None
+        others = [node for each in allRecords() for node in each.mapNodes()]
+        label = self.shown.GetAttribute("Agg2Exp.Label") if self.shown is not None else ""
+        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend)
+
+    def _show3D(self) -> None:
+        parameters = self.state.parameters
+        assert parameters is not None
+        others = [node for each in allRecords() for node in each.mapNodes()]
+        done = MapDisplay.showIn3D(self.shown, others, parameters.volumeRendering)
+        if not done and self.state.controller is not None:
+            self.state.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
+
+    # While a run goes on
+
+    def _onPhase(self) -> None:
+        controller = self.state.controller
+        phase = controller.phase if controller is not None else IDLE
+        if phase != EXPLAINING:
+            self._reading.stop()
+        if phase == PREPARING:
+            self._mayJump = True  # who has just clicked Explain wants to see the label
+        elif phase == IDLE:
+            if controller is not None and not controller.failed and self.state.record is not None and self.state.record.overlays:
+                self._jumpOnce()
+            self._mayJump = False
+
+    def _jumpOnce(self) -> None:
+        if self._mayJump and self._outlined()[0] is not None:
+            self._mayJump = False
+            self.jump()
+
+    def _onPartial(self) -> None:
+        wait = self._lastLive + _LIVE_EVERY_S - time.monotonic()
+        if wait <= 0:
+            self._showLive()
+        elif not self._liveTimer.active:
+            self._liveTimer.start(int(1000 * wait) + 1)
+
+    def _onLiveTimer(self) -> None:
+        self._liveTimer.stop()
+        self._showLive()
+
+    def _showLive(self) -> None:
+        parameters, controller = self.state.parameters, self.state.controller
+        if parameters is None or controller is None or controller.phase != EXPLAINING or not controller.partials:
+            return
+        if controller.ct is not self.state.ct or self._reading.running:  # the user looks at another patient, or it is too early
+            return
+        self._lastLive = time.monotonic()
+        wanted = parameters.mapLabel
+        label = wanted if wanted in controller.partials else controller.live.label or next(iter(controller.partials))
+        path, samples, of = controller.partials[label]
+        title = {entry.name: entry.title for entry in self._inputs.model.labels}.get(label, label)
+        name = _("{label} (preliminary, {samples} of {of} samples)").format(label=title, samples=samples, of=of)
+        steps = controller.live.steps(path, label, name, 100.0 - parameters.strongest, parameters.sign)
+        self._reading.start(steps, self._onLiveRead, self._onLiveFailed)
+
+    def _onLiveRead(self) -> None:
+        controller = self.state.controller
+        if controller is None or controller.phase != EXPLAINING:
+            return
+        self._show()
+        self._showOutline()
+        self._showLegend()
+        self._jumpOnce()
+
+    def _onLiveFailed(self, error: Exception) -> None:
+        logging.warning("The preliminary map cannot be shown: %s", error)
+
+    # What the user does
+
+    def selectRegion(self, region: str) -> bool:
+        """Jump to a region's largest cross-section, and show its map where it has one; False for a region without voxels."""
+        record = self.state.record
+        if record is None:
+            return False
+        if region in record.overlays:
+            self._set("mapLabel", region)
+        for node in (record.segmentation, record.extra):
+            if region in segmentIds(node):
+                return self.sections.jump(node, region)
+        return False
+
+    def jumpTo(self, region: str) -> None:
+        """To the largest cross-section of a region, without changing the map."""
+        record = self.state.record
+        for node in (record.segmentation, record.extra) if record is not None else ():
+            if self.sections.jump(node, region):
+                return
+
+    def jump(self) -> None:
+        """To the largest cross-section of the label shown."""
+        segmentation, segment = self._outlined()
+        if segmentation is not None:
+            self.sections.jump(segmentation, segment)
+
+    def _onJump(self, *_unused: Any) -> None:
+        self.jump()
+
+    def _onStrongest(self, *_unused: Any) -> None:
+        if self.shown is not None:
+            MapDisplay.jumpToStrongest(self.shown)
+
+    def _onRecord(self, identifier: str) -> None:
+        record = next((record for record in recordsOf(self.state.ct) if record.identifier == identifier), None)
+        if record is not None:
+            self._set("record", record.node)
+
+    def _onMap(self, value: str) -> None:
+        self._set("mapLabel", value)
+
+    def _set(self, name: str, value: Any) -> None:
+        if self.state.parameters is not None:
+            setattr(self.state.parameters, name, value)
+
+
+def _titles(record: ResultRecord | None) -> dict[str, str]:
+    return {label.name: label.title for label in record.labels} if record is not None else {}

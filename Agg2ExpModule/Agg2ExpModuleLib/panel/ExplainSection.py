@@ -1,0 +1,197 @@
+"""Section Explain, and the frame below it that tells how a run goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from Agg2ExpLib.runs.estimate import is_reckoned
+
+from .InputSection import InputSection, problemStyle
+from .MethodForm import MethodForm
+from .MethodSettings import madeMethod, methods, problemOfMethod
+from .PanelState import BUSY, MISSING, RECORD, SCENE, ChoiceBox, PanelState
+from .RunController import CANCELLING, IDLE
+from .RunTexts import durationText, problemOf, resultsRoot
+from .SpeedMemory import SpeedMemory
+
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
+_METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed"}
+_COUNTING = _METHOD | {
+    "checkedLabels",
+    "overlap",
+    "device",
+    "inputVolume",
+    "weights",
+    "model",
+    "useDrawnTarget",
+    "globalMask",
+    SCENE,
+}
+
+
+class ExplainSection:
+    """Controls the section."""
+
+    def __init__(self, state: PanelState, inputs: InputSection, speeds: SpeedMemory):
+        self.state, self.ui, self._inputs, self._speeds = state, state.ui, inputs, speeds
+        ui = self.ui
+        self._method = ChoiceBox(ui.methodCombo, self._onMethod)
+        self.form = MethodForm(state, ui.advancedContents)
+        self._precision = ChoiceBox(ui.precisionCombo, lambda value: self._set("precision", value))
+        self._reduction = ChoiceBox(ui.reductionCombo, lambda value: self._set("reduction", value))
+        ui.resultsFolderPath.filters = _directories(ui.resultsFolderPath)
+        ui.resultsFolderPath.currentPathChanged.connect(self._onResultsFolder)
+        ui.applyButton.clicked.connect(self._onApply)
+        ui.dismissButton.clicked.connect(self._onDismiss)
+
+    def listen(self) -> None:
+        """Hear the controller; it is made after the sections."""
+        assert self.state.controller is not None
+        self.state.controller.onLog.append(self._onLog)
+        self.state.controller.onFinished.append(self._onFinished)
+
+    def refresh(self, changed: set[str]) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        if parameters is None:
+            return
+        if "method" in changed:
+            self._showMethod()
+        if changed & (_METHOD | {BUSY, SCENE, RECORD, "volumes", "inputVolume"}):
+            self.form.refresh()
+        if changed & {"globalMask", BUSY}:
+            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy
+        if "precision" in changed:
+            self._precision.setChoices(
+                [(name, _("Auto") if name == "auto" else name) for name in _PRECISIONS], parameters.precision
+            )
+        if "reduction" in changed:
+            self._reduction.setChoices([("sum", _("Sum over the label")), ("mean", _("Mean over the label"))], parameters.reduction)
+        if "resultsFolder" in changed and ui.resultsFolderPath.currentPath != parameters.resultsFolder:
+            ui.resultsFolderPath.currentPath = parameters.resultsFolder
+        if changed & (_COUNTING | {BUSY, RECORD, MISSING}):
+            self._showEstimate()
+        if BUSY in changed:
+            busy = self.state.busy
+            for widget in (
+                ui.methodCombo,
+                ui.globalMaskCheckBox,
+                ui.overlapSpinBox,
+                ui.precisionCombo,
+                ui.reductionCombo,
+                ui.caseNameEdit,
+                ui.resultsFolderPath,
+            ):
+                widget.enabled = not busy
+            self._showRun()
+        self._showButton()
+
+    def _showMethod(self) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        assert parameters is not None
+        known = methods()
+        self._method.setChoices([(name, method.title) for name, method in known.items()], parameters.method)
+        for index, method in enumerate(known.values()):
+            ui.methodCombo.setItemData(index, f"{method.summary} {method.when}", qt.Qt.ToolTipRole)
+        chosen = known.get(parameters.method)
+        ui.methodNote.text = f"{chosen.summary} {chosen.when}" if chosen is not None else ""
+        ui.methodCombo.toolTip = ui.methodNote.text or _("How the map is made.")
+
+    def _showEstimate(self) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        assert parameters is not None
+        problem = problemOf(self.state, "explain")
+        if problem and not self.state.busy:
+            ui.estimateLabel.text = problem
+            ui.estimateLabel.toolTip = problem
+            return
+        count = len(list(parameters.checkedLabels)) or 1
+        text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
+        method = madeMethod(parameters)
+        if method is not None and method.samples > 1:
+            words = {"steps": _(" × {count} steps"), "coalitions": _(" × {count} coalitions")}
+            own = next((name for name in words if hasattr(method, name)), "")
+            text += words.get(own, _(" × {count} samples")).format(count=method.samples)
+        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        if estimate is not None:
+            if estimate.seconds is not None:
+                text += ": " + _("about {time}").format(time=durationText(estimate.seconds))
+            elif method is not None and is_reckoned(method):
+                text += ": " + _("time known after the first run")
+            else:
+                text += ": " + _("time not known beforehand")
+            text += _(", {memory:.1f} GB memory").format(memory=estimate.memory_bytes / 1e9)
+        ui.estimateLabel.text = text
+        ui.estimateLabel.toolTip = _("Time from earlier runs with this model on this computer. Results go to {folder}.").format(
+            folder=resultsRoot(parameters.resultsFolder)
+        )
+
+    def _showButton(self) -> None:
+        ui, controller = self.ui, self.state.controller
+        if controller is None:
+            return
+        explaining = controller.busy and controller.task == "explain"
+        problem = "" if controller.busy else problemOf(self.state, "explain")
+        ui.applyButton.text = _("Cancel") if explaining else _("Explain")
+        ui.applyButton.enabled = (explaining and controller.phase != CANCELLING) or (not controller.busy and not problem)
+        tip = _("Compute for each checked label which voxels made the model draw it.")
+        ui.applyButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if explaining else tip)
+
+    def _showRun(self) -> None:
+        ui, controller = self.ui, self.state.controller
+        if controller is None:
+            return
+        busy = controller.phase != IDLE
+        ui.runFrame.visible = busy or bool(controller.message)
+        ui.progressBar.visible = busy
+        if busy:
+            # Without a known fraction the bar runs to and fro.
+            ui.progressBar.maximum = 0 if controller.fraction is None else 1000
+            if controller.fraction is not None:
+                ui.progressBar.value = round(1000 * controller.fraction)
+        ui.statusLabel.text = "\n".join(part for part in (controller.message, controller.hint) if part)
+        ui.statusLabel.styleSheet = problemStyle(controller.failed)
+        ui.dismissButton.visible = not busy
+
+    def _set(self, name: str, value: Any) -> None:
+        if self.state.parameters is not None:
+            setattr(self.state.parameters, name, value)
+
+    def _onMethod(self, name: str) -> None:
+        self._set("method", name)
+        parameters = self.state.parameters
+        if parameters is not None and problemOfMethod(parameters):  # what it lacks is chosen there
+            self.ui.advancedSection.collapsed = False
+
+    def _onResultsFolder(self, *_unused: Any) -> None:
+        self._set("resultsFolder", self.ui.resultsFolderPath.currentPath)
+
+    def _onApply(self, *_unused: Any) -> None:
+        controller = self.state.controller
+        if controller is None:
+            return
+        if controller.busy:
+            controller.cancel()
+            return
+        self.ui.weightsPath.addCurrentPathToHistory()
+        controller.explain()
+
+    def _onDismiss(self, *_unused: Any) -> None:
+        if self.state.controller is not None:
+            self.state.controller.dismiss()
+
+    def _onLog(self, line: str) -> None:
+        self.ui.logText.appendPlainText(line)
+
+    def _onFinished(self, well: bool) -> None:
+        if well and self.state.controller is not None:
+            self._speeds.learn(self.state.controller.lastRun)
+
+
+def _directories(pathLineEdit: Any) -> Any:
+    """The filter of a path edit that asks for folders."""
+    import ctk
+
+    return ctk.ctkPathLineEdit.Dirs

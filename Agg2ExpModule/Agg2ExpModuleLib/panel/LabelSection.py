@@ -1,0 +1,135 @@
+"""Section Labels: find the labels, choose which to explain, or choose a drawn segment instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from Agg2ExpLib.models.labels import Label
+
+from ..scene.ResultsInScene import contextShares
+from ..scene.SceneVolumes import segmentIds, segmentName
+from .CohortComparison import CohortComparison
+from .InputSection import InputSection
+from .LabelList import LabelEntry, LabelList
+from .PanelState import BUSY, COMPARISON, RECORD, SCENE, ChoiceBox, PanelState
+from .RunController import CANCELLING
+from .RunTexts import problemOf
+
+
+class LabelSection:
+    """Controls the section."""
+
+    def __init__(self, state: PanelState, inputs: InputSection, comparison: CohortComparison):
+        self.state, self.ui, self._inputs, self._comparison = state, state.ui, inputs, comparison
+        self.list = LabelList(self.ui.labelTree)
+        self.list.onCheckedChanged.append(self._onChecked)
+        self.list.onSelected.append(self._onSelected)
+        self._segment = ChoiceBox(self.ui.targetSegmentCombo, self._onSegment)
+        ui = self.ui
+        ui.searchBox.textChanged.connect(self._onSearch)
+        ui.allButton.clicked.connect(self._onAll)
+        ui.noneButton.clicked.connect(self._onNone)
+        ui.segmentButton.clicked.connect(self._onSegmentButton)
+
+    def refresh(self, changed: set[str]) -> None:
+        parameters = self.state.parameters
+        if parameters is None:
+            return
+        if changed & {RECORD, SCENE, COMPARISON, "record", "weights", "model", "inputVolume"}:
+            self._fill()
+        elif "checkedLabels" in changed:
+            self.list.setChecked(parameters.checkedLabels)
+        if changed & {"mapLabel", RECORD}:
+            self.list.select(parameters.mapLabel)
+        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", SCENE, BUSY}:
+            self._showTarget()
+        self._showButton()
+
+    def _fill(self) -> None:
+        parameters = self.state.parameters
+        assert parameters is not None
+        record = self.state.record
+        labels: tuple[Label, ...] = self._inputs.model.labels
+        volumes: dict[str, float] = {}
+        context: dict[str, float] = {}
+        comparison = None
+        if record is not None and (not labels or _names(labels) == _names(record.labels[1:])):
+            labels, volumes, context = record.labels[1:], record.volumes(), contextShares(record)
+            comparison = self._comparison.model
+        entries = [
+            LabelEntry(
+                label.name,
+                label.title,
+                label.color,
+                label.group,
+                volumes.get(label.name),
+                context.get(label.name),
+                comparison.badge(label.name) if comparison is not None else None,
+            )
+            for label in labels
+        ]
+        self.list.setEntries(entries, parameters.checkedLabels)
+        kept = self.list.checked()
+        if entries and kept != list(parameters.checkedLabels):  # of another model, or not found in this CT
+            parameters.checkedLabels = kept
+
+    def _showTarget(self) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        assert parameters is not None
+        ui.targetFrame.visible = parameters.useDrawnTarget
+        node = parameters.targetSegmentation
+        node = node if node is not None and node.GetScene() is not None else None
+        names = segmentIds(node)
+        if parameters.targetSegment not in names and names and parameters.useDrawnTarget:
+            parameters.targetSegment = names[0]
+        self._segment.setChoices([(name, segmentName(node, name)) for name in names], parameters.targetSegment)
+
+    def _showButton(self) -> None:
+        ui, controller = self.ui, self.state.controller
+        busy = self.state.busy
+        segmenting = busy and controller is not None and controller.task == "segment"
+        ui.segmentButton.text = _("Cancel") if segmenting else _("Segment CT")
+        problem = "" if busy else problemOf(self.state, "segment")
+        stopping = controller is not None and controller.phase == CANCELLING
+        ui.segmentButton.enabled = (segmenting and not stopping) or (not busy and not problem)
+        tip = _("Run only the model: which labels does it find in this CT, and how large are they?")
+        ui.segmentButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if segmenting else tip)
+        for widget in (ui.drawnTargetCheckBox, ui.targetFrame):
+            widget.enabled = not busy
+
+    def _onChecked(self) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.checkedLabels = self.list.checked()
+
+    def _onSelected(self, name: str) -> None:
+        record = self.state.record
+        if self.state.parameters is not None and record is not None and name in record.overlays:
+            self.state.parameters.mapLabel = name
+
+    def _onSegment(self, value: str) -> None:
+        if self.state.parameters is not None:
+            self.state.parameters.targetSegment = value
+
+    def _onSearch(self, *_unused: Any) -> None:
+        self.list.filter(self.ui.searchBox.text)
+
+    def _onAll(self, *_unused: Any) -> None:
+        self.list.checkListed(True)
+
+    def _onNone(self, *_unused: Any) -> None:
+        self.list.checkListed(False)
+
+    def _onSegmentButton(self, *_unused: Any) -> None:
+        controller = self.state.controller
+        if controller is None:
+            return
+        if controller.busy:
+            controller.cancel()
+        else:
+            controller.segment()
+
+
+def _names(labels: tuple[Label, ...]) -> list[str]:
+    return [label.name for label in labels]

@@ -1,0 +1,279 @@
+"""How maps look in the slice views and in 3D; every call answers within a tenth of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.views.mrml_colors import ENTRIES, set_overlay_threshold, signed_colors
+from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
+
+from .SceneVolumes import segmentIds, segmentMask, transformToWorld
+
+YELLOW = (1.0, 0.92, 0.24)
+_OUTLINE_PIXELS = 2
+_OPACITY_3D = 0.25
+
+
+def nodesOfClass(name: str) -> list[Any]:
+    """All nodes of a class in the scene."""
+    scene = slicer.mrmlScene
+    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+
+
+def showBackground(ct: Any) -> None:
+    """The CT behind everything, in every slice view; views are fitted to a CT that they did not show before."""
+    another = False
+    for composite in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetBackgroundVolumeID() != ct.GetID():
+            composite.SetBackgroundVolumeID(ct.GetID())
+            another = True
+    if another:
+        fitViews()
+
+
+def showLayers(ct: Any, overlay: Any, opacity: float) -> None:
+    """The CT in the background and a map in front of it, in every slice view."""
+    for composite in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        composite.SetForegroundVolumeID(overlay.GetID())
+        composite.SetForegroundOpacity(opacity)
+    if ct is not None:
+        showBackground(ct)
+
+
+def removeLayers(overlays: list[Any]) -> None:
+    """Take these maps out of the views, whichever shows them."""
+    shown = {node.GetID() for node in overlays}
+    for composite in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetForegroundVolumeID() in shown:
+            composite.SetForegroundVolumeID(None)
+
+
+def setOpacity(overlay: Any, opacity: float) -> None:
+    """Opacity of a map in the views that show it, 0..1."""
+    for composite in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetForegroundVolumeID() == overlay.GetID():
+            composite.SetForegroundOpacity(opacity)
+
+
+def setLinked(linked: bool) -> None:
+    """Whether the slice views share layers, zoom and opacity, also while something is dragged."""
+    for composite in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        composite.SetLinkedControl(linked)
+        composite.SetHotLinkedControl(linked)
+
+
+def fitViews() -> None:
+    """Fit every slice view to its background."""
+    layoutManager = getattr(getattr(slicer, "app", None), "layoutManager", lambda: None)()
+    if layoutManager is not None and hasattr(layoutManager, "resetSliceViews"):
+        layoutManager.resetSliceViews()
+
+
+def setThreshold(overlay: Any, strongest: float, sign: str) -> None:
+    """Show the strongest part (percent of the voxels) of a map, of one sign or of both; 3D follows where it is on."""
+    set_overlay_threshold(overlay, 100.0 - strongest, sign)  # type: ignore[arg-type]
+    rendering = _rendering(overlay)
+    if rendering is not None and rendering.GetVisibility():
+        _colorRendering(rendering, overlay)
+
+
+def showOutline(segmentations: list[Any], shown: Any, segmentId: str, visible: bool) -> None:
+    """Outline one segment in yellow; all segments of the other given segmentations are hidden in slice views."""
+    for node in segmentations:
+        display = node.GetDisplayNode() if node is not None else None
+        if display is None:
+            continue
+        modified = display.StartModify()
+        here = visible and node is shown and segmentId in segmentIds(node)
+        display.SetVisibility2D(here)
+        if here:
+            display.SetVisibility(True)
+            display.SetVisibility2DFill(False)
+            display.SetVisibility2DOutline(True)
+            display.SetSliceIntersectionThickness(_OUTLINE_PIXELS)
+            for name in segmentIds(node):
+                display.SetSegmentVisibility(name, name == segmentId)
+                if name == segmentId:
+                    display.SetSegmentOverrideColor(name, *YELLOW)
+                else:
+                    display.UnsetSegmentOverrideColor(name)
+        display.EndModify(modified)
+
+
+def showAllSegments(segmentation: Any) -> None:
+    """All segments as coloured outlines with a light fill: how a fresh segmentation is looked at."""
+    display = segmentation.GetDisplayNode() if segmentation is not None else None
+    if display is None:
+        return
+    modified = display.StartModify()
+    display.SetVisibility(True)
+    display.SetVisibility2D(True)
+    display.SetVisibility2DFill(True)
+    display.SetVisibility2DOutline(True)
+    display.SetOpacity2DFill(0.25)
+    for name in segmentIds(segmentation):
+        display.SetSegmentVisibility(name, True)
+        display.UnsetSegmentOverrideColor(name)
+    display.EndModify(modified)
+
+
+def showLegend(overlay: Any, others: list[Any], title: str, visible: bool) -> None:
+    """A colour legend in the views for one map, and none for the others. Without the colours module nothing happens."""
+    logic = _moduleLogic("colors")
+    if logic is None or not hasattr(logic, "AddDefaultColorLegendDisplayNode"):
+        return
+    for other in others:
+        legend = logic.GetColorLegendDisplayNode(other)
+        if legend is not None and other is not overlay:
+            legend.SetVisibility(False)
+    if overlay is None:
+        return
+    legend = logic.GetColorLegendDisplayNode(overlay)
+    if legend is None and visible:
+        legend = logic.AddDefaultColorLegendDisplayNode(overlay)
+        if legend is None:
+            return
+        legend.SetLabelFormat("%.1e")
+        legend.SetNumberOfLabels(5)
+        legend.SetSize(0.12, 0.45)
+        legend.SetPosition(0.98, 0.5)
+    if legend is not None:
+        legend.SetTitleText(_("{label}\nred supports\nblue opposes").format(label=title))
+        legend.SetVisibility(visible)
+
+
+class Sections:
+    """Where segments have their largest cross-sections; remembered, so that jumping is quick."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int], dict[str, np.ndarray] | None] = {}
+
+    def jump(self, segmentation: Any, segmentId: str) -> bool:
+        """Move every slice view to the segment's largest cross-section in its own direction; False when it has no voxel."""
+        points = self.points(segmentation, segmentId)
+        if not points:
+            return False
+        for node, orientation in _viewsWithDirection():
+            ras = points.get(orientation)
+            if ras is not None:
+                _jump(node, ras)
+        return True
+
+    def points(self, segmentation: Any, segmentId: str) -> dict[str, np.ndarray] | None:
+        """For axial, coronal and sagittal the centre of the largest cross-section in world RAS; None without a voxel."""
+        from Agg2ExpLib.views.slice_views import ORIENTATIONS, largest_section, view_axis
+
+        if segmentation is None or segmentId not in segmentIds(segmentation):
+            return None
+        key = (segmentation.GetID(), segmentId, segmentation.GetSegmentation().GetMTime())
+        if key not in self._known:
+            try:
+                mask, affine = segmentMask(segmentation, segmentId)
+            except InputError:
+                return None
+            found = {name: largest_section(mask, affine, view_axis(affine, name)) for name in ORIENTATIONS}
+            self._known[key] = {name: point for name, point in found.items() if point is not None}
+        return self._known[key]
+
+
+def jumpToStrongest(overlay: Any) -> None:
+    """Move every slice view to the strongest voxel of a map."""
+    values = array_of(overlay)
+    index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
+    ras = transformToWorld(overlay) @ affine_of(overlay) @ np.array([*index, 1.0])
+    for node, _orientation in _viewsWithDirection():
+        _jump(node, ras[:3])
+
+
+def showIn3D(overlay: Any, others: list[Any], visible: bool) -> bool:
+    """Volume rendering of one map in the 3D view, hidden for the others; False where Slicer has no volume rendering."""
+    for other in others:
+        rendering = _rendering(other)
+        if rendering is not None and other is not overlay:
+            rendering.SetVisibility(False)
+    logic = _moduleLogic("volumerendering")
+    if overlay is None or logic is None:
+        return overlay is None
+    rendering = _rendering(overlay)
+    if rendering is None and visible:
+        rendering = logic.CreateDefaultVolumeRenderingNodes(overlay)
+    if rendering is None:
+        return not visible
+    if visible:
+        _colorRendering(rendering, overlay)
+    rendering.SetVisibility(visible)
+    return True
+
+
+def _colorRendering(rendering: Any, overlay: Any) -> None:
+    """The colours and the threshold of the slice views, see-through."""
+    window = float(overlay.GetDisplayNode().GetWindowLevelMax())
+    colors = overlay.GetDisplayNode().GetColorNode()
+    rgba, shown = [0.0] * 4, np.zeros(ENTRIES, bool)
+    for entry in range(ENTRIES):
+        colors.GetColor(entry, rgba)
+        shown[entry] = rgba[3] > 0
+    hidden = int(np.count_nonzero(~shown[ENTRIES // 2 :])) if shown[ENTRIES // 2 :].any() else int((~shown[: ENTRIES // 2]).sum())
+    table = signed_colors(min(hidden, ENTRIES // 2 - 1))
+    color, opacity = vtk.vtkColorTransferFunction(), vtk.vtkPiecewiseFunction()
+    for entry in range(0, ENTRIES, 3):
+        value = (entry + 0.5) / ENTRIES * 2 * window - window
+        color.AddRGBPoint(value, *(float(part) for part in table[entry, :3]))
+        opacity.AddPoint(value, _OPACITY_3D if shown[entry] else 0.0)
+    volumeProperty = rendering.GetVolumePropertyNode()
+    if volumeProperty is None:
+        return
+    gradient = vtk.vtkPiecewiseFunction()
+    gradient.AddPoint(0.0, 1.0)
+    gradient.AddPoint(max(window, 1e-12), 1.0)
+    content = volumeProperty.GetVolumeProperty()
+    modified = volumeProperty.StartModify()
+    content.SetColor(color)
+    content.SetScalarOpacity(opacity)
+    content.SetGradientOpacity(gradient)
+    content.ShadeOff()
+    volumeProperty.EndModify(modified)
+
+
+def _rendering(overlay: Any) -> Any:
+    for index in range(overlay.GetNumberOfDisplayNodes()):
+        display = overlay.GetNthDisplayNode(index)
+        if display is not None and display.IsA("vtkMRMLVolumeRenderingDisplayNode"):
+            return display
+    return None
+
+
+def _moduleLogic(name: str) -> Any:
+    """Logic of a Slicer module, None where the module is not there."""
+    module = getattr(getattr(slicer, "modules", None), name, None)
+    return module.logic() if module is not None else None
+
+
+def _jump(node: Any, ras: np.ndarray) -> None:
+    """Move a view's slice through a point; the view is panned only if the point would be outside it."""
+    toView = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(node.GetXYToRAS(), toView)
+    point = toView.MultiplyPoint((*(float(part) for part in ras), 1.0))
+    width, height = node.GetDimensions()[:2]
+    if 0.1 * width < point[0] < 0.9 * width and 0.1 * height < point[1] < 0.9 * height:
+        node.JumpSliceByOffsetting(*(float(part) for part in ras))
+    else:
+        node.JumpSliceByCentering(*(float(part) for part in ras))
+
+
+def _viewsWithDirection() -> Iterator[tuple[Any, str]]:
+    """Every slice node with the standard orientation nearest to it."""
+    from Agg2ExpLib.views.slice_views import ORIENTATIONS
+
+    byAxis = {axis: name for name, (_color, axis) in ORIENTATIONS.items()}
+    for node in nodesOfClass("vtkMRMLSliceNode"):
+        matrix = node.GetSliceToRAS()
+        normal = [abs(matrix.GetElement(row, 2)) for row in range(3)]
+        yield node, byAxis[int(np.argmax(normal))]

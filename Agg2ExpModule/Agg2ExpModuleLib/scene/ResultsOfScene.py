@@ -1,0 +1,150 @@
+"""The results of a record in the shape that the library reads from a results folder, and written as such a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.io.volume import Volume, write_volume
+from Agg2ExpLib.models.labels import Label
+from Agg2ExpLib.views.mrml_mask import GLOBAL_MASK
+from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
+
+from .ResultRecord import TARGET_MASK, ResultRecord
+from .SceneVolumes import segmentIds, segmentMask, volumeAffine
+
+
+class ResultsOfScene:
+    """What :class:`Agg2ExpLib.runs.results.Results` gives, from the nodes of a record.
+
+    Raises:
+        InputError: the record has no map left to tell the grid.
+    """
+
+    def __init__(self, record: ResultRecord):
+        self.record, self.run, self.patient = record, record.run, record.patient
+        self.labels: tuple[Label, ...] = record.labels
+        self._overlays = record.overlays
+        if not self._overlays:
+            raise InputError(_("These results hold no map: explain a label first."))
+        first = next(iter(self._overlays.values()))
+        self.shape = tuple(int(size) for size in first.GetImageData().GetDimensions())
+        self.affine = affine_of(first)
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """Labels that have a map, in the order of the matrix."""
+        matrix = self.record.matrix
+        return tuple(name for name in (matrix.rows if matrix is not None else self._overlays) if name in self._overlays)
+
+    def attribution(self, label: str) -> Volume:
+        """A label's map, a view of the node's memory."""
+        return Volume(array_of(self._overlays[label]), self.affine, label)
+
+    def importance(self) -> Any:
+        """The matrix."""
+        return self.record.matrix
+
+    def segmentation(self) -> Volume:
+        """The predicted labels on the model grid."""
+        labels = np.zeros(self.shape, np.uint8)
+        for label in self.labels[1:]:
+            if label.name in segmentIds(self.record.segmentation):
+                mask = self._onGrid(self.record.segmentation, label.name)
+                labels[mask] = label.index
+        return Volume(labels, self.affine, "segmentation")
+
+    def extra_rois(self) -> dict[str, Volume]:
+        """The further regions, by name, without the drawn target."""
+        names = [name for name in segmentIds(self.record.extra) if name != TARGET_MASK]
+        return {name: Volume(self._onGrid(self.record.extra, name).astype(np.uint8), self.affine, name) for name in names}
+
+    def target_mask(self) -> Volume | None:
+        """The drawn target, or None."""
+        if TARGET_MASK not in segmentIds(self.record.extra):
+            return None
+        return Volume(self._onGrid(self.record.extra, TARGET_MASK).astype(np.uint8), self.affine, TARGET_MASK)
+
+    def global_mask(self) -> Volume | None:
+        """The global mask, or None."""
+        if GLOBAL_MASK not in segmentIds(self.record.globalMask):
+            return None
+        return Volume(self._onGrid(self.record.globalMask, GLOBAL_MASK).astype(np.uint8), self.affine, GLOBAL_MASK)
+
+    def _onGrid(self, segmentation: Any, name: str) -> np.ndarray:
+        """A segment's mask on the model grid: placed where it was cut out, or resampled when it was drawn on another grid."""
+        from Agg2ExpLib.io.grid import Grid, resample
+
+        part, affine = segmentMask(segmentation, name)
+        x, y, z = self.shape
+        shift = np.linalg.inv(self.affine) @ affine
+        start = np.rint(shift[:3, 3]).astype(int)
+        end = start + part.shape
+        same = np.abs(shift[:3, :3] - np.eye(3)).max() < 1e-4 and np.abs(shift[:3, 3] - start).max() < 1e-2
+        if same and (start >= 0).all() and (end <= self.shape).all():
+            mask = np.zeros(self.shape, bool)
+            mask[start[0] : end[0], start[1] : end[1], start[2] : end[2]] = part
+            return mask
+        return np.asarray(resample(Volume(part, affine), Grid((x, y, z), self.affine), "nearest", outside=0), bool)
+
+
+def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
+    """Write a record as a results folder; it appears when it is complete.
+
+    Raises:
+        InputError: it exists, cannot be written, or the record holds no map.
+    """
+    import shutil
+
+    from Agg2ExpLib.importance.tables import write_tidy, write_wide
+    from Agg2ExpLib.io.grid import Grid, resample
+    from Agg2ExpLib.runs import results as names
+    from Agg2ExpLib.system.files import OutputFolder, write_json
+
+    source = record.folder
+    output = OutputFolder(folder)
+    try:
+        if source is not None:
+            yield _("Copying the result folder …")
+            for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                target = output.temporary / file.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, target)
+                yield _("Copying the result folder …")
+            output.publish()
+            return
+        results = ResultsOfScene(record)
+        yield _("Writing the CT …")
+        x, y, z = results.shape
+        ct = Volume(array_of(record.ct), volumeAffine(record.ct), "ct")
+        onGrid = resample(ct, Grid((x, y, z), results.affine), "linear")
+        write_volume(output.temporary / names.CT_FILE, np.clip(np.rint(onGrid), -32768, 32767).astype(np.int16), results.affine)
+        yield _("Writing the segmentation …")
+        write_volume(output.temporary / names.SEGMENTATION_FILE, results.segmentation().array, results.affine)
+        (output.temporary / names.ATTRIBUTIONS).mkdir()
+        for label in results.explained:
+            yield _("Writing maps …")
+            write_volume(names.attribution_path(output.temporary, label), results.attribution(label).array, results.affine)
+        (output.temporary / names.EXTRA_ROIS).mkdir()
+        for name, region in results.extra_rois().items():
+            yield _("Writing regions …")
+            write_volume(names.extra_roi_path(output.temporary, name), region.array, results.affine)
+        target = results.target_mask()
+        if target is not None:
+            write_volume(output.temporary / names.TARGET_MASK_FILE, target.array, results.affine)
+        mask = results.global_mask()
+        if mask is not None:
+            write_volume(output.temporary / names.GLOBAL_MASK_FILE, mask.array, results.affine)
+        matrix = record.matrix
+        if matrix is not None:
+            write_tidy(output.temporary / names.TIDY_FILE, matrix, record.patient)
+            write_wide(output.temporary / names.WIDE_FILE, matrix, record.patient)
+        write_json(output.temporary / names.RUN_FILE, record.run)
+        output.publish()
+    finally:
+        output.discard()
