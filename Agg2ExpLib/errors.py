@@ -1,20 +1,70 @@
-"""The failures that callers tell apart. Their text is shown to people as it is."""
+"""The failures that callers tell apart, and how their sentences name parameters. Their text is shown to people as it is.
+
+A sentence names a parameter as ``⟨samples⟩``. Each front end puts its own words there: Python ``samples``, the command line
+``--samples``, the panel “Samples”.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_PARAMETER = re.compile(r"⟨(\w+)⟩")
+
+
+def worded(text: str, words: Callable[[str], str] = lambda name: name) -> str:
+    """A sentence with its parameters in the words of a front end; without ``words`` they go by their plain names.
+
+    >>> worded("set ⟨extra_rois⟩", on_command_line)
+    'set --extra-rois'
+    """
+    return _PARAMETER.sub(lambda match: words(match[1]), text)
+
+
+def on_command_line(name: str) -> str:
+    """A parameter's option: ``extra_rois`` is ``--extra-rois``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def parameters_in(text: str) -> tuple[str, ...]:
+    """The parameters that a sentence names."""
+    return tuple(_PARAMETER.findall(text))
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; the text says what is wrong and what to do (exit status 2)."""
+    """Something the user gave cannot be used; the text says what is wrong and what to do (exit status 2).
+
+    Attributes:
+        template: the sentence with its parameters as ``⟨name⟩``; ``str()`` gives it with plain names.
+    """
+
+    def __init__(self, template: str):
+        super().__init__(template)
+        self.template = template
+
+    def __str__(self) -> str:
+        return worded(self.template)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that the sentence names."""
+        return parameters_in(self.template)
 
 
 class OutOfMemoryError(RuntimeError):
     """The smallest batch did not fit into the device's memory.
 
     Attributes:
-        hint: what the user can do about it.
+        template: what happened, with parameters as ``⟨name⟩``; ``str()`` gives it with plain names.
+        hint: what the user can do about it, in the same form.
     """
 
-    def __init__(self, message: str, hint: str):
-        super().__init__(message)
-        self.hint = hint
+    def __init__(self, template: str, hint: str):
+        super().__init__(template, hint)
+        self.template, self.hint = template, hint
+
+    def __str__(self) -> str:
+        return worded(self.template)
 
 
 class Cancelled(Exception):

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import Cancelled
+from .errors import Cancelled, worded
 
 
 class Monitor:
@@ -44,8 +44,12 @@ class Monitor:
         """Tell how far the whole run is: ``fraction`` in 0..1, remaining seconds where they can be told."""
 
     def notice(self, message: str) -> None:
-        """Tell the user something that does not end the run; it is also kept for the results."""
-        self.notices.append(message)
+        """Tell the user something that does not end the run; it is also kept for the results.
+
+        Args:
+            message: a sentence, which names parameters as ``⟨name⟩`` (see :func:`~Agg2ExpLib.errors.worded`).
+        """
+        self.notices.append(worded(message))
 
     def partial(self, kind: str, path: Path, **details: object) -> None:
         """Tell that a preliminary result can be read at ``path``; it may be replaced by a better one at any time."""

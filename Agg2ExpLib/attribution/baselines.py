@@ -20,7 +20,7 @@ def check_blur(blur: float) -> None:
         InputError: it is not a positive number.
     """
     if not (blur > 0 and math.isfinite(blur)):
-        raise InputError(f"The blur of the baseline must be a positive number of voxels, not {blur:g}: set --blur to 10, say.")
+        raise InputError(f"The blur of the baseline must be a positive number of voxels, not {blur:g}: set ⟨blur⟩ to 10, say.")
 
 
 def make_baseline(name: str, image: torch.Tensor, air: float, blur: float = 10.0, seed: int = 0) -> torch.Tensor:

@@ -64,7 +64,7 @@ class ExpectedGradients(Method):
         from .references import read_reference
 
         if not self.references:
-            raise InputError("Expected gradients need scans to compare with: name one or more CTs with --references.")
+            raise InputError("Expected gradients need scans to compare with: name one or more CTs with ⟨references⟩.")
         self.images, self._checksums = [], []
         for path in self.references:
             monitor.check()
@@ -93,7 +93,7 @@ class ExpectedGradients(Method):
         """Signed maps, in logits."""
         image = request.image
         if not self.images:
-            raise InputError("Expected gradients need scans to compare with: name one or more CTs with --references.")
+            raise InputError("Expected gradients need scans to compare with: name one or more CTs with ⟨references⟩.")
 
         def reference(sample: int) -> torch.Tensor:
             return self.images[self.draw(sample)[0]].to(image.device, image.dtype)

@@ -115,5 +115,5 @@ class IntegratedGradients(Method):
             worst = max(wrong, key=lambda name: wrong[name])
             request.stage.monitor.notice(
                 f"The integrated gradients of {', '.join(wrong)} do not add up to the change of the output ({worst} is off by "
-                f"{100 * wrong[worst]:.0f} %): raise --steps or choose another --baseline, such as blurred."
+                f"{100 * wrong[worst]:.0f} %): raise ⟨steps⟩ or choose another ⟨baseline⟩, such as blurred."
             )

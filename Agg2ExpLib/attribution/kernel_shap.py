@@ -68,7 +68,7 @@ class KernelShap(Method):
             check_count(self.title, "coalitions", "coalitions", self.coalitions, 2)
         self._check_choices()
         if self.regions < 2:
-            raise InputError(f"{self.title} needs at least 2 supervoxels, not {self.regions}: set --regions to 512, say.")
+            raise InputError(f"{self.title} needs at least 2 supervoxels, not {self.regions}: set ⟨regions⟩ to 512, say.")
         check_blur(self.blur)
         check_seed(self.seed)
 
@@ -123,7 +123,7 @@ class KernelShap(Method):
         effective = outputs.effective_regions(regions)
         if (players := int(effective.sum())) >= self.samples:
             monitor.notice(
-                f"{self.samples} coalitions are too few to tell {players} supervoxels apart: raise --coalitions or lower --regions."
+                f"{self.samples} coalitions are too few to tell {players} supervoxels apart: raise ⟨coalitions⟩ or lower ⟨regions⟩."
             )
         values = np.zeros((len(effective), len(outputs.names)))
         values[effective] = self._shapley(outputs, regions, effective, request)

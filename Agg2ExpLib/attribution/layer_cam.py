@@ -42,10 +42,10 @@ def find_layer(network: torch.nn.Module, layer: str) -> torch.nn.Module:
     if layer in _STAGES:
         raise InputError(
             f"The method layer_cam finds no encoder stage {layer}, since the network is not a Swin UNETR: name one of its layers "
-            f"with --layer ({few})."
+            f"with ⟨layer⟩ ({few})."
         )
     raise InputError(
-        f"The network has no layer '{layer}': set --layer to 1, 2, 3 or 4 for a Swin UNETR, or to a name such as {few}."
+        f"The network has no layer '{layer}': set ⟨layer⟩ to 1, 2, 3 or 4 for a Swin UNETR, or to a name such as {few}."
     )
 
 
@@ -128,7 +128,7 @@ class LayerCam(Method):
 
         def keep(module: torch.nn.Module, inputs: object, output: object) -> torch.Tensor:
             if not isinstance(output, torch.Tensor) or not _is_map(output.shape, len(windows), engine.plan.roi_size):
-                raise InputError(f"The layer '{self.layer}' gives no maps of channels in space: choose another --layer.")
+                raise InputError(f"The layer '{self.layer}' gives no maps of channels in space: choose another ⟨layer⟩.")
             # Cut off from what lies before, so that the backward pass ends here and earlier layers keep nothing.
             kept.append(output.detach().requires_grad_(True))
             return kept[-1]
@@ -139,18 +139,18 @@ class LayerCam(Method):
                 with engine.compute.mixed():
                     outputs = engine.network(torch.stack([image[window] for window in windows])[:, None]).unbind(1)
                 if not kept:
-                    raise InputError(f"The network does not use its layer '{self.layer}': choose another --layer.")
+                    raise InputError(f"The network does not use its layer '{self.layer}': choose another ⟨layer⟩.")
                 activation = kept[-1]
                 maps = []
                 for number, target in enumerate(met):
                     channel = outputs[engine.targets[target].channel]
                     if not channel.requires_grad:
-                        raise InputError(f"The output does not depend on the layer '{self.layer}': choose another --layer.")
+                        raise InputError(f"The output does not depend on the layer '{self.layer}': choose another ⟨layer⟩.")
                     cotangent = torch.stack([engine.cotangent(target, window) for window in windows]).to(channel.dtype)
                     keep_graph = number < len(met) - 1
                     (gradient,) = torch.autograd.grad(channel, activation, cotangent, retain_graph=keep_graph, allow_unused=True)
                     if gradient is None:
-                        raise InputError(f"The output does not depend on the layer '{self.layer}': choose another --layer.")
+                        raise InputError(f"The output does not depend on the layer '{self.layer}': choose another ⟨layer⟩.")
                     maps.append(self._map(activation.detach(), gradient, engine))
         finally:
             handle.remove()

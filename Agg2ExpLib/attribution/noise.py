@@ -39,7 +39,7 @@ class NoisyCopies(Method):
         check_count(self.title, "samples", "noise samples" if self.least > 1 else "noise sample", self.samples, self.least)
         if not (self.sigma > 0 and math.isfinite(self.sigma)):
             raise InputError(
-                f"{self.title}'s noise must be a positive number, not {self.sigma:g}: set --sigma to 0.1 or use --method gradient."
+                f"{self.title}'s noise must be a positive number, not {self.sigma:g}: set ⟨sigma⟩ to 0.1 or use ⟨method⟩ gradient."
             )
         check_seed(self.seed)
 

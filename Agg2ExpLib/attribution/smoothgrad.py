@@ -40,7 +40,7 @@ class SmoothGrad(NoisyCopies):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.antithetic and self.samples % 2:
-            raise InputError(f"Antithetic noise comes in pairs: set --samples to an even number, not {self.samples}.")
+            raise InputError(f"Antithetic noise comes in pairs: set ⟨samples⟩ to an even number, not {self.samples}.")
 
     def groups(self) -> list[Sequence[int]]:
         """Samples that are computed together; never half a pair, so that groups stay independent."""

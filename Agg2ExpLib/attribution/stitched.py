@@ -203,7 +203,7 @@ class StitchedGradient:
                 outputs = self.network(inputs).unbind(1)
             if not outputs[0].requires_grad:
                 raise InputError(
-                    "The network passes no gradient from its output to the image: use --method kernel_shap, which needs none."
+                    "The network passes no gradient from its output to the image: use ⟨method⟩ kernel_shap, which needs none."
                 )
             for number, target in enumerate(met):
                 channel = outputs[self.targets[target].channel]

@@ -48,9 +48,9 @@ def make_supervoxels(
     if kind not in SUPERVOXELS:
         raise InputError(f"Unknown supervoxels '{kind}': choose one of {', '.join(SUPERVOXELS)}.")
     if count < 2:
-        raise InputError(f"At least 2 supervoxels are needed, not {count}: set --regions to 512, say.")
+        raise InputError(f"At least 2 supervoxels are needed, not {count}: set ⟨regions⟩ to 512, say.")
     if count > image.size:
-        raise InputError(f"{count} supervoxels are more than the {image.size} voxels of the model grid: lower --regions.")
+        raise InputError(f"{count} supervoxels are more than the {image.size} voxels of the model grid: lower ⟨regions⟩.")
     if kind == "cubes":
         return cubes(image.shape, count, spacing)
     return slic(image, count, compactness, spacing)
@@ -102,7 +102,7 @@ def slic(image: np.ndarray, count: int, compactness: float, spacing: Sequence[fl
     import SimpleITK as sitk
 
     if not (compactness > 0 and np.isfinite(compactness)):
-        raise InputError(f"The compactness must be a positive number of HU, not {compactness:g}: set --compactness to 100, say.")
+        raise InputError(f"The compactness must be a positive number of HU, not {compactness:g}: set ⟨compactness⟩ to 100, say.")
     # SimpleITK's axes run the other way than numpy's.
     volume = sitk.GetImageFromArray(np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
     sides = np.array(image.shape) * np.array(spacing, dtype=float)

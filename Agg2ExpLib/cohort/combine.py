@@ -80,8 +80,8 @@ def _check_models(patients: Sequence[PatientMatrix], mixed: bool) -> list[str]:
         f"{str(other.weights)[:8]}…)"
     )
     if not mixed:
-        raise InputError(f"{told}: summarise each model on its own, or add --mixed-models to take them as one cohort.")
-    return [f"{told}; --mixed-models was given."]
+        raise InputError(f"{told}: summarise each model on its own, or add ⟨mixed_models⟩ to take them as one cohort.")
+    return [f"{told}; ⟨mixed_models⟩ was given."]
 
 
 def _check_settings(patients: Sequence[PatientMatrix]) -> list[str]:
@@ -166,6 +166,6 @@ def _check_rows(one: PatientMatrix, extra: set[str]) -> set[str]:
         if (values < 0).any() or abs(values.sum() - 1) > _SUM_TOLERANCE:
             raise InputError(
                 f"{one.source}: the masses of '{row}' of patient '{one.patient}' sum to {values.sum():.4g} and not to 1: values "
-                "are missing or changed, or a region is no label of the model (name it with --extra-rois)."
+                "are missing or changed, or a region is no label of the model (name it with ⟨extra_rois⟩)."
             )
     return absent

@@ -57,7 +57,7 @@ class OutlierOptions:
         if self.seed < 0:
             raise InputError(f"The seed must be 0 or more, not {self.seed}.")
         if self.columns and not self.metadata:
-            raise InputError("--columns names columns of a table: give it with --metadata.")
+            raise InputError("⟨columns⟩ names columns of a table: give it with ⟨metadata⟩.")
         if self.save_reference and not self.save_reference.endswith(SUFFIX):
             raise InputError(f"A reference is written as {SUFFIX}, not as '{Path(self.save_reference).name}'.")
 
@@ -100,7 +100,7 @@ def find_outliers(
     stage.update(0.0, "reading")
     shipped = len(reference_sources) == 1 and str(reference_sources[0]).endswith(SUFFIX)
     if shipped and not patient_sources:
-        raise InputError("A saved reference holds no patients to rank: name them with --patients.")
+        raise InputError("A saved reference holds no patients to rank: name them with ⟨patients⟩.")
 
     def read(sources: Sequence[str | Path]) -> CohortMatrices:
         return read_cohort(sources, options.extra_rois, options.mixed_models, options.dice)
@@ -148,8 +148,8 @@ def _check_weights(reference: Reference, cohort: CohortMatrices, mixed: bool, no
     if reference.weights and cohort.fingerprint and set(reference.weights) != set(cohort.fingerprint):
         told = "Reference and patients were explained with different weights"
         if not mixed:
-            raise InputError(f"{told}: use a reference of the same model, or add --mixed-models.")
-        notices.append(f"{told}; --mixed-models was given.")
+            raise InputError(f"{told}: use a reference of the same model, or add ⟨mixed_models⟩.")
+        notices.append(f"{told}; ⟨mixed_models⟩ was given.")
 
 
 def _tell_missing(outliers: Outliers) -> None:

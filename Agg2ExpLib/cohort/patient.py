@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, OutOfMemoryError
+from ..errors import InputError, OutOfMemoryError, worded
 from ..io.volume import sha256_of
 from ..runs.job import Job
 from ..runs.results import RUN_FILE
@@ -92,7 +92,7 @@ def do_patient(task: Task, threads: int) -> Outcome:
             raise InputError("The files of this patient were changed while it was computed: repeat the command.")
         _note(task, {role: {**states[role], "sha256": checksums[role]} for role in files})
     except OutOfMemoryError as error:
-        return Outcome(f"{error} {error.hint}")
+        return Outcome(worded(f"{error.template} {error.hint}"))
     except InputError as error:
         return Outcome(str(error))
     except Exception as error:  # one patient must not end the others

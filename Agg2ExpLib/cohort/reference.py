@@ -80,7 +80,7 @@ def read_reference(path: Path) -> tuple[Reference, str]:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a reference of Agg2Exp ({error}): make one with --save-reference.") from None
+        raise InputError(f"{path} is not a reference of Agg2Exp ({error}): make one with ⟨save_reference⟩.") from None
     if mass.ndim != 3 or mass.shape[1:] != (len(rows), len(columns)) or scores.shape != mass.shape[:2] or not mass.size:
         raise InputError(f"{path} is damaged: its arrays do not fit each other.")
     return reference, str(about.get("scikit_learn"))

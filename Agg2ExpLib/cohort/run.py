@@ -95,7 +95,7 @@ def run_cohort(
     """
     require_distributed()
     if workers is not None and (workers < 1 or scheduler):
-        raise InputError("--workers must be at least 1, and goes without --scheduler: there the cluster has its workers.")
+        raise InputError("⟨workers⟩ must be at least 1, and goes without ⟨scheduler⟩: there the cluster has its workers.")
     entries = read_entries(table, check_files=scheduler is None)
     scheme = read_scheme(table, label_map) if label_map is not None else None
     folder = Path(template.output).absolute()
@@ -124,7 +124,7 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
         before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
-            raise InputError(f"{folder} is no cohort of Agg2Exp and not empty: choose another --output.") from None
+            raise InputError(f"{folder} is no cohort of Agg2Exp and not empty: choose another ⟨output⟩.") from None
         before = None
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
@@ -135,14 +135,14 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
         if changed:
             told = changed[0].replace("_", " ")
             raise InputError(
-                f"{folder} holds a cohort with other {told}: repeat the command as it was to go on, or choose another --output."
+                f"{folder} holds a cohort with other {told}: repeat the command as it was to go on, or choose another ⟨output⟩."
             )
         return
     try:
         (folder / PATIENTS).mkdir(parents=True, exist_ok=True)
         write_json(folder / RECORD, record)
     except OSError as error:
-        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another --output.") from None
+        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from None
 
 
 def _settings(job: Job) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class SummaryOptions:
         if self.seed < 0:
             raise InputError(f"The seed must be 0 or more, not {self.seed}.")
         if self.compare and self.name == self.compare_name:
-            raise InputError(f"Both cohorts are called '{self.name}': give two different --names.")
+            raise InputError(f"Both cohorts are called '{self.name}': give two different ⟨names⟩.")
 
 
 @dataclass

@@ -36,7 +36,7 @@ def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], g
         volume = scheme.read(Path(spec))
         channels = resample(volume, grid, "nearest", outside=0)
         masks = [(label.name, channels == label.index) for label in scheme.labels[1:]]
-        return _of_model(masks, labels, "--label-map")
+        return _of_model(masks, labels, "⟨label_map⟩")
     parsed = parse_region(spec)
     known = {_folded(label.name) for label in labels}
     if parsed.names or parsed.threshold is not None or any(_folded(name) in known for name, *_ in segments_of(parsed.path)):
@@ -45,7 +45,7 @@ def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], g
     if (values < 0).any() or (values != np.rint(values)).any() or values.max() >= len(labels):
         raise InputError(
             f"{parsed.path} is no label map of this model: its values must be whole numbers from 0 to {len(labels) - 1}, the "
-            f"indices of the model's labels; or say what they are with --label-map or as {parsed.path.name}:name1,name2."
+            f"indices of the model's labels; or say what they are with ⟨label_map⟩ or as {parsed.path.name}:name1,name2."
         )
     return {label.name: values == label.index for label in labels}
 

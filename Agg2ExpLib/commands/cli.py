@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import Cancelled, InputError, OutOfMemoryError
+from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
 from . import cohort, demo, evaluate, explain, importance, render, run, segment, train
 
 BAD_INPUT = 2
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Cancelled: nothing was written.", file=sys.stderr)
         return 130
     except InputError as error:
-        return _fail(str(error), args.debug, BAD_INPUT)
+        return _fail(worded(error.template, on_command_line), args.debug, BAD_INPUT)
     except OutOfMemoryError as error:
-        return _fail(f"{error} {error.hint}", args.debug, 1)
+        return _fail(worded(f"{error.template} {error.hint}", on_command_line), args.debug, 1)
     except Exception as error:
         message = f"{type(error).__name__}: {error} — this is a fault of agg2exp: repeat with --debug and report what it prints."
         return _fail(message, args.debug, 1)

@@ -94,7 +94,7 @@ def _summarise(args: argparse.Namespace) -> int:
 
     allowed = 2 if args.compare else 1
     if len(args.names) > allowed or (len(args.names) == 1 and args.compare):
-        raise InputError(f"--names takes {allowed} name{'s' * (allowed > 1)} here, not {len(args.names)}.")
+        raise InputError(f"⟨names⟩ takes {allowed} name{'s' * (allowed > 1)} here, not {len(args.names)}.")
     names = dict(zip(("name", "compare_name"), args.names, strict=False))
     options = SummaryOptions(
         compare=tuple(args.compare),

@@ -46,14 +46,14 @@ def main(args: argparse.Namespace) -> int:
     weights = demo_weights()
     result = args.output / "result"
     if result.exists() and not args.overwrite:
-        raise InputError(f"{result} exists already: choose another --output or add --overwrite to replace it.")
+        raise InputError(f"{result} exists already: choose another ⟨output⟩ or add ⟨overwrite⟩ to replace it.")
     phantom = make_phantom(args.seed)
     ct = args.output / f"synthetic_thorax_{args.seed}.nii.gz"
     try:
         args.output.mkdir(parents=True, exist_ok=True)
         write_volume(ct, phantom.ct, phantom.affine, compress=True)
     except OSError as error:
-        raise InputError(f"Cannot write to {args.output} ({error.strerror}): choose another --output.") from None
+        raise InputError(f"Cannot write to {args.output} ({error.strerror}): choose another ⟨output⟩.") from None
     job = Job(
         ct=str(ct),
         weights=str(weights),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..errors import on_command_line, worded
 from ..monitor import Monitor
 from ..runs.job import Job
 from ..runs.runner import CANCELLED, in_worker, stop_on_signals
@@ -43,7 +44,7 @@ class TerminalMonitor(Monitor):
         from tqdm import tqdm
 
         super().notice(message)
-        tqdm.write(f"Note: {message}", file=sys.stderr)
+        tqdm.write(f"Note: {worded(message, on_command_line)}", file=sys.stderr)
 
     def close(self) -> None:
         """Remove the bar."""

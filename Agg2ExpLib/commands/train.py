@@ -46,7 +46,7 @@ def add_parser(verbs: Any) -> None:
     group.add_argument("--output", required=True, metavar="DIR", help="folder for weights, model card, Dice table, checkpoint")
     group.add_argument("--name", default="model", help="stem of the files (default model)")
     group.add_argument("--keep", choices=KEEP, default=_DEFAULTS.keep, help="weights of the best validation or the last step")
-    group.add_argument("--float16-weights", action="store_true", help="write weights of half the size")
+    group.add_argument("⟨float⟩16-weights", action="store_true", help="write weights of half the size")
     group.add_argument("--licence", help="licence of the weights, for the model card")
     group.add_argument("--citation", help="how to cite the weights, for the model card")
     parser.set_defaults(do=main)
@@ -111,18 +111,18 @@ def main(args: argparse.Namespace) -> int:
     """Train, measure, write weights and model card; returns the exit status."""
     settings = _settings(args)
     if args.threads is not None and args.threads < 1:
-        raise InputError("--threads must be at least 1.")
+        raise InputError("⟨threads⟩ must be at least 1.")
     if args.held_out < 1 or args.phantoms < 0:
-        raise InputError("--held-out must be at least 1, --phantoms at least 0.")
+        raise InputError("⟨held_out⟩ must be at least 1, ⟨phantoms⟩ at least 0.")
     if not args.name or Path(args.name).name != args.name:
-        raise InputError(f"--name is the stem of a file, not {args.name!r}: leave out the folder.")
+        raise InputError(f"⟨name⟩ is the stem of a file, not {args.name!r}: leave out the folder.")
     folder = Path(args.output)
     source = _source(args, settings, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return _train(args, settings, source, folder)
     except OSError as error:
-        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another --output.") from error
+        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from error
 
 
 def _train(args: argparse.Namespace, settings: TrainSettings, source: Source, folder: Path) -> int:
@@ -182,7 +182,7 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
 
         return SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
     if args.synthetic or args.phantoms:
-        raise InputError("--data and --synthetic (or --phantoms) exclude each other: choose one source.")
+        raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
     from tqdm import tqdm
 
     from ..training.pairs import find_pairs, read_scheme
@@ -214,16 +214,16 @@ def _held_out(names: list[str], share: str, seed: int) -> set[str]:
     try:
         part = float(share)
     except ValueError:
-        raise InputError(f"--validation must be a share such as 0.1 or a text file of case names, not {share!r}.") from None
+        raise InputError(f"⟨validation⟩ must be a share such as 0.1 or a text file of case names, not {share!r}.") from None
     if not 0 <= part < 1:
-        raise InputError(f"--validation must be at least 0 and below 1, not {share}.")
+        raise InputError(f"⟨validation⟩ must be at least 0 and below 1, not {share}.")
     count = min(max(1, round(part * len(names))), len(names) - 1) if part else 0
     return {str(name) for name in np.random.default_rng(seed).permutation(sorted(names))[:count]}
 
 
 def _settings(args: argparse.Namespace) -> TrainSettings:
     values = {key: value for key, value in vars(args).items() if key in TrainSettings.__dataclass_fields__}
-    values["roi"], values["spacing"] = _three(args.roi, "--roi"), _three(args.spacing, "--spacing")
+    values["roi"], values["spacing"] = _three(args.roi, "⟨roi⟩"), _three(args.spacing, "⟨spacing⟩")
     values["hu_window"] = tuple(float(value) for value in args.hu_window)
     return TrainSettings(**values)
 

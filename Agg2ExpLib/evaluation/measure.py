@@ -131,7 +131,7 @@ def measure(subject: Subject, patient: str, title: str, method: Method, settings
             scores = _score_maps(subject, engine, method, maps, settings, stage, parts)
         except _NotFiniteError as error:
             raise InputError(
-                f"The map of '{error}' is not finite in {subject.compute.precision}: use --precision float32."
+                f"The map of '{error}' is not finite in {subject.compute.precision}: use ⟨precision⟩ float32."
             ) from None
         shared = [
             Row(patient, "", title, "seconds_per_label", meter.seconds / len(subject.targets), "s"),

@@ -58,7 +58,7 @@ def parse_methods(texts: Sequence[str], seed: int) -> tuple[MethodSpec, ...]:
         InputError: none, an unknown method or parameter, a value that does not fit, or two that are the same.
     """
     if not texts:
-        raise InputError("No method was asked for: name at least one, e.g. --methods gradient smoothgrad:samples=10.")
+        raise InputError("No method was asked for: name at least one, e.g. ⟨methods⟩ gradient smoothgrad:samples=10.")
     specs = tuple(_parse(text.strip(), seed) for text in texts)
     for index, spec in enumerate(specs):
         for other in specs[:index]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..attribution.kernel_shap import KernelShap
 from ..attribution.method import Method
 from ..attribution.stitched import StitchedGradient, Target
-from ..errors import Cancelled, InputError, OutOfMemoryError
+from ..errors import Cancelled, InputError, OutOfMemoryError, worded
 from ..inference.compute import BatchSize, Compute, is_out_of_memory
 from ..inference.segmentation import segment
 from ..inference.sliding_window import WindowPlan
@@ -100,9 +100,9 @@ def failure(patient: str, method: str, error: Exception, compute: Compute) -> Fa
     if isinstance(error, InputError):
         return Failure(patient, method, str(error), True)
     if isinstance(error, OutOfMemoryError):
-        return Failure(patient, method, f"{error} {error.hint}", False)
+        return Failure(patient, method, worded(f"{error.template} {error.hint}"), False)
     if is_out_of_memory(error):
-        words = f"The volumes of this scan do not fit into the memory of the {compute.device_name}: explain fewer --labels."
+        words = f"The volumes of this scan do not fit into the memory of the {compute.device_name}: explain fewer ⟨labels⟩."
         return Failure(patient, method, words, False)
     return Failure(patient, method, f"{type(error).__name__}: {error}", False)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..cohort.summarise import write_table
-from ..errors import InputError
+from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
 from ..io.patient_table import Entry
 from ..io.volume import sha256_of, stem_of
@@ -64,7 +64,7 @@ def entries_of(cts: Sequence[str]) -> list[Entry]:
             raise InputError(f"{ct} does not exist: check the path.")
         name = stem_of(ct)
         if name in entries:
-            raise InputError(f"Two CTs are named '{name}' ({entries[name].ct} and {ct}): give the patients ids in a --table.")
+            raise InputError(f"Two CTs are named '{name}' ({entries[name].ct} and {ct}): give the patients ids in a ⟨table⟩.")
         entries[name] = Entry(name, ct, None, ())
     return list(entries.values())
 
@@ -164,7 +164,7 @@ class _Once(Monitor):
 
     def notice(self, message: str) -> None:
         """Passed on where it is new."""
-        if message not in self.notices:
+        if worded(message) not in self.notices:
             super().notice(message)
             self._monitor.notice(message)
 
@@ -176,7 +176,7 @@ def _checksums(entries: Sequence[Entry], stage: Stage) -> dict[str, str | InputE
         InputError: two patients have the same scan or the same name.
     """
     if not entries:
-        raise InputError("There is no patient to evaluate: name a CT with --ct or patients with --table.")
+        raise InputError("There is no patient to evaluate: name a CT with ⟨ct⟩ or patients with ⟨table⟩.")
     found: dict[str, str | InputError] = {}
     names: dict[str, str] = {}
     for number, entry in enumerate(entries):

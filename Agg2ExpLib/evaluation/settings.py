@@ -64,18 +64,18 @@ class Settings:
                 raise InputError(f"Unknown metric '{name}': choose from {', '.join(METRICS)}; efficiency is always measured.")
         if self.runs < 3:
             # Of two pairs of numbers the correlation is 1 or -1, whatever they are.
-            raise InputError(f"A correlation needs at least three random subsets, not {self.runs}: set --runs to 100, say.")
+            raise InputError(f"A correlation needs at least three random subsets, not {self.runs}: set ⟨runs⟩ to 100, say.")
         if self.subset_voxels < 1:
-            raise InputError(f"A random subset needs at least one voxel, not {self.subset_voxels}: correct --subset-voxels.")
+            raise InputError(f"A random subset needs at least one voxel, not {self.subset_voxels}: correct ⟨subset_voxels⟩.")
         if self.copies < 1:
-            raise InputError(f"The sensitivity needs at least one noisy copy, not {self.copies}: set --copies to 3, say.")
+            raise InputError(f"The sensitivity needs at least one noisy copy, not {self.copies}: set ⟨copies⟩ to 3, say.")
         if not (self.radius > 0 and math.isfinite(self.radius)):
-            raise InputError(f"The radius of the noise must be a positive number, not {self.radius:g}: set --radius to 0.1, say.")
+            raise InputError(f"The radius of the noise must be a positive number, not {self.radius:g}: set ⟨radius⟩ to 0.1, say.")
         if self.noise not in NOISES:
             raise InputError(f"Unknown noise '{self.noise}': choose one of {', '.join(NOISES)}.")
         if not 0 <= self.threshold < 1:
             raise InputError(
-                f"The threshold must be at least 0 and less than 1, not {self.threshold:g}: set --threshold to 0.1, say."
+                f"The threshold must be at least 0 and less than 1, not {self.threshold:g}: set ⟨threshold⟩ to 0.1, say."
             )
         if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
             raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")

@@ -42,7 +42,7 @@ class Store:
             before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError:
             if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
-                raise InputError(f"{folder} is no evaluation of Agg2Exp and not empty: choose another --output.") from None
+                raise InputError(f"{folder} is no evaluation of Agg2Exp and not empty: choose another ⟨output⟩.") from None
             before = None
         except (OSError, ValueError) as error:
             raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
@@ -51,12 +51,12 @@ class Store:
             if changed:
                 raise InputError(
                     f"{folder} holds an evaluation with another {changed}: repeat the command as it was to go on (methods, labels "
-                    "and patients may change), or choose another --output."
+                    "and patients may change), or choose another ⟨output⟩."
                 )
         try:
             (folder / WORK).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another --output.") from None
+            raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from None
         self.write_record(record)
 
     def write_record(self, record: dict[str, Any]) -> None:

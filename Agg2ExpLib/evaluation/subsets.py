@@ -33,7 +33,7 @@ def random_subset(shape: Sequence[int], voxels: int, seed: int, run: int) -> np.
         size = " × ".join(str(side) for side in shape)
         raise InputError(
             f"The scan has {count} voxels on the model grid ({size}), fewer than the {voxels} of a random subset: set "
-            f"--subset-voxels to {max(count // 100, 1)}, say."
+            f"⟨subset_voxels⟩ to {max(count // 100, 1)}, say."
         )
     generator = np.random.default_rng([seed, run, _PURPOSE])
     return np.sort(generator.choice(count, size=voxels, replace=False, shuffle=False))

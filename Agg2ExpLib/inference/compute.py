@@ -93,7 +93,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         fast = chosen.type == "cuda" and torch.cuda.get_device_capability(chosen)[0] >= 8
         precision = "bfloat16" if fast else "float32"
     if precision == "float64" and chosen.type == "mps":
-        raise InputError("Apple GPUs cannot compute in float64: use --device cpu or --precision float32.")
+        raise InputError("Apple GPUs cannot compute in float64: use ⟨device⟩ cpu or ⟨precision⟩ float32.")
     if precision in ("float64", "float32"):
         return Compute(chosen, getattr(torch, precision))
     return Compute(chosen, torch.float32, getattr(torch, precision))
@@ -114,10 +114,10 @@ def _find_device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             have = f"only {count} CUDA GPU{'s' if count > 1 else ''}" if count else "no CUDA GPU that PyTorch can use"
-            raise InputError(f"Device '{name}' is not there (this machine has {have}): use --device auto or cpu.")
+            raise InputError(f"Device '{name}' is not there (this machine has {have}): use ⟨device⟩ auto or cpu.")
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("This machine has no Apple GPU that PyTorch can use: use --device auto or cpu.")
+        raise InputError("This machine has no Apple GPU that PyTorch can use: use ⟨device⟩ auto or cpu.")
     return device
 
 
@@ -183,7 +183,7 @@ class BatchSize:
         if self.current == 1:
             raise OutOfMemoryError(
                 f"The {self._compute.device_name} has too little free memory for one window of this model ({detail}).",
-                "Close other programs that use it, choose --precision bfloat16 on a GPU, or run on the CPU with --device cpu.",
+                "Close other programs that use it, choose ⟨precision⟩ bfloat16 on a GPU, or run on the CPU with ⟨device⟩ cpu.",
             )
         self.current //= 2
         self._monitor.notice(f"The device ran out of memory: going on with batches of {self.current}.")

@@ -144,5 +144,5 @@ def select_labels(requested: Iterable[str], labels: Sequence[Label]) -> tuple[La
             raise InputError(f"The model has no label '{name}': {hint}")
         chosen.add(label.index)
     if not chosen:
-        raise InputError("No label was asked for: name at least one, e.g. --labels aorta,heart.")
+        raise InputError("No label was asked for: name at least one, e.g. ⟨labels⟩ aorta,heart.")
     return tuple(label for label in labels if label.index in chosen)

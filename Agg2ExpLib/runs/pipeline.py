@@ -132,7 +132,7 @@ def run_job(job: Job, monitor: Monitor) -> Path:
             raise
         raise OutOfMemoryError(
             f"The volumes of this scan do not fit into the memory of the {compute.device_name}.",
-            "Explain fewer labels at a time, close other programs, or run on the CPU with --device cpu.",
+            "Explain fewer labels at a time, close other programs, or run on the CPU with ⟨device⟩ cpu.",
         ) from error
     finally:
         output.discard()
@@ -143,7 +143,7 @@ def _file_problem(error: OSError, output: OutputFolder) -> InputError:
     reason = error.strerror or str(error)
     if isinstance(error.filename, str) and not error.filename.startswith((str(output.temporary), str(output.final))):
         return InputError(f"{error.filename} cannot be read ({reason}): check the path and its permissions.")
-    return InputError(f"Cannot write the results to {output.final.parent} ({reason}): make room or choose another --output.")
+    return InputError(f"Cannot write the results to {output.final.parent} ({reason}): make room or choose another ⟨output⟩.")
 
 
 def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, monitor: Monitor) -> _Case:
@@ -260,7 +260,7 @@ def _labels_of_mask(case: _Case, segmentation: np.ndarray, monitor: Monitor) -> 
     counts = np.bincount(segmentation[case.target_mask], minlength=len(case.model.card.labels))
     counts[0] = 0
     if not counts.any():
-        raise InputError("The model sees only background in the target mask: name the label to explain with --labels.")
+        raise InputError("The model sees only background in the target mask: name the label to explain with ⟨labels⟩.")
     label = case.model.card.labels[int(counts.argmax())]
     monitor.notice(f"Explaining '{label.name}', the label that the model predicts most in the target mask.")
     return (label,)
@@ -301,7 +301,7 @@ def _explain(case: _Case, segmentation: np.ndarray, output: OutputFolder, monito
     if not explained:
         raise InputError(
             f"The attribution by {case.method.name} is zero everywhere for every label: these weights cannot be explained so; try "
-            "another --method."
+            "another ⟨method⟩."
         )
     case.record.explained = tuple(explained)
     case.record.extra_rois = tuple(name for name, _ in case.extra_rois)

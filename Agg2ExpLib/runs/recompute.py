@@ -82,7 +82,7 @@ def recompute_importance(
     if not results.explained:
         raise InputError(f"{result} holds no attribution maps: make them with agg2exp explain first.")
     if Path(result).resolve() in (output.resolve(), *output.resolve().parents):
-        raise InputError("The output must not be the result itself or lie in it: choose another --output.")
+        raise InputError("The output must not be the result itself or lie in it: choose another ⟨output⟩.")
     grid = results.segmentation().grid
     before = results.run.get("extra_rois", ())
     added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
@@ -108,7 +108,7 @@ def recompute_importance(
     except OSError as error:
         # copytree gathers what went wrong in its first argument alone
         raise InputError(
-            f"Cannot write {output} ({error.strerror or 'copying failed'}): make room or choose another --output."
+            f"Cannot write {output} ({error.strerror or 'copying failed'}): make room or choose another ⟨output⟩."
         ) from error
     finally:
         folder.discard()

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import Cancelled, InputError, OutOfMemoryError
+from ..errors import Cancelled, InputError, OutOfMemoryError, parameters_in, worded
 from ..monitor import Monitor
 from ..system.allocator import keep_freed_memory
 from ..system.files import discard_unfinished
@@ -62,7 +62,7 @@ class EventMonitor(Monitor):
     def notice(self, message: str) -> None:
         """A ``notice`` event."""
         super().notice(message)
-        self.emit("notice", message=message)
+        self.emit("notice", message=worded(message), **_template(message))
 
     def partial(self, kind: str, path: Path, **details: object) -> None:
         """A ``partial`` event: a preliminary result can be read."""
@@ -131,14 +131,25 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
 def describe(error: Exception) -> dict[str, object]:
     """Code, message and hint of an ``error`` event."""
     if isinstance(error, OutOfMemoryError):
-        return {"code": "out_of_memory", "message": str(error), "hint": error.hint}
+        return {"code": "out_of_memory", "message": str(error), "hint": worded(error.hint), **_template(error.template, error.hint)}
     if isinstance(error, InputError):
-        return {"code": "bad_input", "message": str(error), "hint": "Correct the input and start again."}
+        hint = "Correct the input and start again."
+        return {"code": "bad_input", "message": str(error), "hint": hint, **_template(error.template)}
     return {
         "code": "internal",
         "message": f"{type(error).__name__}: {error}",
         "hint": "This is a fault of Agg2Exp: please report it with the log.",
     }
+
+
+def _template(message: str, hint: str | None = None) -> dict[str, object]:
+    """The same sentences with parameters as ``⟨name⟩``, where they name any, for front ends with words of their own."""
+    found: dict[str, object] = {}
+    if parameters_in(message):
+        found["template"] = message
+    if hint is not None and parameters_in(hint):
+        found["hint_template"] = hint
+    return found
 
 
 def _listen(monitor: Monitor) -> None:

@@ -77,7 +77,7 @@ class OutputFolder:
         except OSError as error:
             self._let_go()
             self._remove_parents()
-            raise InputError(f"Cannot write to {parent} ({error.strerror}): choose another --output.") from None
+            raise InputError(f"Cannot write to {parent} ({error.strerror}): choose another ⟨output⟩.") from None
         _UNFINISHED.add(self)
         self.require(needed_bytes)
 
@@ -88,7 +88,7 @@ class OutputFolder:
             self.discard()
             raise InputError(
                 f"The results need {_size(needed_bytes)} but only {_size(free)} are free at {self.final.parent}: "
-                "make room or choose another --output."
+                "make room or choose another ⟨output⟩."
             )
 
     def publish(self) -> Path:
@@ -176,10 +176,10 @@ class OutputFolder:
         if not self.final.exists():
             return
         if not self._overwrite:
-            raise InputError(f"{self.final} exists already: choose another --output or add --overwrite to replace it.")
+            raise InputError(f"{self.final} exists already: choose another ⟨output⟩ or add ⟨overwrite⟩ to replace it.")
         if not is_replaceable(self.final):
             raise InputError(
-                f"{self.final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another --output."
+                f"{self.final} is not a results folder of Agg2Exp, so it will not be overwritten: choose another ⟨output⟩."
             )
 
 
@@ -201,7 +201,7 @@ def new_folder(output: Path, overwrite: bool, check: Callable[[], None]) -> Iter
         check()
         folder.publish()
     except OSError as error:
-        raise InputError(f"Cannot write to {folder.final.parent} ({error.strerror or error}): choose another --output.") from error
+        raise InputError(f"Cannot write to {folder.final.parent} ({error.strerror or error}): choose another ⟨output⟩.") from error
     finally:
         folder.discard()
 

@@ -64,12 +64,12 @@ def new_network(spec: Mapping[str, Any], roi: Sequence[int]) -> torch.nn.Module:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{spec['class']} cannot be built with {_words(spec)} for windows of {'x'.join(map(str, roi))} voxels "
-            f"({reason}): change --network-options or --roi."
+            f"({reason}): change ⟨network_options⟩ or ⟨roi⟩."
         ) from None
     if produced != (spec["out_channels"], *roi):
         raise InputError(
             f"{spec['class']} turns a window of {'x'.join(map(str, roi))} voxels into {'x'.join(map(str, produced[1:]))}: "
-            "choose a --roi whose sides are multiples of 32."
+            "choose a ⟨roi⟩ whose sides are multiples of 32."
         )
     return network.train()
 

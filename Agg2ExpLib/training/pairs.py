@@ -62,7 +62,7 @@ class LabelScheme:
         for label in self.labels[1:]:
             channels[np.isin(values, list(self.values.get(label.name, ())))] = label.index
         if not channels.any():
-            raise InputError(f"{path} holds none of the labels (its values are {_few(np.unique(values))}): check --label-map.")
+            raise InputError(f"{path} holds none of the labels (its values are {_few(np.unique(values))}): check ⟨label_map⟩.")
         return Volume(channels, volume.affine, volume.name)
 
     def _read_masks(self, folder: Path) -> Volume:
@@ -79,7 +79,7 @@ class LabelScheme:
                     raise InputError(f"{file} lies on another grid than the masks beside it: masks of one folder must share one.")
                 channels[mask.array > 0] = label.index
         if channels is None:
-            raise InputError(f"{folder} holds no mask of any of the labels: check --label-map.")
+            raise InputError(f"{folder} holds no mask of any of the labels: check ⟨label_map⟩.")
         return Volume(channels, affine, folder.parent.name)
 
 
@@ -127,13 +127,13 @@ def read_scheme(data: Path, label_map: str | None) -> LabelScheme:
     if label_map is None:
         folder = data if data.is_dir() else data.parent
         if not (folder / "dataset.json").is_file():
-            raise InputError("Which labels do the label maps hold? Give --label-map: thorax, names in order, or a JSON file.")
+            raise InputError("Which labels do the label maps hold? Give ⟨label_map⟩: thorax, names in order, or a JSON file.")
         return _scheme(_dataset_labels(_read_json(folder / "dataset.json"), folder / "dataset.json"), "dataset.json")
     if label_map.endswith(".json"):
         return _scheme(_read_json(Path(label_map)), label_map)
     names = [name.strip() for name in label_map.split(",") if name.strip()]
     names = names[1:] if names and names[0] == BACKGROUND else names
-    return _scheme({name: value for value, name in enumerate(names, start=1)}, "--label-map")
+    return _scheme({name: value for value, name in enumerate(names, start=1)}, "⟨label_map⟩")
 
 
 def _paper_scheme() -> LabelScheme:
@@ -168,7 +168,7 @@ def _dataset_labels(content: object, file: Path) -> dict[str, Any]:
     """``labels`` of a dataset.json: name → value in nnU-Net v2, value → name before."""
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, dict):
-        raise InputError(f"{file} has no labels: give --label-map.")
+        raise InputError(f"{file} has no labels: give ⟨label_map⟩.")
     if all(key.isdigit() for key in labels):
         return {str(name): int(value) for value, name in labels.items() if int(value) > 0}
     return {name: value for name, value in labels.items() if name != "ignore" and value not in (0, "0")}

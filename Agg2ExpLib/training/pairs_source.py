@@ -54,7 +54,7 @@ class PairsSource:
         augment: bool = True,
     ):
         if not training:
-            raise InputError("There is no case left to train on: keep fewer for --validation.")
+            raise InputError("There is no case left to train on: keep fewer for ⟨validation⟩.")
         self.training, self.held_out, self.scheme, self.settings = tuple(training), tuple(validation), scheme, settings
         self.labels, self.cache, self.origin, self.augment = scheme.labels, cache, origin, augment
 

@@ -76,14 +76,14 @@ class TrainSettings:
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"--{name.replace('_', '-')} must be a number above 0, not {getattr(self, name)}.")
         if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"--weight-decay must be 0 or more, not {self.weight_decay}.")
+            raise InputError(f"⟨weight_decay⟩ must be 0 or more, not {self.weight_decay}.")
         if min(self.roi) < 1 or not all(0 < size < math.inf for size in self.spacing):
-            raise InputError("--roi and --spacing must be above 0.")
+            raise InputError("⟨roi⟩ and ⟨spacing⟩ must be above 0.")
         if not self.hu_window[0] < self.hu_window[1]:
-            raise InputError(f"--hu-window must rise, not {self.hu_window[0]} to {self.hu_window[1]}.")
+            raise InputError(f"⟨hu_window⟩ must rise, not {self.hu_window[0]} to {self.hu_window[1]}.")
         for label, weight in self.label_weights.items():
             if not 0 <= weight < math.inf:
-                raise InputError(f"The weight of '{label}' in --label-weights must be 0 or more, not {weight}.")
+                raise InputError(f"The weight of '{label}' in ⟨label_weights⟩ must be 0 or more, not {weight}.")
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step (from 0): a linear rise over the warm-up times a cosine to 0 at the end of the run."""

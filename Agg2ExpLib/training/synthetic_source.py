@@ -43,7 +43,7 @@ class SyntheticSource:
 
     def __init__(self, label_maps: Sequence[Path], phantoms: int, settings: TrainSettings, held_out: int = 24):
         if len(set(settings.spacing)) > 1:
-            raise InputError("Synthetic CT has voxels of equal sides: give one number to --spacing.")
+            raise InputError("Synthetic CT has voxels of equal sides: give one number to ⟨spacing⟩.")
         self.settings, self.held_out = settings, held_out
         self.mapped = [synthetic.load_anatomy(path) for path in label_maps]
         self.phantoms = phantoms
@@ -57,7 +57,7 @@ class SyntheticSource:
             geometric = [phantom_anatomy(k, spacing=(3.0, 3.0, 3.0)) for k in range(self.phantoms)]
             anatomies = anatomies * max(1, round(2 * self.phantoms / max(1, len(anatomies)))) + geometric
         if not anatomies:
-            raise InputError("There is nothing to train on: give --data, --synthetic or --phantoms.")
+            raise InputError("There is nothing to train on: give ⟨data⟩, ⟨synthetic⟩ or ⟨phantoms⟩.")
         return anatomies
 
     def window(self, rng: np.random.Generator, index: int) -> synthetic.Example:

@@ -100,8 +100,8 @@ class Trainer:
             self.monitor.step(progress, settings.steps, loss)
             if progress.skipped > 20 + progress.step // 10:
                 raise FloatingPointError(
-                    f"{progress.skipped} of {progress.step} steps had no finite gradient: lower --learning-rate or choose "
-                    "--precision float32."
+                    f"{progress.skipped} of {progress.step} steps had no finite gradient: lower ⟨learning_rate⟩ or choose "
+                    "⟨precision⟩ float32."
                 )
             if progress.step % settings.validate_every == 0 or self.finished:
                 self._validate(loss)
@@ -191,11 +191,11 @@ class Trainer:
             changed = self.settings.differences(state["settings"])
             labels, self.progress = state["labels"], Progress(**state["progress"])
         except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            raise InputError(f"{self.checkpoint} is damaged: remove it to begin again, or give another --output.") from error
+            raise InputError(f"{self.checkpoint} is damaged: remove it to begin again, or give another ⟨output⟩.") from error
         if changed or labels != [label.name for label in self.source.labels]:
             raise InputError(
                 f"{self.checkpoint.name} belongs to a run with other {', '.join(changed) or 'labels'}: repeat its command to go "
-                "on with it, remove it to begin again, or give another --output."
+                "on with it, remove it to begin again, or give another ⟨output⟩."
             )
         return dict(state)
 
@@ -232,7 +232,7 @@ def make_fabric(settings: TrainSettings) -> Fabric:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"This machine cannot train on {settings.devices} devices of kind {settings.accelerator} ({reason}): choose others "
-            "with --accelerator and --devices."
+            "with ⟨accelerator⟩ and ⟨devices⟩."
         ) from None
 
 
@@ -262,7 +262,7 @@ def _make_loss(source: Source, settings: TrainSettings) -> Any:
 
     names = [label.name for label in source.labels]
     if unknown := [name for name in settings.label_weights if name not in names]:
-        raise InputError(f"--label-weights names '{unknown[0]}', which is no label: there are {', '.join(names)}.")
+        raise InputError(f"⟨label_weights⟩ names '{unknown[0]}', which is no label: there are {', '.join(names)}.")
     weight = torch.tensor([float(settings.label_weights.get(name, 1.0)) for name in names])
     return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
 

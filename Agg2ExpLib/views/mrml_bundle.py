@@ -39,7 +39,7 @@ def write_bundle(scene: Any, path: Path) -> None:
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
     except OSError as error:
-        raise InputError(f"Cannot write to {path.parent} ({error.strerror}): choose another --output.") from None
+        raise InputError(f"Cannot write to {path.parent} ({error.strerror}): choose another ⟨output⟩.") from None
     try:
         content = work / path.stem  # a bundle is the zip of one folder of its name
         content.mkdir()
@@ -54,6 +54,6 @@ def write_bundle(scene: Any, path: Path) -> None:
                 archive.write(file, file.relative_to(work), compress_type=packed)
         bundle.replace(path)
     except OSError as error:
-        raise InputError(f"The scene could not be saved as {path} ({error.strerror}): choose another --output.") from None
+        raise InputError(f"The scene could not be saved as {path} ({error.strerror}): choose another ⟨output⟩.") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -76,13 +76,13 @@ def render_results(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"Cannot write to {output} ({error.strerror}): choose another --output.") from None
+        raise InputError(f"Cannot write to {output} ({error.strerror}): choose another ⟨output⟩.") from None
     try:
         written = _render_figures(results, output) if figures else []
         if views or scene:
             written += _render_scene(results, original, output, shown, percentile, sign, views, scene)
     except PermissionError as error:
-        raise InputError(f"Cannot write to {output} ({error.strerror}): choose another --output.") from None
+        raise InputError(f"Cannot write to {output} ({error.strerror}): choose another ⟨output⟩.") from None
     return written
 
 

@@ -232,7 +232,7 @@ def test_too_little_memory_for_one_window(scene):
     network, image, plan, targets = scene
     with pytest.raises(OutOfMemoryError) as caught:
         explain(_SmallMemory(network, 0), image, plan, targets, make_method("gradient"))
-    assert "--device cpu" in caught.value.hint
+    assert "⟨device⟩ cpu" in caught.value.hint
 
 
 def test_a_stop_ends_it(scene):

@@ -192,7 +192,7 @@ def test_expected_gradients_by_their_definition(scene):
 
 
 def test_expected_gradients_without_references(scene):
-    with pytest.raises(InputError, match="--references"):
+    with pytest.raises(InputError, match="references"):
         explain(scene, make_method("expected_gradients"))
 
 

@@ -139,7 +139,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         read_cohort([*paths, tmp_path / "other.csv"])
     write_result_folder(tmp_path / "one", small_matrix(0), "q0")
     write_result_folder(tmp_path / "two", small_matrix(1), "q1", weights="b" * 64)
-    with pytest.raises(InputError, match=r"different weights .*add --mixed-models"):
+    with pytest.raises(InputError, match=r"different weights .*add mixed_models"):
         read_cohort([tmp_path / "one", tmp_path / "two"])
     mixed = read_cohort([tmp_path / "one", tmp_path / "two"], mixed_models=True)
     assert len(mixed.fingerprint) == 2

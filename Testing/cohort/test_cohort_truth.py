@@ -94,5 +94,5 @@ def test_what_is_no_truth_of_this_model(tmp_path, blocks):
         InputError, match=r"None of the names in high\.nii\.gz \(liver\) is a label of the model: it has background"
     ):
         read_truth(f"{high}>=5:liver", None, LABELS, GRID)
-    with pytest.raises(InputError, match=r"None of the names in --label-map \(a, b, c, d, liver\) is a label"):
+    with pytest.raises(InputError, match=r"None of the names in label_map \(a, b, c, d, liver\) is a label"):
         read_truth(high, read_scheme(tmp_path, "a,b,c,d,liver"), LABELS, GRID)

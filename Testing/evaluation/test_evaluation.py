@@ -249,7 +249,7 @@ def test_maps_that_are_not_finite_are_refused(subject):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return subject.network(images) * float("inf")
 
-    with pytest.raises(InputError, match=r"The map of 'label 1' is not finite in float64: use --precision float32"):
+    with pytest.raises(InputError, match=r"The map of 'label 1' is not finite in float64: use precision float32"):
         measure(replace(subject, network=Wild()), "p", "g", make_method("gradient"), SETTINGS, quiet())
 
 
@@ -275,7 +275,7 @@ def test_subsets_and_noise_depend_on_seed_and_number_alone():
     assert any(one != random_subset((5, 6, 7), 50, 1, 3))
     counts = np.bincount(np.concatenate([random_subset((2, 2, 5), 5, 0, run) for run in range(2000)]), minlength=20)
     assert np.abs(counts - 500).max() < 5 * np.sqrt(2000 * 0.25 * 0.75), "every voxel is as likely"
-    with pytest.raises(InputError, match=r"has 210 voxels .*fewer than the 211 .* set --subset-voxels"):
+    with pytest.raises(InputError, match=r"has 210 voxels .*fewer than the 211 .* set subset_voxels"):
         random_subset((5, 6, 7), 211, 0, 0)
     x = torch.zeros(40, 40, 40)
     uniform, gaussian = noisy_copy(x, 0, 0.1, "uniform", 0), noisy_copy(x, 0, 0.1, "gaussian", 0)

@@ -364,8 +364,8 @@ def test_a_bad_value_is_told_in_the_words_of_the_panel_before_the_run(panel: Pan
 def test_every_option_named_by_the_library_has_a_word_in_the_panel(panel: Panel) -> None:
     from Agg2ExpModuleLib.panel.OptionWords import inPanelWords
 
-    assert inPanelWords("raise --steps or choose another --baseline") == "raise “Steps” or choose another “Baseline”"
-    assert inPanelWords("use --method kernel_shap, which") == "use the method KernelSHAP, which"
-    assert inPanelWords("add --unknown-option") == "add --unknown-option"
+    assert inPanelWords("raise ⟨steps⟩ or choose another ⟨baseline⟩") == "raise “Steps” or choose another “Baseline”"
+    assert inPanelWords("use ⟨method⟩ kernel_shap, which") == "use the method KernelSHAP, which"
+    assert inPanelWords("add ⟨unknown_option⟩") == "add unknown_option"
     for name in all_parameters():
-        assert "--" not in inPanelWords(f"set --{name.replace('_', '-')} now"), name
+        assert "“" in inPanelWords(f"set ⟨{name}⟩ now"), name

@@ -62,7 +62,7 @@ def test_expected_gradients(small_ct, small_weights, tmp_path):
     assert [len(checksum) for checksum in parameters["references"]] == [64, 64]
     assert "DOE" not in (result.folder / "run.json").read_text()
     assert (result.importance().standard_error[:, :4] > 0).any()
-    with pytest.raises(InputError, match="--references"):
+    with pytest.raises(InputError, match="references"):
         do(small_ct, small_weights, tmp_path / "none", method="expected_gradients")
     with pytest.raises(InputError, match=r"gone\.nii"):
         do(small_ct, small_weights, tmp_path / "gone", method="expected_gradients", references=("gone.nii",))

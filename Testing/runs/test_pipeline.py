@@ -288,7 +288,7 @@ def test_absent_labels_are_said_not_invented(result, small_ct, small_weights, tm
 def test_existing_results_are_kept_unless_told(small_ct, small_weights, tmp_path):
     output = tmp_path / "out"
     first = do(small_ct, small_weights, output, method="gradient")
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="overwrite"):
         do(small_ct, small_weights, output, method="gradient")
     with pytest.raises(InputError, match="did you mean"):
         do(small_ct, small_weights, output, overwrite=True, labels=("hart",))

@@ -205,9 +205,9 @@ def test_unetr_knows_its_window() -> None:
 def test_networks_that_cannot_be() -> None:
     with pytest.raises(InputError, match="no network 'vnet'"):
         network_spec("vnet", {}, 3, ROI)
-    with pytest.raises(InputError, match="--network-options"):
+    with pytest.raises(InputError, match="network_options"):
         new_network(network_spec("swin_unetr", {"no_such": 1}, 3, ROI), ROI)
-    with pytest.raises(InputError, match="--roi"):
+    with pytest.raises(InputError, match="roi"):
         new_network(network_spec("swin_unetr", {"feature_size": 12}, 3, (30, 32, 64)), (30, 32, 64))
 
 

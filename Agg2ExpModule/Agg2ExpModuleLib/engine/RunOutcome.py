@@ -46,7 +46,8 @@ def outcomeOfEvent(event: Mapping[str, Any]) -> RunOutcome | None:
         return RunOutcome(CANCELLED)
     if kind != ERROR:
         return None
-    message, hint = str(event.get("message", "")), str(event.get("hint", ""))
+    message = str(event.get("template") or event.get("message", ""))
+    hint = str(event.get("hint_template") or event.get("hint", ""))
     if message.startswith(_MISSING_MODULE):
         return _missingPackage(message)
     return RunOutcome(ERROR, code=str(event.get("code", "internal")), message=message, hint=hint)

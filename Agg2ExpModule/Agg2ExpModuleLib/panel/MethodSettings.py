@@ -100,7 +100,7 @@ def problemOfMethod(parameters: Parameters) -> str:
     try:
         _make(parameters)
     except InputError as error:
-        return inPanelWords(str(error))
+        return inPanelWords(error.template)
     return ""
 
 

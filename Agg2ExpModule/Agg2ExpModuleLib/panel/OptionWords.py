@@ -1,4 +1,4 @@
-"""Sentences of the library, which name options of the command line, in the words of the panel."""
+"""Sentences of the library, which name parameters as ``⟨name⟩``, in the words of the panel."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from slicer.i18n import tr as _
 
 from .MethodWords import parameterTitles
 
-_METHOD = re.compile(r"--method (\w+)")
-_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+_METHOD = re.compile(r"⟨method⟩ (\w+)")
 
 
 def inPanelWords(text: str) -> str:
-    """``set --samples to 20`` becomes ``set “Samples” to 20``; options that the panel does not have stay as they are."""
+    """``set ⟨samples⟩ to 20`` becomes ``set “Samples” to 20``; parameters that the panel does not have keep their plain names."""
+    from Agg2ExpLib.attribution.methods import METHODS
+    from Agg2ExpLib.errors import worded
 
     def method(match: re.Match[str]) -> str:
-        from Agg2ExpLib.attribution.methods import METHODS
-
         name = match[1]
         return _("the method {name}").format(name=METHODS[name].title) if name in METHODS else match[0]
 
-    def option(match: re.Match[str]) -> str:
-        title = _titles().get(match[1].replace("-", "_"))
-        return match[0] if title is None else f"“{title}”"
+    def title(name: str) -> str:
+        known = _titles().get(name)
+        return name if known is None else f"“{known}”"
 
-    return _OPTION.sub(option, _METHOD.sub(method, text))
+    return worded(_METHOD.sub(method, text), title)
 
 
 def _titles() -> dict[str, str]:

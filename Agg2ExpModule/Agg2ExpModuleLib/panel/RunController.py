@@ -244,7 +244,7 @@ class RunController:
             self.message = progressText(event)
             self.state.tell({BUSY})
         elif kind == "notice":
-            self.notices.append(inPanelWords(str(event.get("message", ""))))
+            self.notices.append(inPanelWords(str(event.get("template") or event.get("message", ""))))
             self._log(self.notices[-1])
         elif kind == "partial" and event.get("kind") == "attribution":
             self.partials[str(event["label"])] = (Path(event["path"]), int(event["samples"]), int(event["of"]))
