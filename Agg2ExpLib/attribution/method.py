@@ -167,7 +167,7 @@ def check_count(title: str, option: str, words: str, value: int, least: int = 1)
     """
     if value < least:
         number = {1: "one", 2: "two"}.get(least, str(least))
-        raise InputError(f"{title} needs at least {number} {words}, not {value}: set --{option} to 20, say.")
+        raise InputError(f"{title} needs at least {number} {words}, not {value}: set ⟨{option}⟩ to 20, say.")
 
 
 def check_seed(seed: int) -> None:

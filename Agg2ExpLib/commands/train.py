@@ -46,7 +46,7 @@ def add_parser(verbs: Any) -> None:
     group.add_argument("--output", required=True, metavar="DIR", help="folder for weights, model card, Dice table, checkpoint")
     group.add_argument("--name", default="model", help="stem of the files (default model)")
     group.add_argument("--keep", choices=KEEP, default=_DEFAULTS.keep, help="weights of the best validation or the last step")
-    group.add_argument("⟨float⟩16-weights", action="store_true", help="write weights of half the size")
+    group.add_argument("--float16-weights", action="store_true", help="write weights of half the size")
     group.add_argument("--licence", help="licence of the weights, for the model card")
     group.add_argument("--citation", help="how to cite the weights, for the model card")
     parser.set_defaults(do=main)

@@ -68,13 +68,13 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "save_every"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
+                raise InputError(f"⟨{name}⟩ must be at least 1, not {getattr(self, name)}.")
         for name in ("seed", "warmup", "workers"):
             if getattr(self, name) < 0:
-                raise InputError(f"--{name} must be 0 or more, not {getattr(self, name)}.")
+                raise InputError(f"⟨{name}⟩ must be 0 or more, not {getattr(self, name)}.")
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"--{name.replace('_', '-')} must be a number above 0, not {getattr(self, name)}.")
+                raise InputError(f"⟨{name}⟩ must be a number above 0, not {getattr(self, name)}.")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"⟨weight_decay⟩ must be 0 or more, not {self.weight_decay}.")
         if min(self.roi) < 1 or not all(0 < size < math.inf for size in self.spacing):

@@ -248,9 +248,9 @@ def test_a_stop_ends_it(scene):
     [
         ("smothgrad", {}, "smoothgrad"),
         ("smoothgrad", {"samples": 0}, "--samples"),
-        ("smoothgrad", {"sigma": 0.0}, "--sigma"),
-        ("smoothgrad", {"sigma": float("nan")}, "--sigma"),
-        ("smoothgrad", {"sigma": float("inf")}, "--sigma"),
+        ("smoothgrad", {"sigma": 0.0}, "sigma"),
+        ("smoothgrad", {"sigma": float("nan")}, "sigma"),
+        ("smoothgrad", {"sigma": float("inf")}, "sigma"),
         ("smoothgrad", {"seed": -1}, "seed"),
     ],
 )

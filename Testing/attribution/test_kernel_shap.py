@@ -146,7 +146,7 @@ def test_it_can_be_stopped():
         ({"coalitions": "many"}, "a number or auto"),
         ({"regions": 1}, "at least 2 supervoxels"),
         ({"supervoxels": "octants"}, "Unknown supervoxels"),
-        ({"blur": 0.0}, "--blur"),
+        ({"blur": 0.0}, "blur"),
         ({"seed": -1}, "seed"),
     ],
 )

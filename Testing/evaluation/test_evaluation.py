@@ -310,12 +310,12 @@ def test_efficiency_rows_and_a_warm_start(subject):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"runs": 0}, "at least three random subsets, not 0: set --runs"),
-        ({"subset_voxels": 0}, "--subset-voxels"),
+        ({"runs": 0}, "at least three random subsets, not 0: set runs"),
+        ({"subset_voxels": 0}, "subset_voxels"),
         ({"copies": 0}, "at least one noisy copy"),
-        ({"radius": 0.0}, "--radius"),
+        ({"radius": 0.0}, "radius"),
         ({"noise": "salt"}, "Unknown noise 'salt'"),
-        ({"threshold": 1.0}, "--threshold"),
+        ({"threshold": 1.0}, "threshold"),
         ({"metrics": ("faith",)}, "Unknown metric 'faith'"),
         ({"seed": -1}, "seed must not be negative"),
         ({"window_batch": 0}, "window batch"),

@@ -213,7 +213,7 @@ def test_stop_is_heard(scans, settings, tmp_path):
         ({"methods": ()}, "No method was asked for"),
         ({"labels": ("hart",)}, "no label 'hart': did you mean 'heart'"),
         ({"labels": ("vessel",)}, r"found none of the labels \(vessel\) in any scan"),
-        ({"subset_voxels": 10**6}, r"has 38080 voxels .*\(34 × 28 × 40\), fewer than the 1000000 .* set --subset-voxels to 380"),
+        ({"subset_voxels": 10**6}, r"has 38080 voxels .*\(34 × 28 × 40\), fewer than the 1000000 .* set subset_voxels to 380"),
         ({"methods": ("layer_cam",)}, "finds no encoder stage 2"),
         ({"weights": "gone.pt"}, "gone.pt"),
     ],

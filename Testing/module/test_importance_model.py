@@ -186,7 +186,7 @@ def test_the_model_needs_no_qt_and_no_installed_package():
         "import sys, types; s = types.ModuleType('slicer'); i = types.ModuleType('slicer.i18n'); i.tr = str;"
         "sys.modules['slicer'] = s; sys.modules['slicer.i18n'] = i;"
         "sys.path[:0] = ['Agg2ExpModule', 'Testing', '.'];"
-        "import panel_case; m = panel_case.make_model(); m.graph(); m.matrixData();"
+        "from support import panel_case; m = panel_case.make_model(); m.graph(); m.matrixData();"
         "print([n for n in ('qt', 'PySide6', 'torch', 'networkx', 'nibabel', 'matplotlib') if n in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)

@@ -68,7 +68,7 @@ def view_image(scene: Any, orientation: str, size: int = 360) -> tuple[Any, tupl
     Raises:
         Agg2ExpLib.errors.InputError: this machine cannot draw offscreen.
     """
-    from Agg2ExpLib.slice_views import ORIENTATIONS, SliceView
+    from Agg2ExpLib.views.slice_views import ORIENTATIONS, SliceView
 
     source = slicer.app.layoutManager().sliceWidget(ORIENTATIONS[orientation][0])
     with SliceView(scene, orientation, (size, size), name=f"Picture {orientation}") as view:

@@ -171,10 +171,10 @@ def test_the_learning_rate_rises_and_falls() -> None:
     [
         ({"steps": 0}, "--steps"),
         ({"learning_rate": float("nan")}, "--learning-rate"),
-        ({"weight_decay": -1.0}, "--weight-decay"),
-        ({"hu_window": (5.0, 5.0)}, "--hu-window"),
-        ({"roi": (0, 32, 32)}, "--roi"),
-        ({"label_weights": {"aorta": -1.0}}, "--label-weights"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"hu_window": (5.0, 5.0)}, "hu_window"),
+        ({"roi": (0, 32, 32)}, "roi"),
+        ({"label_weights": {"aorta": -1.0}}, "label_weights"),
     ],
 )
 def test_settings_out_of_range(change: dict, word: str) -> None:
