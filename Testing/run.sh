@@ -27,4 +27,6 @@ export QT_QPA_PLATFORM=offscreen
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest "$@"
+# One thread of torch for each process: two processes that share the cores slow each other down otherwise.
+export OMP_NUM_THREADS=1
+.venv/bin/python -m pytest -n auto "$@"

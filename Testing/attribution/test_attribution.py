@@ -247,7 +247,7 @@ def test_a_stop_ends_it(scene):
     ("name", "parameters", "word"),
     [
         ("smothgrad", {}, "smoothgrad"),
-        ("smoothgrad", {"samples": 0}, "--samples"),
+        ("smoothgrad", {"samples": 0}, "samples"),
         ("smoothgrad", {"sigma": 0.0}, "sigma"),
         ("smoothgrad", {"sigma": float("nan")}, "sigma"),
         ("smoothgrad", {"sigma": float("inf")}, "sigma"),

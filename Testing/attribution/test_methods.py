@@ -220,13 +220,13 @@ def test_a_stop_ends_every_kind_of_method(scene, name):
 @pytest.mark.parametrize(
     ("name", "parameters", "word"),
     [
-        ("integrated_gradients", {"steps": 0}, "--steps"),
+        ("integrated_gradients", {"steps": 0}, "steps"),
         ("integrated_gradients", {"rule": "simpson"}, "gauss-legendre"),
         ("integrated_gradients", {"baseline": "black"}, "blurred"),
         ("integrated_gradients", {"blur": 0.0}, "blur"),
         ("smoothgrad", {"samples": 5, "antithetic": True}, "even number"),
         ("vargrad", {"samples": 1}, "at least two"),
-        ("expected_gradients", {"samples": 0}, "--samples"),
+        ("expected_gradients", {"samples": 0}, "samples"),
         ("expected_gradients", {"seed": -1}, "seed"),
         ("layer_cam", {"cam": "scorecam"}, "gradcam"),
         ("integrated_gradient", {}, "did you mean 'integrated_gradients'"),

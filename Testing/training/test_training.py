@@ -169,8 +169,8 @@ def test_the_learning_rate_rises_and_falls() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"steps": 0}, "--steps"),
-        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"steps": 0}, "steps"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"hu_window": (5.0, 5.0)}, "hu_window"),
         ({"roi": (0, 32, 32)}, "roi"),
