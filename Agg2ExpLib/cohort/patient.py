@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutOfMemoryError, worded
-from ..io.volume import sha256_of
+from ..io.source_files import sha256_of
 from ..runs.job import Job
 from ..runs.results import RUN_FILE
 from ..system.files import is_replaceable, write_json

@@ -14,7 +14,7 @@ from typing import Any
 from .. import __version__
 from ..errors import InputError
 from ..io.patient_table import Entry, read_entries
-from ..io.volume import sha256_of
+from ..io.source_files import sha256_of
 from ..runs.job import Job
 from ..runs.results import TIDY_FILE
 from ..system.files import replacing, write_json

@@ -15,7 +15,8 @@ from ..errors import Cancelled, InputError, OutOfMemoryError, worded
 from ..inference.compute import BatchSize, Compute, is_out_of_memory
 from ..inference.segmentation import segment
 from ..inference.sliding_window import WindowPlan
-from ..io.volume import read_ct, scale_intensity
+from ..io.ct_values import scale_intensity
+from ..io.read import read_ct
 from ..models.labels import Label
 from ..models.model import Model
 from ..models.model_input import on_model_grid

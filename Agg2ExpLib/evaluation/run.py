@@ -12,7 +12,8 @@ from ..cohort.summarise import write_table
 from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
 from ..io.patient_table import Entry
-from ..io.volume import sha256_of, stem_of
+from ..io.source_files import sha256_of
+from ..io.volume import stem_of
 from ..models.labels import Label, select_labels
 from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage

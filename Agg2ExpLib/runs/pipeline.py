@@ -22,9 +22,12 @@ from ..importance.tables import write_tidy, write_wide
 from ..inference.compute import BatchSize, Compute, choose_compute, is_out_of_memory
 from ..inference.segmentation import segment
 from ..inference.sliding_window import WindowPlan
+from ..io.ct_values import scale_intensity
 from ..io.grid import Grid
+from ..io.read import read_ct
 from ..io.regions import read_all_regions, read_mask
-from ..io.volume import read_ct, scale_intensity, sha256_of, write_volume
+from ..io.source_files import sha256_of
+from ..io.write import write_volume
 from ..models.labels import Label, select_labels
 from ..models.model import Model, load_model
 from ..models.model_input import on_model_grid

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
 from ..importance.tables import write_tidy, write_wide
 from ..io.regions import read_all_regions
-from ..io.volume import write_volume
+from ..io.write import write_volume
 from ..monitor import Monitor
 from ..system.files import OutputFolder, write_json
 from .record import without_name

@@ -117,7 +117,7 @@ class Results:
         Raises:
             InputError: the label was not explained, or its file is missing.
         """
-        from ..io.volume import read_map
+        from ..io.read import read_map
 
         if label not in self.explained:
             raise InputError(f"This result has no map of '{label}': it explains {', '.join(self.explained) or 'nothing'}.")
@@ -144,6 +144,6 @@ class Results:
         return read_tidy(self.folder / TIDY_FILE, tuple(label.name for label in self.labels))[1]
 
     def _read(self, path: Path) -> Volume:
-        from ..io.volume import read_volume
+        from ..io.read import read_volume
 
         return read_volume(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from Agg2ExpLib.importance.matrix import ImportanceMatrix
 from Agg2ExpLib.importance.tables import write_tidy
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from support.small_result import SHAPE, affine_of_grid, write_result
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from Agg2ExpLib.importance.matrix import Regions, importance_matrix
 from Agg2ExpLib.importance.tables import write_tidy
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.runs.results import Results
 
