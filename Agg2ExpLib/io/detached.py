@@ -63,7 +63,7 @@ class VoxelFiles:
                 f"{self.header.name} divides its voxels among {count} files, which does not work out: export it again."
             )
         flat = np.empty(needed // self.dtype.itemsize, dtype=self.dtype)
-        view = memoryview(flat.view(np.uint8))
+        view = memoryview(flat.view(np.uint8))  # type: ignore[arg-type]
         part = needed // count
         for number, file in enumerate(self.files):
             try:
@@ -99,8 +99,8 @@ def beside(header: Path, name: str) -> Path:
     name = name.strip()
     if not name or _ELSEWHERE.search(name):
         raise InputError(
-            f"{header.name} names '{name[:80]}' as the file of its voxels: only files beside it are read, so put that file there and "
-            "correct the name."
+            f"{header.name} names '{name[:80]}' as the file of its voxels: only files beside it are read, so put "
+            "that file there and correct the name."
         )
     return header.parent / name
 

@@ -60,7 +60,7 @@ def read_nifti(path: Path, flat: bool = False) -> tuple[np.ndarray, np.ndarray, 
             needed = claim(path, shape, dtype, path.stat().st_size, compressed)
             flat_array = np.empty(needed // dtype.itemsize, dtype=dtype)
             _seek(path, header, stream, needed)
-            read_exactly(stream, memoryview(flat_array.view(np.uint8)))
+            read_exactly(stream, memoryview(flat_array.view(np.uint8)))  # type: ignore[arg-type]
             array = native(flat_array).reshape(shape, order="F")
             if _read_to_end(path, stream) > MOST_PADDING_BYTES:
                 warnings.append(f"{path.name} holds more data than its header says: check that no slice is missing.")

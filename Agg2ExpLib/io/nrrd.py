@@ -1,7 +1,7 @@
 """NRRD files: the header read as text, the voxels by ourselves, checked, and our own files, which can be mapped into memory.
 
 Format: https://teem.sourceforge.net/nrrd/format.html. The header is needed for what SimpleITK does not tell (is there an
-orientation at all, segment names, where the voxels start), and the voxels are read here because ITK takes damaged ones as they come.
+orientation at all, segment names, where the voxels start), and the voxels are read here because ITK takes damaged ones.
 """
 
 from __future__ import annotations

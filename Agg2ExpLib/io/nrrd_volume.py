@@ -109,7 +109,8 @@ def _place(header: NrrdHeader) -> _Place:
         if directions is not None and len(axes) >= 2:
             vectors = [np.array(directions[axis])[:3] for axis in axes[:3]]
             if len(vectors) == 2:  # a single slice
-                vectors.append(np.cross(*vectors) / np.linalg.norm(np.cross(*vectors)))
+                across = np.cross(vectors[0], vectors[1])
+                vectors.append(across / np.linalg.norm(across))
             affine[:3, :3] = np.stack(vectors, axis=1)
         elif not _set_spacing(affine, header, axes):
             warnings.append(no_spacing(path))

@@ -45,6 +45,7 @@ from .results import (
     TIDY_FILE,
     WIDE_FILE,
     attribution_path,
+    check_region_files,
     extra_roi_path,
 )
 
@@ -183,6 +184,7 @@ def _prepare(job: Job, compute: Compute, method: Method, output: OutputFolder, m
         if job.target_mask is not None:
             target_mask, warnings = read_mask(Path(job.target_mask), grid)
         extra_rois, told = read_all_regions(job.extra_rois, grid, [label.name for label in card.labels])
+        check_region_files(name for name, _ in extra_rois)
         for warning in (*warnings, *told):
             monitor.notice(warning)
         stage.update(0.9, "method")

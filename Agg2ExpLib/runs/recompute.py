@@ -18,7 +18,7 @@ from ..io.write import write_volume
 from ..monitor import Monitor
 from ..system.files import OutputFolder, write_json
 from .record import without_name
-from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
+from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, check_region_files, extra_roi_path
 
 
 def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
@@ -86,6 +86,7 @@ def recompute_importance(
     grid = results.segmentation().grid
     before = results.run.get("extra_rois", ())
     added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
+    check_region_files([*before, *(name for name, _ in added)])
     for warning in warnings:
         monitor.notice(warning)
     folder = OutputFolder(output, overwrite)
