@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..cohort.summarise import write_table
 from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
+from ..io.csv_table import write_table
 from ..io.patient_table import Entry
 from ..io.volume import sha256_of, stem_of
 from ..models.labels import Label, select_labels
@@ -18,6 +17,7 @@ from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage
 from ..runs.record import versions
 from ..system.files import replacing
+from ..version import __version__
 from .method_specs import MethodSpec, parse_methods
 from .patient import Failure, Setup, evaluate_patient, failure
 from .progress import Part

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..attribution.method import Method
 from ..attribution.methods import all_parameters
 from ..inference.compute import Compute
 from ..io.volume import SUFFIXES
 from ..models.model import Model
 from ..system.files import write_json
+from ..version import __version__
 from .job import Job
 from .results import RUN_FILE
 
