@@ -1,7 +1,6 @@
 """A folder that goes on where an earlier run was ended, and refuses what is not its own."""
 
 import json
-import os
 import re
 
 import pytest
@@ -64,4 +63,4 @@ def test_no_room(tmp_path, monkeypatch):
     with pytest.raises(FolderError, match=re.escape(words)):
         folder.write_record({"a": 2})
     assert json.loads((tmp_path / "out" / "record.json").read_text()) == {"a": 1}
-    assert sorted(os.listdir(tmp_path / "out")) == ["record.json", "work"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"record.json", "work"}
