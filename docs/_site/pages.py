@@ -6,6 +6,7 @@ Links between Markdown files are written for the repository, so that they work o
 from __future__ import annotations
 
 import argparse
+import os
 import posixpath
 import re
 import sys
@@ -24,7 +25,9 @@ OUTSIDE = {
     "README.md": "index.md",
     "benchmarks/RESULTS.md": "benchmarks.md",
 }
+LIBRARY = ROOT / "Agg2ExpLib"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_TITLES = {"io": "Input and output"}
 _WORDS = {
     "attribution": "The methods, and the gradient of a stitched segmentation that they share.",
     "cohort": "Many patients: runs, global importance, outliers, comparison of one patient with others.",
@@ -45,13 +48,14 @@ _WORDS = {
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file in docs/ holds."""
+    pages = {"reference/command-line.md": command_line()}
     for source, place in OUTSIDE.items():
         if place != "index.md":
-            files.append(File.generated(config, place, content=_moved((ROOT / source).read_text(encoding="utf-8"), source, place)))
-    files.append(File.generated(config, "reference/command-line.md", content=command_line()))
+            pages[place] = _moved((ROOT / source).read_text(encoding="utf-8"), source, place)
+    pages |= {f"api/{name}.md": text for name, text in modules().items()}
+    for place, text in pages.items():
+        files.append(File.generated(config, place, content=text))
     files.append(File.generated(config, "icon.png", abs_src_path=str(ICON)))
-    for name, text in modules().items():
-        files.append(File.generated(config, f"api/{name}.md", content=text))
     return files
 
 
@@ -59,21 +63,26 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Bend links that leave docs/."""
     if page.file.generated_by:
         return markdown
-    return _LINK.sub(lambda match: match[1] + _bent(match[2], f"docs/{page.file.src_uri}", page.file.src_uri, config) + match[3], markdown)
+    return _moved(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)
 
 
 def modules() -> dict[str, str]:
     """A page of docstrings for every package of the library: its modules, each with all that is public in it."""
-    library = ROOT / "Agg2ExpLib"
     pages = {}
     for name, words in _WORDS.items():
-        if (library / f"{name}.py").is_file():
-            found = [f"Agg2ExpLib.{name}"]
-        else:
-            found = [f"Agg2ExpLib.{name}.{file.stem}" for file in sorted((library / name).glob("*.py")) if file.stem != "__init__"]
-        blocks = [f"## {module.removeprefix('Agg2ExpLib.')}\n\n::: {module}\n    options: {{ show_root_heading: false }}" for module in found]
-        pages[name] = f"# {name.capitalize() if name != 'io' else 'Input and output'}\n\n{words}\n\n" + "\n\n".join(blocks) + "\n"
+        title = _TITLES.get(name, name.capitalize())
+        blocks = [
+            f"## {module} {{#Agg2ExpLib.{module}}}\n\n::: Agg2ExpLib.{module}\n    options: {{ show_root_heading: false }}"
+            for module in _modules_of(name)
+        ]
+        pages[name] = "\n\n".join([f"# {title}", words, *blocks]) + "\n"
     return pages
+
+
+def _modules_of(name: str) -> list[str]:
+    if (LIBRARY / f"{name}.py").is_file():
+        return [name]
+    return [f"{name}.{file.stem}" for file in sorted((LIBRARY / name).glob("*.py")) if file.stem != "__init__"]
 
 
 def command_line() -> str:
@@ -83,6 +92,7 @@ def command_line() -> str:
         from Agg2ExpLib.commands.cli import build_parser
     finally:
         sys.path.remove(str(ROOT))
+    os.environ["COLUMNS"] = "100"  # the same page on every terminal
     parts = ["# Command line", "What `agg2exp VERB --help` prints. Exit status: 0 done, 1 error, 2 bad input, 130 cancelled."]
     for name, parser in _parsers("agg2exp", build_parser()):
         parts.append(f"## {name}\n\n```text\n{parser.format_help().strip()}\n```")
@@ -102,7 +112,7 @@ def _moved(markdown: str, source: str, place: str) -> str:
     return _LINK.sub(lambda match: match[1] + _bent(match[2], source, place) + match[3], markdown)
 
 
-def _bent(link: str, source: str, place: str, config: MkDocsConfig | None = None) -> str:
+def _bent(link: str, source: str, place: str) -> str:
     """A link in the repository's file ``source``, for the page ``place``."""
     path, mark, anchor = link.partition("#")
     if not path or ":" in path:

@@ -1,4 +1,8 @@
-"""Docstrings name others as ``:func:`~.noise.NoisyCopies```; the site links them."""
+"""How docstrings and signatures read on the site.
+
+Names as ``:func:`~.noise.NoisyCopies``` become links; ``parameter(20, "noisy copies")``, a method's field,
+shows its default.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,11 @@ class Roles(griffe.Extension):
         """Change the docstring of one object."""
         if obj.docstring is not None:
             obj.docstring.value = _ROLE.sub(lambda match: _link(match, obj), obj.docstring.value)
+
+    def on_attribute(self, *, attr: griffe.Attribute, **_unused: Any) -> None:
+        """Show the default of a method's parameter, the first argument of ``parameter``."""
+        if isinstance(attr.value, griffe.ExprCall) and str(attr.value.function) == "parameter":
+            attr.value = attr.value.arguments[0]
 
 
 def _link(match: re.Match[str], obj: griffe.Object) -> str:
