@@ -70,3 +70,19 @@ def test_readme_is_one_screen_with_the_two_commands() -> None:
     assert "bash Testing/run.sh" in text
     assert "Not a medical device" in text
     assert text.count("![") == 1
+
+
+def test_sources_name_only_what_ships() -> None:
+    """Code cites equations, papers and pages of the documentation; its references to pages lead somewhere."""
+    files = [path for folder in ("Agg2ExpLib", "Agg2ExpModule", "Testing", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 200
+    unknown, cited = [], 0
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        for path, anchor in re.findall(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+))?", text):
+            cited += 1
+            if not (ROOT / path).is_file() or (anchor and anchor not in _anchors(ROOT / path)):
+                unknown.append((file.name, path, anchor))
+        unknown += [(file.name, name, "") for name in re.findall(r"\b(?:METHOD|DESIGN)\b(?:\.md)? section", text)]
+    assert unknown == []
+    assert cited > 2
