@@ -48,7 +48,7 @@ def _full(name: str, obj: griffe.Object) -> str:
     while owner is not None:
         if name.split(".")[0] in owner.all_members:
             member = owner.all_members[name.split(".")[0]]
-            path = member.target_path if member.is_alias else member.path
+            path = member.target_path if isinstance(member, griffe.Alias) else member.path
             return ".".join([path, *name.split(".")[1:]])
         owner = owner.parent
     return f"{module}.{name}"
