@@ -25,7 +25,7 @@ def input_files(job: Job, truth: str | None) -> dict[str, Path]:
     if truth is not None:
         files["truth"] = parse_region(truth).path
     files |= {f"extra_rois {number}": parse_region(spec).path for number, spec in enumerate(job.extra_rois, start=1)}
-    files |= {f"references {number}": Path(path) for number, path in enumerate(job.references, start=1)}
+    files |= {f"references {number}": Path(path) for number, path in enumerate(job.files_of_method(), start=1)}
     return files
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..io.patient_table import Entry, read_entries
 from ..io.volume import sha256_of
@@ -112,7 +113,7 @@ def run_cohort(
 
 def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | None) -> None:
     settings = _settings(template)
-    record = {
+    record: dict[str, Any] = {
         "agg2exp": __version__,
         "kind": "run",
         "weights": {"name": Path(template.weights).name, "sha256": sha256_of(Path(template.weights))},
@@ -129,8 +130,10 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
     if before is not None:
-        # What an older version did not know is as it was before there was a choice.
-        before["settings"] = _settings(Job(ct="", weights="", output="")) | before.get("settings", {})
+        # What an older version did not know is as it was before there was a choice; what it noted of other methods does not count.
+        usual = _settings(Job("", "", "", method=MethodSpec(record["settings"]["method"])))
+        noted = before.get("settings", {})
+        before["settings"] = {key: noted.get(key, usual.get(key)) for key in record["settings"]}
         changed = [key for key in ("kind", "weights", "settings", "maps", "label_map") if before.get(key) != record[key]]
         if changed:
             told = changed[0].replace("_", " ")
@@ -155,12 +158,11 @@ def _task(entry: Entry, template: Job, scheme: LabelScheme | None, folder: Path,
         ct=entry.ct,
         weights=str(Path(template.weights).absolute()),
         card=str(Path(template.card).absolute()) if template.card else None,
-        references=tuple(str(Path(path).absolute()) for path in template.references),
         extra_rois=entry.extra_rois,
         patient_id=entry.patient,
         output=str(folder / PATIENTS / entry.patient),
         overwrite=True,
-    )
+    ).with_files_of_method(lambda path: str(Path(path).absolute()))
     told = json.dumps([entry.patient, Path(entry.ct).name, entry.truth and Path(entry.truth).name, keep_maps], sort_keys=True)
     names = [Path(spec).name for spec in entry.extra_rois]
     key = hashlib.sha256((told + json.dumps(names)).encode()).hexdigest()

@@ -119,6 +119,16 @@ def summarise_cohort(sources: Sequence[str | Path], output: str | Path, options:
     return summary
 
 
+def compute_summary(sources: Sequence[str | Path], options: SummaryOptions) -> Summary:
+    """The numbers of :func:`summarise_cohort`, with nothing written.
+
+    Raises:
+        InputError: a source cannot be read, or they do not belong together.
+    """
+    other = _read(options.compare, options) if options.compare else None
+    return _compute(_read(sources, options), other, options)
+
+
 def _read(sources: Sequence[str | Path], options: SummaryOptions) -> CohortMatrices:
     cohort = read_cohort(sources, options.extra_rois, options.mixed_models, options.dice)
     return with_systems(cohort, Path(options.systems)) if options.systems else cohort

@@ -69,7 +69,9 @@ def entries_of(cts: Sequence[str]) -> list[Entry]:
     return list(entries.values())
 
 
-def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor: Monitor) -> Evaluation:
+def evaluate(
+    entries: Sequence[Entry], settings: Settings, output: Path, monitor: Monitor, model: Model | None = None
+) -> Evaluation:
     """Evaluate methods into a folder::
 
         evaluation.csv       patient,label,method,metric,value,unit,note
@@ -86,6 +88,7 @@ def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor
         settings: what is measured.
         output: folder, made or continued.
         monitor: is told progress and notices; its ``stop`` ends the run, and what is finished stays.
+        model: in place of the file that the settings name.
 
     Raises:
         InputError: settings or output cannot be used, or nothing at all could be evaluated.
@@ -94,7 +97,7 @@ def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor
     monitor = _Once(monitor)
     specs = parse_methods(settings.methods, settings.seed)
     compute = choose_compute(settings.device, settings.precision)
-    model = load_model(Path(settings.weights), Path(settings.card) if settings.card else None)
+    model = model or load_model(Path(settings.weights), Path(settings.card) if settings.card else None)
     labels = select_labels(settings.labels, model.card.labels) if settings.labels else model.card.labels[1:]
     for warning in model.warnings:
         monitor.notice(warning)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,28 @@ class ImportanceMatrix:
     standard_error: np.ndarray
     roi_voxels: np.ndarray
     extra: tuple[str, ...] = ()
+
+    def to_frame(self, values: str = "mass") -> pandas.DataFrame:
+        """A pandas frame.
+
+        Args:
+            values: a :meth:`variant`, ``standard_error``, ``positive_mass``, ``negative_mass`` (a row for each explained label, a
+                column for each region), or ``tidy``: one line an entry with all of them.
+
+        Raises:
+            ValueError: for another name.
+        """
+        import pandas
+
+        names = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
+        if values == "tidy":
+            index = pandas.MultiIndex.from_product([self.rows, self.columns], names=["label", "roi"])
+            found = {name: getattr(self, name).ravel() for name in names}
+            found["roi_voxels"] = np.tile(self.roi_voxels, len(self.rows))
+            return pandas.DataFrame(found, index=index).reset_index()
+        array = getattr(self, values) if values in names else self.variant(values)
+        rows, columns = pandas.Index(self.rows, name="label"), pandas.Index(self.columns, name="roi")
+        return pandas.DataFrame(array, index=rows, columns=columns)
 
     def variant(self, name: str) -> np.ndarray:
         """``[rows, columns]`` of one view of the matrix.

@@ -21,7 +21,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     for number in range(3):
         (tmp_path / "series" / f"{number}.dcm").write_bytes(bytes([number]) * 100)
     (tmp_path / "lesion.nrrd").write_bytes(b"lesion")
-    return input_files(Job(ct=str(tmp_path / "series"), weights="w", output="o", extra_rois=(f"{tmp_path}/lesion.nrrd:a",)), None)
+    return input_files(
+        Job.of(ct=str(tmp_path / "series"), weights="w", output="o", extra_rois=(f"{tmp_path}/lesion.nrrd:a",)), None
+    )
 
 
 def noted(files):

@@ -230,7 +230,7 @@ def where(name: str) -> str | None:
 
 def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, tmp_path):
     (table.parent / "one.csv").write_text("patient,ct\np1,ct1.nii.gz\n", encoding="utf-8")
-    job = Job(ct="", weights=str(small_weights), output=str(tmp_path / "out"), labels=("heart",), samples=2)
+    job = Job.of(ct="", weights=str(small_weights), output=str(tmp_path / "out"), labels=("heart",), samples=2)
     with open_client(None, 1, 1) as client:
         assert offers_gpu(client)
         assert client.submit(where, "CUDA_VISIBLE_DEVICES", resources={"GPU": 1}).result() == "0"
@@ -256,7 +256,7 @@ def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_pa
     lines = ["patient,ct,truth", "a,a.nii.gz,index.nii.gz", 'b,b.nii.gz,"seven.nii.gz:lung"', "c,c.nii.gz,slicer.seg.nrrd"]
     path.write_text("\n".join(lines), encoding="utf-8")
     output = tmp_path / "out"
-    job = Job(ct="", weights=str(small_weights), output=str(output), labels=("heart",), samples=2, device="cpu")
+    job = Job.of(ct="", weights=str(small_weights), output=str(output), labels=("heart",), samples=2, device="cpu")
     with open_client(None, 2, 0) as client:
 
         def again() -> tuple[list[str], list[str], int]:

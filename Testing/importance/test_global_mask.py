@@ -116,8 +116,8 @@ def test_the_dice_of_a_run_is_that_of_the_masked_image(small_ct, small_weights, 
 
 def test_options_and_bad_input(small_ct, small_weights, tmp_path, capsys):
     plain = ["explain", "--ct", str(small_ct), "--weights", str(small_weights), "--output", str(tmp_path / "r")]
-    assert job_from(build_parser().parse_args([*plain, "--mask-coverage", "0.8"])).mask_coverage == 0.8
-    assert job_from(build_parser().parse_args([*plain, "--mask-regions", "3"])).mask_regions == 3
+    assert job_from(build_parser().parse_args([*plain, "--mask-coverage", "0.8"])).mask.coverage == 0.8
+    assert job_from(build_parser().parse_args([*plain, "--mask-regions", "3"])).mask.number == 3
     for entries, words in (
         ({"mask_coverage": 1.5}, "at most 1"),
         ({"mask_coverage": 0.0}, "more than 0"),
@@ -125,7 +125,7 @@ def test_options_and_bad_input(small_ct, small_weights, tmp_path, capsys):
         ({"mask_regions": 2, "mask_coverage": 0.5}, "only one of the two"),
     ):
         with pytest.raises(InputError, match=words):
-            Job("a", "b", "c", **entries)
+            Job.of("a", "b", "c", **entries)
     many = [*plain, "--method", "kernel_shap", "--supervoxels", "cubes", "--regions", "10000000", "--device", "cpu"]
     assert main(many) == 2
     assert "more than the" in capsys.readouterr().err

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from Agg2ExpLib.attribution.ground_truth import NAMES, NETWORKS, make_image, make_network, run_benchmark, try_method
 from Agg2ExpLib.attribution.methods import METHODS
-from Agg2ExpLib.attribution.sanity import parameter_randomisation, shuffled_cascade, spearman
+from Agg2ExpLib.evaluation.ground_truth import NAMES, NETWORKS, make_image, make_network, run_benchmark, try_method
+from Agg2ExpLib.evaluation.sanity import parameter_randomisation, shuffled_cascade, spearman
 from support.networks import random_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..attribution.methods import find_method
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -97,22 +100,25 @@ def try_method(kind: str, name: str, **parameters: Any) -> Outcome:
     """Explain ``a`` in one network by one method and read ``E[a, b]`` off the importance matrix."""
     import torch
 
+    from ..attribution.methods import attribute, make_method
+    from ..attribution.stitched import Target
     from ..importance.matrix import Regions, importance_matrix
-    from ..inference.compute import BatchSize, choose_compute
-    from ..inference.segmentation import segment
+    from ..inference.compute import choose_compute
     from ..inference.sliding_window import WindowPlan
+    from ..io.grid import Grid
+    from ..models.model import Model
     from ..monitor import Monitor, Stage
-    from .expected_gradients import ExpectedGradients
-    from .methods import attribute, make_method
-    from .stitched import StitchedGradient, Target
+    from ..runs.case import Case
 
-    compute, monitor = choose_compute("cpu", "float64"), Monitor()
-    network, image, plan = make_network(kind), make_image(), WindowPlan(SHAPE, SHAPE)
-    labels = segment(network, image, plan, compute, BatchSize(compute, monitor, 1), Stage(monitor, "segment", 0, 1))
-    method = make_method(name, **{"layer": "features", **parameters})
-    if isinstance(method, ExpectedGradients):
+    image, monitor = make_image(), Monitor()
+    model = Model(make_network(kind), NAMES, roi_size=SHAPE)
+    case = Case(model, choose_compute("cpu", "float64"), Grid(SHAPE, np.eye(4)), image, WindowPlan(SHAPE, SHAPE), monitor, 4)
+    labels = case.segment(Stage(monitor, "segment", 0, 1))
+    own = {entry.name for entry in find_method(name).parameters()}
+    method = make_method(name, **({"layer": "features"} if "layer" in own else {}), **parameters)
+    if hasattr(method, "images"):  # scans to compare with, which are read from files elsewhere
         method.images = [torch.full_like(image, _DARK), torch.full_like(image, 0.0)]
-    engine = StitchedGradient(network, plan, [Target("a", 1, labels == 1)], compute, BatchSize(compute, monitor, 4))
+    engine = case.engine([Target("a", 1, labels == 1)])
     try:
         attribution = attribute(engine, image, method, Stage(monitor, "explain", 0, 1), segmentation=labels)["a"].numpy()
     except InputError as error:
