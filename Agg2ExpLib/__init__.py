@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from .errors import Cancelled as Cancelled
     from .errors import InputError as InputError
     from .errors import OutOfMemoryError as OutOfMemoryError
-    from .importance.matrix import ImportanceMatrix as ImportanceMatrix
     from .io.volume import Volume as Volume
     from .models.model import Model as Model
     from .monitor import Monitor as Monitor
+    from .roi_importance.matrix import ImportanceMatrix as ImportanceMatrix
     from .runs.job import Job as Job
     from .runs.mask_settings import MaskSettings as MaskSettings
     from .runs.pipeline import run_job as run_job
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # Where each public name comes from.
 _PLACES = {
     "Cancelled": "errors",
-    "ImportanceMatrix": "importance.matrix",
+    "ImportanceMatrix": "roi_importance.matrix",
     "InputError": "errors",
     "Job": "runs.job",
     "LogMonitor": "api.log_monitor",

@@ -13,7 +13,7 @@ from .log_monitor import LogMonitor
 from .result import Result
 
 if TYPE_CHECKING:
-    from ..cohort.summarise import Summary
+    from ..cohorts.summarise import Summary
 
 
 def cohort(
@@ -28,7 +28,7 @@ def cohort(
         sources: results, results folders, folders of them, or CSV tables.
         output: folder for tables, figures and ``report.html``; nothing is written without it.
         monitor: is told notices.
-        options: see :class:`~Agg2ExpLib.cohort.summarise.SummaryOptions`: ``name``, ``compare``, ``confidence``, ``resamples``, …
+        options: see :class:`~Agg2ExpLib.cohorts.summarise.SummaryOptions`: ``name``, ``compare``, ``confidence``, ``resamples``, …
 
     Returns:
         The summary: ``overall`` (global matrix with its interval), ``systems``, ``cohort`` (the matrices), ``notices``.
@@ -38,7 +38,7 @@ def cohort(
 
     >>> found = cohort(["result_a", "result_b", "result_c"], "cohort")
     """
-    from ..cohort.summarise import SummaryOptions, compute_summary, summarise_cohort
+    from ..cohorts.summarise import SummaryOptions, compute_summary, summarise_cohort
 
     monitor = monitor or LogMonitor()
     unknown = [key for key in options if key not in SummaryOptions.__dataclass_fields__]
@@ -63,7 +63,7 @@ def cohort(
 
 def _as_folder(result: Result, folder: Path) -> Path:
     """The parts of a result that cohorts read."""
-    from ..importance.tables import write_tidy
+    from ..roi_importance.tables import write_tidy
     from ..runs.results import RUN_FILE, TIDY_FILE
     from ..system.files import write_json
 

@@ -57,14 +57,14 @@ def evaluate(
     weights = "" if isinstance(model, Model) else str(model)
     chosen = Settings(weights, names, labels=tuple(labels), **settings)
     with tempfile.TemporaryDirectory(prefix="agg2exp_evaluate_") as folder:
+        scratch = Path(folder)
         if isinstance(cts, Mapping):
-            entries = [
-                Entry(name, _as_file(ct, Path(folder) / str(number)), None, ()) for number, (name, ct) in enumerate(cts.items())
-            ]
+            files = {name: _as_file(ct, scratch / str(number)) for number, (name, ct) in enumerate(cts.items())}
+            entries = [Entry(name, file, None, ()) for name, file in files.items()]
         else:
             given = [cts] if isinstance(cts, str | Path) else list(cts)
-            entries = entries_of([_as_file(ct, Path(folder) / str(number)) for number, ct in enumerate(given)])
-        place = Path(output) if output is not None else Path(folder) / "evaluation"
+            entries = entries_of([_as_file(ct, scratch / str(number)) for number, ct in enumerate(given)])
+        place = Path(output) if output is not None else scratch / "evaluation"
         return evaluate_into(entries, chosen, place, monitor or LogMonitor(), model if isinstance(model, Model) else None)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..importance.matrix import Regions
 from ..io.volume import Volume
 from ..monitor import Monitor
+from ..roi_importance.matrix import Regions
 from ..runs.recompute import extended_matrix
 from .log_monitor import LogMonitor
 from .result import Result

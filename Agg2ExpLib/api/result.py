@@ -99,7 +99,7 @@ class Result(Explanation):
         Raises:
             InputError: there is no such picture, or the file cannot be written.
         """
-        from ..importance.graph import importance_graph
+        from ..roi_importance.graph import importance_graph
         from ..views.planes import planes_figure
         from ..views.plots import graph_figure, matrix_figure, save_figure
 

@@ -102,12 +102,12 @@ def try_method(kind: str, name: str, **parameters: Any) -> Outcome:
 
     from ..attribution.methods import attribute, make_method
     from ..attribution.stitched import Target
-    from ..importance.matrix import Regions, importance_matrix
     from ..inference.compute import choose_compute
     from ..inference.sliding_window import WindowPlan
     from ..io.grid import Grid
     from ..models.model import Model
     from ..monitor import Monitor, Stage
+    from ..roi_importance.matrix import Regions, importance_matrix
     from ..runs.case import Case
 
     image, monitor = make_image(), Monitor()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..cohort.summarise import write_table
+from ..cohorts.summarise import write_table
 from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
+from ..inference.network import at_work
 from ..io.patient_table import Entry
 from ..io.volume import sha256_of, stem_of
 from ..models.labels import Label, select_labels
@@ -130,20 +132,19 @@ def evaluate(
         if todo:
             pending.append((entry, {**base, "piece": "drops"}, todo))
 
-    if pending:
-        model.network.to(compute.device, compute.dtype)
     setup = Setup(settings, model, compute, labels, store)
     whole = Stage(monitor, "evaluate", 0.01, 1.0)
-    for number, (entry, drops_key, todo) in enumerate(pending):
-        part = Part(whole, number / len(pending), (number + 1) / len(pending), f"{entry.patient}:")
-        try:
-            outcome = evaluate_patient(entry.patient, Path(entry.ct), todo, drops_key, setup, part)
-        except Exception as error:  # one patient must not end the others
-            evaluation.failures.append(failure(entry.patient, "", error, compute))
-            continue
-        done[entry.patient] |= outcome.rows
-        evaluation.failures += outcome.failures
-        _gather(evaluation, specs, done)
+    with at_work(model.network, compute) if pending else contextlib.nullcontext():
+        for number, (entry, drops_key, todo) in enumerate(pending):
+            part = Part(whole, number / len(pending), (number + 1) / len(pending), f"{entry.patient}:")
+            try:
+                outcome = evaluate_patient(entry.patient, Path(entry.ct), todo, drops_key, setup, part)
+            except Exception as error:  # one patient must not end the others
+                evaluation.failures.append(failure(entry.patient, "", error, compute))
+                continue
+            done[entry.patient] |= outcome.rows
+            evaluation.failures += outcome.failures
+            _gather(evaluation, specs, done)
     _gather(evaluation, specs, done)
     store.write_record({**record, "complete": not evaluation.failures, "notices": monitor.notices})
     _refuse_nothing(evaluation, labels)

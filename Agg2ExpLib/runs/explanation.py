@@ -11,11 +11,11 @@ from ..attribution.method import Estimate, Method
 from ..attribution.methods import attribute
 from ..attribution.stitched import Target
 from ..errors import InputError
-from ..importance.global_mask import region_mass
-from ..importance.matrix import ImportanceMatrix, Regions
 from ..io.grid import Grid
 from ..models.labels import Label
 from ..monitor import Monitor, Stage
+from ..roi_importance.global_mask import region_mass
+from ..roi_importance.matrix import ImportanceMatrix, Regions
 from .case import Case
 from .mask import global_mask
 from .mask_settings import MaskSettings

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..attribution.baselines import make_baseline
-from ..importance.global_mask import check_mask, choose_mask, mask_record
 from ..monitor import Stage
+from ..roi_importance.global_mask import check_mask, choose_mask, mask_record
 from .case import Case
 from .mask_settings import MaskSettings
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
-from ..importance.tables import write_tidy, write_wide
 from ..io.regions import read_all_regions
 from ..io.volume import write_volume
 from ..monitor import Monitor
+from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
+from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
 from .record import without_name
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path

@@ -37,7 +37,7 @@ class RunRecord:
         parameters: all that were set.
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
-        global_mask: what :func:`~Agg2ExpLib.importance.global_mask.mask_record` tells, where a global mask was made.
+        global_mask: what :func:`~Agg2ExpLib.roi_importance.global_mask.mask_record` tells, where a global mask was made.
         batch: windows per pass at the end of the run.
         explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
             took in them (forward and backward); what a run's speed is reckoned from.

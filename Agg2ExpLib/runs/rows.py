@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..attribution.method import Estimate, Method
-from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
+from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
 
 
 @dataclass

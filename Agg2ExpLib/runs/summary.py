@@ -12,7 +12,7 @@ from ..models.labels import BACKGROUND
 from .results import Results
 
 if TYPE_CHECKING:
-    from ..importance.matrix import ImportanceMatrix
+    from ..roi_importance.matrix import ImportanceMatrix
     from .explanation import Explanation
 
 

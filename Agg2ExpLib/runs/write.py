@@ -9,10 +9,10 @@ import numpy as np
 
 from ..attribution.method import Estimate
 from ..errors import InputError
-from ..importance.tables import write_tidy, write_wide
 from ..io.grid import Grid
 from ..io.volume import write_volume
 from ..monitor import Monitor
+from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import write_json
 from .explanation import Explanation, Watcher
 from .results import (

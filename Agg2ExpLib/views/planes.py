@@ -1,4 +1,4 @@
-"""A map over the CT in three planes by matplotlib alone, for notebooks: as a radiologist sees it, the patient's right on the left."""
+"""A map over the CT in three planes by matplotlib alone, for notebooks; the patient's right is on the left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 # Axes of a plane across and up (the one across runs backwards), and the letters at left, right, bottom and top.
@@ -63,7 +64,6 @@ def planes_figure(
     tallest = max(hu.shape[up] * spacing[up] for _, up, _ in _PLANES.values())
     figure = Figure(figsize=(12, 12 * tallest / sum(sizes) + 0.9), facecolor=_PAPER, layout="constrained")
     grid = figure.add_gridspec(1, 3, width_ratios=sizes)
-    image = None
     for column, name in enumerate(_PLANES):
         axes = figure.add_subplot(grid[column])
         image = _draw(axes, name, hu, attribution, outline, spacing, at, threshold, limit, window)
@@ -98,7 +98,7 @@ def _draw(
     threshold: float,
     limit: float,
     window: tuple[float, float],
-) -> object:
+) -> ScalarMappable:
     right, up, letters = _PLANES[name]
     extent = (0.0, hu.shape[right] * spacing[right], 0.0, hu.shape[up] * spacing[up])
     axes.imshow(plane_of(hu, name, at), cmap="gray", vmin=window[0], vmax=window[1], origin="lower", extent=extent)

@@ -94,7 +94,7 @@ class ExtraRegions:
         self.added = [name for name, _mask in found]
 
     def _store(self, results: ResultsOfScene, matrix: Any, regions: list[tuple[str, np.ndarray]]) -> None:
-        from Agg2ExpLib.importance.graph import region_positions
+        from Agg2ExpLib.roi_importance.graph import region_positions
 
         record = self.record
         layers = [

@@ -1,4 +1,4 @@
-"""A comparison in a process of its own, for Slicer's panel: ``python -m Agg2ExpLib.cohort.compare_job``.
+"""A comparison in a process of its own, for Slicer's panel: ``python -m Agg2ExpLib.cohorts.compare_job``.
 
 scikit-learn takes seconds to load and a forest fractions of a second to grow, which the panel must not wait for. The job is one
 line of JSON on stdin: ``reference`` (path), ``table`` (the patient's importance as tidy CSV), ``labels`` (names of the model's own)
@@ -18,7 +18,7 @@ from ..errors import InputError
 
 def answers(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What to tell about a job, in order; the last has ``done`` or ``error``."""
-    from ..importance.tables import matrix_from_text
+    from ..roi_importance.tables import matrix_from_text
     from .compare import comparing
     from .compare_reference import open_reference
 

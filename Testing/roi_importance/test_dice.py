@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monai.metrics import compute_dice
 from monai.networks.utils import one_hot
 
-from Agg2ExpLib.importance.dice import dice_per_label
+from Agg2ExpLib.roi_importance.dice import dice_per_label
 
 
 @given(seed=st.integers(0, 2**32 - 1), highest=st.integers(1, 6), shape=st.tuples(*[st.integers(1, 6)] * 3))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..importance.graph import Point, region_positions
 from ..models.labels import BACKGROUND
+from ..roi_importance.graph import Point, region_positions
 from ..runs.results import SEGMENTATION_FILE, Results
 from .matrices import CohortMatrices
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Agg2ExpLib.cohort.read import read_cohort
+from Agg2ExpLib.cohorts.read import read_cohort
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.tables import write_tidy, write_wide
+from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
 from support.cohort_tables import NAMES, small_matrix, write_result_folder, write_tables
 from support.paths import PUBLISHED
 

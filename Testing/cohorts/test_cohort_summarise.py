@@ -9,13 +9,13 @@ import re
 import numpy as np
 import pytest
 
-from Agg2ExpLib.cohort.bootstrap import mean_interval
-from Agg2ExpLib.cohort.importance import GLOBAL_COLUMNS, global_importance
-from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.cohort.systems import by_system, with_systems
+from Agg2ExpLib.cohorts.bootstrap import mean_interval
+from Agg2ExpLib.cohorts.importance import GLOBAL_COLUMNS, global_importance
+from Agg2ExpLib.cohorts.read import read_cohort
+from Agg2ExpLib.cohorts.systems import by_system, with_systems
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.tables import read_tidy, write_tidy
+from Agg2ExpLib.roi_importance.tables import read_tidy, write_tidy
 from support.cohort_tables import NAMES, small_matrix, write_result_folder, write_tables
 
 

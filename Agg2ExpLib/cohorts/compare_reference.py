@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..importance.matrix import ImportanceMatrix
+from ..roi_importance.matrix import ImportanceMatrix
 from .combine import combine
 from .read import read_patients, settings_of
 from .reference import SUFFIX, read_reference

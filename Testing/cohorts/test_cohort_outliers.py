@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Agg2ExpLib.cohort.forest import anomaly_scores, fit_reference, score_patients
-from Agg2ExpLib.cohort.groups import Column, group_tests
-from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.cohort.reference import load_reference, save_reference
-from Agg2ExpLib.cohort.significance import rank_correlation
+from Agg2ExpLib.cohorts.forest import anomaly_scores, fit_reference, score_patients
+from Agg2ExpLib.cohorts.groups import Column, group_tests
+from Agg2ExpLib.cohorts.read import read_cohort
+from Agg2ExpLib.cohorts.reference import load_reference, save_reference
+from Agg2ExpLib.cohorts.significance import rank_correlation
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.tables import write_tidy
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.roi_importance.tables import write_tidy
 from support.cohort_tables import small_matrix, write_result_folder, write_tables
 from support.small_result import write_result
 

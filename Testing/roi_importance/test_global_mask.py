@@ -10,7 +10,7 @@ from Agg2ExpLib.attribution.supervoxels import cubes
 from Agg2ExpLib.commands.cli import build_parser, main
 from Agg2ExpLib.commands.options import job_from
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.global_mask import check_mask, choose_mask, region_mass
+from Agg2ExpLib.roi_importance.global_mask import check_mask, choose_mask, region_mass
 from Agg2ExpLib.runs.job import Job
 from Agg2ExpLib.runs.summary import summarise
 from support.jobs import do
@@ -93,9 +93,9 @@ def test_the_dice_of_a_run_is_that_of_the_masked_image(small_ct, small_weights, 
     """Repeated with MONAI over the whole volume."""
     from monai.inferers import sliding_window_inference
 
-    from Agg2ExpLib.importance.dice import dice_per_label
     from Agg2ExpLib.io.volume import scale_intensity
     from Agg2ExpLib.models.model import load_model
+    from Agg2ExpLib.roi_importance.dice import dice_per_label
 
     result = do(small_ct, small_weights, tmp_path / "r", method="gradient", mask_regions=1, precision="float32")
     told = result.run["global_mask"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Agg2ExpLib.cohort.truth import read_truth
+from Agg2ExpLib.cohorts.truth import read_truth
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.io.volume import write_volume

@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from Agg2ExpLib.cohort.cluster import offers_gpu, open_client
-from Agg2ExpLib.cohort.run import run_cohort
+from Agg2ExpLib.cohorts.cluster import offers_gpu, open_client
+from Agg2ExpLib.cohorts.run import run_cohort
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.grid import Grid

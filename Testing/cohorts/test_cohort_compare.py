@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from Agg2ExpLib.cohort.compare import Comparison, comparing, strangeness
-from Agg2ExpLib.cohort.compare_reference import open_reference
-from Agg2ExpLib.cohort.forest import fit_reference
-from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.cohort.reference import save_reference
+from Agg2ExpLib.cohorts.compare import Comparison, comparing, strangeness
+from Agg2ExpLib.cohorts.compare_reference import open_reference
+from Agg2ExpLib.cohorts.forest import fit_reference
+from Agg2ExpLib.cohorts.read import read_cohort
+from Agg2ExpLib.cohorts.reference import save_reference
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.tables import tidy_text
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.roi_importance.tables import tidy_text
 from support.cohort_tables import NAMES, small_matrix, write_result_folder, write_tables
 from support.paths import PUBLISHED
 
@@ -203,7 +203,7 @@ def test_the_job_of_the_panel_in_a_process_without_torch(tmp_path):
     matrix = planted(99)
     job = {"reference": str(tmp_path / "all.csv"), "table": tidy_text(matrix, "new"), "labels": NAMES, "run": {"patient": "new"}}
     code = (
-        "import sys; from Agg2ExpLib.cohort.compare_job import main; main(); "
+        "import sys; from Agg2ExpLib.cohorts.compare_job import main; main(); "
         "print([n for n in ('torch', 'monai', 'networkx') if n in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], input=json.dumps(job) + "\n", capture_output=True, text=True, timeout=120)
@@ -215,7 +215,7 @@ def test_the_job_of_the_panel_in_a_process_without_torch(tmp_path):
     assert (first.unusual, final.unusual) == ((), ("heart",))
     wanted = last(open_reference(tmp_path / "all.csv"), matrix, {"patient": "new"})
     assert final.to_json() == wanted.to_json()
-    from Agg2ExpLib.cohort.compare_job import answers
+    from Agg2ExpLib.cohorts.compare_job import answers
 
     assert list(answers({**job, "reference": str(tmp_path / "none.npz")}))[-1]["error"].startswith(str(tmp_path / "none.npz"))
     assert "There is no file or folder" in list(answers({**job, "reference": str(tmp_path / "none")}))[-1]["error"]
@@ -223,7 +223,7 @@ def test_the_job_of_the_panel_in_a_process_without_torch(tmp_path):
 
 def test_the_panels_own_process_loads_no_heavy_package():
     code = (
-        "import sys; from Agg2ExpLib.cohort.compare import Comparison; Comparison.from_json("
+        "import sys; from Agg2ExpLib.cohorts.compare import Comparison; Comparison.from_json("
         "{'columns': [], 'patients': 1, 'notices': [], 'missing': '', 'labels': []});"
         "print([n for n in ('torch', 'sklearn', 'scipy', 'pandas', 'matplotlib') if n in sys.modules])"
     )

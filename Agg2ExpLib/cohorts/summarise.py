@@ -12,9 +12,9 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..importance.graph import importance_graph
 from ..models.labels import BACKGROUND, GROUP_COLORS, select_labels
 from ..monitor import Monitor, Stage
+from ..roi_importance.graph import importance_graph
 from ..system.files import new_folder, replacing, write_json
 from ..views.plots import graph_figure, matrix_figure, save_figure
 from .figures import context_figure, context_order, distribution_figure, histogram_figure, histogram_labels
@@ -89,7 +89,7 @@ def summarise_cohort(sources: Sequence[str | Path], output: str | Path, options:
     """Summarise a cohort into a folder.
 
     Args:
-        sources: see :func:`~Agg2ExpLib.cohort.read.read_cohort`.
+        sources: see :func:`~Agg2ExpLib.cohorts.read.read_cohort`.
         output: folder to write: ``global_importance.csv``, ``system_importance.csv``, ``context.csv``, figures as PNG and SVG,
             ``report.html`` and ``cohort.json``; with a second cohort also its tables and ``context_difference.csv``.
         options: how.

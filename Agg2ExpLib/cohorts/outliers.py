@@ -37,7 +37,7 @@ class OutlierOptions:
         columns: of it that are tested; empty for all.
         dice: table of Dice.
         save_reference: where to write the reference.
-        extra_rois, mixed_models: see :func:`~Agg2ExpLib.cohort.read.read_cohort`.
+        extra_rois, mixed_models: see :func:`~Agg2ExpLib.cohorts.read.read_cohort`.
         overwrite: whether earlier output may be replaced.
     """
 

@@ -152,7 +152,7 @@ def _write_dice(task: Task) -> None:
     """Dice of every label of the model, on the model grid; empty for labels that the truth lacks."""
     import numpy as np
 
-    from ..importance.dice import dice_per_label
+    from ..roi_importance.dice import dice_per_label
     from ..runs.results import Results
     from .truth import read_truth
 

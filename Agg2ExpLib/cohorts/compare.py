@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..importance.matrix import ImportanceMatrix
 from ..models.labels import BACKGROUND
+from ..roi_importance.matrix import ImportanceMatrix
 from .compare_reference import ComparisonReference, fitting_reference
 
 FALSE_ALARMS = 0.05
@@ -148,7 +148,7 @@ def comparing(
     """Compare a patient with a reference, a label at a time.
 
     Args:
-        reference: from :func:`~Agg2ExpLib.cohort.compare_reference.open_reference`.
+        reference: from :func:`~Agg2ExpLib.cohorts.compare_reference.open_reference`.
         matrix: the patient's.
         run: content of the patient's ``run.json``, as far as there is one; shows whether model and method are the reference's.
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Agg2ExpLib.importance.matrix import Regions, batch_means_error, importance_matrix
-from Agg2ExpLib.importance.tables import TIDY_COLUMNS, read_tidy, write_tidy, write_wide
+from Agg2ExpLib.roi_importance.matrix import Regions, batch_means_error, importance_matrix
+from Agg2ExpLib.roi_importance.tables import TIDY_COLUMNS, read_tidy, write_tidy, write_wide
 
 NAMES = ("background", "a", "b", "c")
 

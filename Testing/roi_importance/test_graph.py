@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from Agg2ExpLib.importance.graph import anatomical_layout, circular_layout, importance_graph, region_positions
 from Agg2ExpLib.models.labels import BACKGROUND, GROUP_COLORS, PAPER_LABELS, PATHOLOGY_GROUP
+from Agg2ExpLib.roi_importance.graph import anatomical_layout, circular_layout, importance_graph, region_positions
 from support.geometry import make_grid
 from support.paper_matrix import NAMES, make_matrix
 

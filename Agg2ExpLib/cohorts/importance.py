@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..importance.matrix import ImportanceMatrix
-from ..importance.tables import TIDY_COLUMNS
+from ..roi_importance.matrix import ImportanceMatrix
+from ..roi_importance.tables import TIDY_COLUMNS
 from ..system.files import replacing
 from .bootstrap import mean_interval
 from .matrices import VALUES, CohortMatrices
@@ -22,7 +22,7 @@ class GlobalImportance:
     """The mean matrix of a cohort; arrays are ``[rows, columns]``.
 
     Attributes:
-        rows, columns, extra: as in :class:`~Agg2ExpLib.cohort.matrices.CohortMatrices`.
+        rows, columns, extra: as in :class:`~Agg2ExpLib.cohorts.matrices.CohortMatrices`.
         values: mean over the patients that have label and region; ``standard_error`` is the standard error of the mean mass over
             patients (NaN for one patient), which contains the Monte-Carlo error of each patient.
         patients: number of patients behind each entry.

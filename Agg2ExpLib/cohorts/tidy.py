@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..importance.tables import TIDY_COLUMNS
 from ..io.csv_lines import nearest, number, require_columns
+from ..roi_importance.tables import TIDY_COLUMNS
 from .matrices import VALUES, PatientMatrix
 
 _NEEDED = ("patient", "label", "roi", "mass")
