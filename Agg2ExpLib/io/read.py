@@ -29,7 +29,15 @@ def read_ct(path: str | Path) -> Volume:
     Raises:
         InputError: anything that makes the file unusable, in one sentence.
     """
-    volume = _read(Path(path), flat=False)
+    return checked_ct(_read(Path(path), flat=False))
+
+
+def checked_ct(volume: Volume) -> Volume:
+    """The volume as a CT: whole numbers as int16, doubts in ``warnings``.
+
+    Raises:
+        InputError: voxels that are NaN, infinite, or all the same.
+    """
     array, doubts = checked_hu(volume.array, volume.name)
     return Volume(array, volume.affine, volume.name, volume.warnings + doubts)
 

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..system.names import folded
 
 Color = tuple[int, int, int]
 
 BACKGROUND = "background"
 
-# Section 4 of METHOD: one colour per anatomical system in the importance graph.
+# The paper's: one colour per anatomical system in the importance graph.
 GROUP_COLORS: dict[str, Color] = {
     "cardiovascular": (200, 40, 40),
     "muscles": (214, 170, 30),
@@ -28,6 +29,11 @@ GROUP_COLORS: dict[str, Color] = {
 }
 OTHER_GROUP = "other organs"
 PATHOLOGY_GROUP = "pathologies"
+
+
+def title_of(name: str) -> str:
+    """The name of a label or region as people read it: ``Lung upper lobe left``."""
+    return name.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Label:
     @property
     def title(self) -> str:
         """The name as people read it: ``Lung upper lobe left``."""
-        return self.name.replace("_", " ").capitalize()
+        return title_of(self.name)
 
 
 _LEFT, _RIGHT = Code("7771000", "Left"), Code("24028007", "Right")
@@ -132,14 +138,14 @@ def select_labels(requested: Iterable[str], labels: Sequence[Label]) -> tuple[La
         InputError: for an unknown name (with the nearest one) or for nothing asked.
     """
     by_name = {label.name: label for label in labels}
-    by_folded = {label.name.casefold(): label for label in labels}
+    by_folded = {folded(label.name): label for label in labels}
     chosen: set[int] = set()
     for name in (part.strip() for part in requested):
         if not name:
             continue
-        label = by_name.get(name) or by_folded.get(name.casefold().replace(" ", "_"))
+        label = by_name.get(name) or by_folded.get(folded(name))
         if label is None:
-            near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(folded(name), by_folded, n=1, cutoff=0.5)
             hint = f"did you mean '{by_folded[near[0]].name}'?" if near else f"the model has {', '.join(by_name)}."
             raise InputError(f"The model has no label '{name}': {hint}")
         chosen.add(label.index)

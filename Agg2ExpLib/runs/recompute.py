@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
-from ..importance.tables import write_tidy, write_wide
 from ..io.regions import read_all_regions
 from ..io.write import write_volume
 from ..monitor import Monitor
+from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
+from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
-from .record import without_name
+from .privacy import private_names, without_names
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, check_region_files, extra_roi_path
 
 
@@ -32,7 +32,9 @@ def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Im
     """
     masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
     regions = extended_regions(results, masks)
-    return extended_matrix(results, regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+    return extended_matrix(
+        results.importance(), regions, {label: regions.sums(results.attribution(label).array) for label in results.explained}
+    )
 
 
 def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Regions:
@@ -40,15 +42,14 @@ def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) 
     return Regions(results.segmentation().array, [label.name for label in results.labels], extra)
 
 
-def extended_matrix(results: Results, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
+def extended_matrix(before: ImportanceMatrix, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
     """The matrix over other regions; errors as for :func:`add_regions`.
 
     Args:
-        results: gives the errors and the method.
+        before: gives the errors.
         regions: the columns.
         sums: for each explained label what ``regions.sums`` gave for its map.
     """
-    before = results.importance()
     matrix = importance_matrix(regions, dict(sums))
     errors = matrix.standard_error.copy()
     for j, column in enumerate(matrix.columns):
@@ -101,9 +102,11 @@ def recompute_importance(
         write_wide(folder.temporary / WIDE_FILE, matrix, patient)
         run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
         run["notices"] = [*run.get("notices", ()), *warnings]
-        if patient_id and (name := run["ct"]["name"]):
-            run["ct"] = {**run["ct"], "name": None}
-            run["notices"] = without_name(run["notices"], name)
+        if patient_id:
+            ct_name = (run.get("ct") or {}).get("name")
+            private = private_names(ct_name or "ct", extra_rois)
+            run["ct"] = {**(run.get("ct") or {}), "name": None}
+            run["notices"] = [without_names(notice, private) for notice in run["notices"]]
         write_json(folder.temporary / RUN_FILE, run)
         return folder.publish()
     except OSError as error:

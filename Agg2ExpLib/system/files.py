@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import Cancelled, InputError
 from .file_lock import FileLock
+from .json_files import read_json
 
 # What a folder of ours holds: a result's record, or a cohort's.
 RECORDS = ("run.json", "cohort.json")
@@ -37,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON in UTF-8."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Names of files may hold bytes that are no UTF-8.
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
 
 
 class OutputFolder:
@@ -221,8 +223,8 @@ def is_replaceable(folder: Path) -> bool:
     if record is None:
         return not any(os.scandir(folder))
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(record, "The record")
+    except InputError:
         return False
     return isinstance(content, dict) and "agg2exp" in content
 

@@ -103,9 +103,9 @@ def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
     """
     import shutil
 
-    from Agg2ExpLib.importance.tables import write_tidy, write_wide
     from Agg2ExpLib.io.grid import Grid
     from Agg2ExpLib.io.resample import resample
+    from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
     from Agg2ExpLib.runs import results as names
     from Agg2ExpLib.system.files import OutputFolder, write_json
 
