@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..system.json_files import parse_json, read_json
-from ..system.names import folded, is_reserved, same_form
+from ..system.names import FORMULA, folded, is_reserved, same_form
 from .labels import PAPER_LABELS, Color, Label, make_labels
 
 PAPER_SPACING = (1.5, 1.5, 1.5)
@@ -185,10 +185,10 @@ def clean_label_name(name: object, key: str, source: str) -> str:
     text = re.sub(r"\s+", "_", same_form(name.strip())) if isinstance(name, str) else ""
     if is_reserved(text) or text.endswith("."):
         raise InputError(f"'{key}' of {source} has the label name {text!r}, which cannot name a file on Windows: use another.")
-    if not text or len(text) > 100 or text.startswith((".", "-")) or _FORBIDDEN.search(text):
+    if not text or len(text) > 100 or text.startswith((".", *FORMULA)) or _FORBIDDEN.search(text):
         raise InputError(
             f"'{key}' of {source} has the label name {name!r}: use 1 to 100 characters without any of / \\ : * ? \" < > | and "
-            "comma, not starting with a dot or a dash."
+            "comma, not starting with a dot, a dash, = + or @."
         )
     return text
 

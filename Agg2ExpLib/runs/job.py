@@ -17,6 +17,7 @@ from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.sliding_window import BLEND, OVERLAP
 from ..system.json_files import read_json
+from ..system.names import id_problem
 from .mask_settings import MaskSettings
 
 MOST_JOB_BYTES = 4 * 2**20
@@ -76,6 +77,8 @@ class Job:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
             raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
+        if self.patient_id is not None and (problem := id_problem(self.patient_id)):
+            raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 

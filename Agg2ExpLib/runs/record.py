@@ -14,6 +14,7 @@ import numpy as np
 from ..attribution.method import Method
 from ..inference.compute import Compute
 from ..models.model import Model
+from ..system.names import clean_name
 from ..version import __version__
 from .privacy import without_names
 
@@ -52,7 +53,7 @@ class RunRecord:
         patient_id: str | None,
         parameters: Mapping[str, Any],
     ):
-        self.patient = patient_id or ct_name
+        self.patient = patient_id or clean_name(ct_name)
         self.parameters: dict[str, Any] = dict(parameters)
         self._model = model
         self._ct = {"name": None if patient_id is not None else ct_name, "sha256": ct_checksum}
