@@ -27,6 +27,7 @@ export QT_QPA_PLATFORM=offscreen
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+.venv/bin/lint-imports --no-logo
 # One thread of torch for each process: two processes that share the cores slow each other down otherwise.
 export OMP_NUM_THREADS=1
 .venv/bin/python -m pytest -n auto --dist loadgroup "$@"

@@ -30,6 +30,11 @@ OTHER_GROUP = "other organs"
 PATHOLOGY_GROUP = "pathologies"
 
 
+def title_of(name: str) -> str:
+    """The name of a label or region as people read it: ``Lung upper lobe left``."""
+    return name.replace("_", " ").capitalize()
+
+
 @dataclass(frozen=True)
 class Code:
     """A SNOMED CT code with its meaning, as DICOM and Slicer's terminology entries use it."""
@@ -62,7 +67,7 @@ class Label:
     @property
     def title(self) -> str:
         """The name as people read it: ``Lung upper lobe left``."""
-        return self.name.replace("_", " ").capitalize()
+        return title_of(self.name)
 
 
 _LEFT, _RIGHT = Code("7771000", "Left"), Code("24028007", "Right")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color
+from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color, title_of
 
 if TYPE_CHECKING:
     import networkx
@@ -94,7 +94,7 @@ def graph_parts(
             continue
         group = label.group if label else PATHOLOGY_GROUP
         nodes[name] = {
-            "title": label.title if label else name.replace("_", " ").capitalize(),
+            "title": title_of(name),
             "group": group,
             "color": group_color(group),
             "label_color": label.color if label else group_color(group),
