@@ -76,7 +76,7 @@ def _as_file(ct: Any, folder: Path) -> str:
     """A scan's file; one in memory is written for as long as the evaluation runs."""
     if isinstance(ct, str | Path):
         return str(ct)
-    from ..io.volume import write_volume
+    from ..io.write import write_volume
 
     volume = read_ct(ct)
     folder.mkdir()

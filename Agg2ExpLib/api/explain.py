@@ -16,7 +16,8 @@ from ..errors import InputError, OutOfMemoryError
 from ..inference.compute import choose_compute, is_out_of_memory
 from ..inference.network import at_work
 from ..inference.sliding_window import BLEND, OVERLAP
-from ..io.volume import Volume, sha256_of
+from ..io.source_files import sha256_of
+from ..io.volume import Volume
 from ..models.model import Model, load_model
 from ..monitor import Monitor
 from ..runs.case import make_case

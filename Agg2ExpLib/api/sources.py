@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..io.affines import LPS_TO_RAS
 from ..io.grid import Grid
+from ..io.read import checked_ct, read_volume
+from ..io.read import read_ct as read_ct_file
 from ..io.regions import place_mask, read_all_regions, read_mask
-from ..io.volume import LPS_TO_RAS, Volume, checked_ct, read_volume
-from ..io.volume import read_ct as read_ct_file
+from ..io.volume import Volume
 
 _KINDS = "a file or DICOM folder, an array with its affine, or an image of nibabel, SimpleITK or MONAI"
 
