@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..importance.dice import dice_per_label
 from ..inference.sliding_window import OVERLAP
 from ..models.labels import Label
+from ..roi_importance.dice import dice_per_label
 from ..system.files import replacing
 from .settings import TrainSettings
 from .sources import Source, scale
