@@ -1,4 +1,4 @@
-"""Global RoI importance: the mean over patients with its confidence interval (METHOD section 4)."""
+"""Global RoI importance: the mean over patients with its confidence interval (docs/method.md#many-patients)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 BACKGROUND = "background"
 
-# Section 4 of METHOD: one colour per anatomical system in the importance graph.
+# The paper's: one colour per anatomical system in the importance graph.
 GROUP_COLORS: dict[str, Color] = {
     "cardiovascular": (200, 40, 40),
     "muscles": (214, 170, 30),

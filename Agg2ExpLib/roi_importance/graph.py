@@ -1,6 +1,6 @@
 """The importance graph and its layouts, without any drawing: shared by the figures and by Slicer's panel.
 
-Nodes are regions, an edge ``b → a`` carries ``E[a, b]``: how much of label a's attribution falls into region b (METHOD section 4).
+Nodes are regions, an edge ``b → a`` carries ``E[a, b]``: how much of label a's attribution falls into region b (equation 7).
 Only :func:`importance_graph` needs networkx, so that a Slicer without it can still show a result's graph.
 """
 
