@@ -1,8 +1,7 @@
 """The pixels of DICOM images: as stored, then rescaled to HU by slope and intercept and by nothing else.
 
 Uncompressed pixels are taken from the file's bytes, run lengths by pydicom, and JPEG of all kinds by GDCM (in SimpleITK), which
-gets each image by itself in a file without a rescale: ITK inverts MONOCHROME1, which is a matter of
-display (DICOM PS3.3, C.7.6.3.1.2).
+gets each image by itself in a file without a rescale: ITK inverts MONOCHROME1, which is a matter of display (PS3.3, C.7.6.3.1.2).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Pixels:
         self._decoded: np.ndarray | None = None
 
     def volume(self, stack: Sequence[Slice]) -> np.ndarray:
-        """HU ``[x, y, z]`` in Fortran order: int16 where values are whole numbers, else float32; every slice by its own rescale.
+        """HU ``[x, y, z]`` in Fortran order: int16 where the values are whole numbers, else float32; each slice by its own rescale.
 
         Raises:
             InputError: pixels that cannot be decoded, or memory that does not suffice.

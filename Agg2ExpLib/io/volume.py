@@ -25,6 +25,12 @@ class Volume:
         affine: 4×4 float64, voxel index → RAS mm.
         name: file name without its suffixes, or the folder's name; never anything from the image's own tags.
         warnings: full sentences for the user.
+
+    Examples:
+        >>> ct = agg2exp.read_ct("chest.nii.gz")
+        >>> ct.array.min(), ct.array.max()  # HU
+        >>> right, front, top, _ = ct.affine @ [0, 0, 0, 1]  # where the first voxel lies, in mm
+        >>> cropped = agg2exp.Volume(ct.array[..., :32], ct.affine, ct.name)
     """
 
     array: np.ndarray

@@ -41,6 +41,10 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         InputError: something given cannot be used; nothing was written.
         OutOfMemoryError: one window does not fit into the device's memory.
         Cancelled: the monitor asked to stop; nothing was written.
+
+    Examples:
+        >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="segmented", task="segment")
+        >>> folder = agg2exp.run_job(job, agg2exp.Monitor())
     """
     _check_apart(Path(job.ct), Path(job.output))
     compute = choose_compute(job.device, job.precision)
