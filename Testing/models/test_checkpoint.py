@@ -213,7 +213,7 @@ def test_no_permission(tmp_path, state, monkeypatch):
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("Agg2ExpLib.models.checkpoint.open_regular", refuse)
     with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
         read_tensors(tmp_path / "w.pt")
 
