@@ -94,6 +94,7 @@ def dice_figure(found: Anomalies, average_dice: np.ndarray, strange: np.ndarray,
     return figure
 
 
+@plain_text
 def group_figure(found: Anomalies, columns: Sequence[Column]) -> Figure | None:
     """Box plots of the average score by group, a panel for each column of groups; None where there is none."""
     from matplotlib.figure import Figure
@@ -117,6 +118,7 @@ def group_figure(found: Anomalies, columns: Sequence[Column]) -> Figure | None:
     return figure
 
 
+@plain_text
 def patients_figure(found: Anomalies, cohort: CohortMatrices, count: int = 3) -> Figure | None:
     """The strangest and the most ordinary patients side by side, coronal and axial through their strangest label.
 

@@ -18,7 +18,7 @@ def number_text(value: float) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A value as a cell: floats as :func:`number_text`, and a text that spreadsheets would run as a formula behind an apostrophe."""
+    """A value as a cell: floats as :func:`number_text`, a text that spreadsheets take for a formula behind an apostrophe."""
     if isinstance(value, float):
         return number_text(value)
     return f"'{value}" if isinstance(value, str) and value.startswith((*FORMULA, "\t", "\r")) and not _is_number(value) else value

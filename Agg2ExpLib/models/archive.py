@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,10 @@ def check_archive(file: Path) -> None:
         if isinstance(error, InputError):
             raise
         raise damaged from error
+    except OSError as error:
+        if error.errno in (None, errno.EINVAL):  # a place that a damaged file does not have
+            raise damaged from error
+        raise
 
 
 def check_claims(tensors: Mapping[str, torch.Tensor], file: Path) -> None:

@@ -120,7 +120,7 @@ def _check_claims(args: Mapping[str, Any], tensors: Tensors, source: str, kind: 
     level: list[Any] = list(args.values())
     for _ in range(8):
         if any(isinstance(value, int) and abs(value) > most for value in level) or len(level) > 1000:
-            raise InputError(f'The {kind} named for {source} is far larger than its weights: correct "network" in the model card.')
+            raise InputError(f"The {kind} named for {source} is far larger than its weights: correct the model card.")
         level = [part for value in level if isinstance(value, (list, tuple)) for part in value]
 
 

@@ -60,12 +60,13 @@ class OutputFolder:
 
     def __init__(self, final: Path, overwrite: bool = False, needed_bytes: int = 0):
         # A link is followed: the folder it leads to is written, and the link stays.
+        if "\0" in str(final):
+            raise InputError("The name of the output holds the character NUL: choose another ⟨output⟩.")
         try:
-            self.final = final.resolve(strict=False) if final.is_symlink() else final.absolute()
+            self.final = final.resolve() if final.is_symlink() else final.absolute()
             self.final.exists()
-        except (OSError, RuntimeError, ValueError) as error:
-            # A circle of links, a name too long for the disk, NUL in a name.
-            reason = getattr(error, "strerror", None) or "a circle of links" if "\0" not in str(final) else "NUL in its name"
+        except (OSError, RuntimeError) as error:  # a name too long for the disk, or a circle of links
+            reason = getattr(error, "strerror", None) or "a circle of links"
             raise InputError(f"Cannot write to {shown(final)[:200]} ({reason}): choose another ⟨output⟩.") from None
         self._overwrite = overwrite
         parent = self.final.parent

@@ -11,7 +11,7 @@ from ..errors import InputError
 # What the interpreter and the libraries need beside a volume.
 _RESERVE_BYTES = 100e6
 # What the libraries take before anything is computed: of memory, and of addresses where these are limited.
-START_BYTES, START_ADDRESSES = 0.5e9, 4e9
+START_BYTES, START_ADDRESSES = 0.5e9, 2.5e9
 # Deflate makes at most 1032 bytes of one.
 MOST_INFLATION = 1032
 

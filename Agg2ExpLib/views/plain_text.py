@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 # For ``matplotlib.rc_context``; a text keeps what held when it was made.
-PLAIN_TEXT = {"text.parse_math": False}
+PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False}
 
 
 def plain_text(draw: Callable[P, T]) -> Callable[P, T]:
