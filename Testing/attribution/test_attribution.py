@@ -221,7 +221,7 @@ class _SmallMemory(torch.nn.Module):
 def test_out_of_memory_halves_the_batch_and_says_so(scene):
     network, image, plan, targets = scene
     monitor = Monitor()
-    method = make_method("smoothgrad", samples=20)
+    method = make_method("smoothgrad", samples=3)
     ours = explain(_SmallMemory(network, 2).eval(), image, plan, targets, method, 8, monitor=monitor)
     expected = explain(network, image, plan, targets, method)
     for name, value in expected.items():
