@@ -59,12 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(json.dumps(measure(args)))
         return
     words = sys.argv[1:] if argv is None else argv
-    found = []
-    for args.one in (args.length, 3 * args.length):
+    found: list[dict[str, int]] = []
+    for length in (args.length, 3 * args.length):
+        args.one = length
         if args.smoke and found:  # it sees once that a process of its own works
             found.append(measure(args))
             continue
-        child = [sys.executable, __file__, *words, "--one", str(args.one)]
+        child = [sys.executable, __file__, *words, "--one", str(length)]
         done = subprocess.run(child, capture_output=True, text=True, check=True)
         found.append(json.loads(done.stdout.splitlines()[-1]))
     short, long = found
