@@ -102,7 +102,7 @@ def make_case(shape: Sequence[int], count: int) -> tuple[torch.Tensor, list[Targ
     """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
     from scipy.ndimage import zoom
 
-    from Agg2ExpLib.io.volume import scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     phantom = make_phantom(0)

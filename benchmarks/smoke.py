@@ -46,7 +46,7 @@ def tiny_weights(folder: Path) -> Path:
 
 def coarse_phantom(path: Path) -> Path:
     """A phantom's CT on a coarse grid."""
-    from Agg2ExpLib.io.volume import write_volume
+    from Agg2ExpLib.io.write import write_volume
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     phantom = make_phantom(0, (SPACING, SPACING, SPACING))

@@ -47,6 +47,12 @@ class Job:
         patient_id: written into the results; by default the CT's file name.
         overwrite: whether an existing results folder may be replaced.
         unused: parameters of other methods that were set although nothing here has them; a run tells of them.
+
+    Examples:
+        >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="from_job", labels=("heart",))
+        >>> monitor = agg2exp.LogMonitor()
+        >>> folder = agg2exp.run_job(job, monitor)
+        >>> result = agg2exp.Result.open(folder)
     """
 
     ct: str
