@@ -27,7 +27,10 @@ def agg2exp(capsys):
     """The command in this process, which has torch loaded already."""
 
     def call(*arguments):
-        status = main([str(argument) for argument in arguments])
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # argparse's own way
+            status = end.code
         told = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, status, told.out, told.err)
 
