@@ -238,6 +238,8 @@ def test_cohort_and_evaluation_from_memory(result, model, tmp_path):
     )
     assert {row.metric for row in found.rows} >= {"faithfulness", "sensitivity", "complexity"}
     assert not found.failures
+    alone = agg2exp.evaluate((small_chest(), CT_AFFINE), model, "gradient", ["heart"], metrics=("complexity",), device="cpu")
+    assert {row.patient for row in alone.rows} == {"ct"}
 
 
 @dataclass
