@@ -91,22 +91,23 @@ def test_first_steps_without_anything(panel: Panel) -> None:
 
 
 def test_devices(panel: Panel) -> None:
+    from Agg2ExpModuleLib.engine.RunOutcome import RunOutcome
+
     def offered() -> list[str]:
         return [panel.ui.deviceCombo.itemText(index) for index in range(panel.ui.deviceCombo.count)]
 
     inputs = panel.widget.inputs
     assert offered() == ["Auto", "CPU"]
-    inputs._answer = b'[{"id": "cuda:0", "name": "NVIDIA T4", "free_bytes": 15100000000, "total_bytes": 16000000000}]\n'
-    inputs._onDevicesEnded(0, False)
+    card = {"id": "cuda:0", "name": "NVIDIA T4", "free_bytes": 15100000000, "total_bytes": 16000000000}
+    inputs._onDevices(RunOutcome("done", content={"event": "done", "devices": [card]}))
     assert offered() == ["Auto", "NVIDIA T4 (15.1 GB free)", "CPU"]
     panel.ui.deviceCombo.currentIndex = 1
     assert panel.parameters.device == "cuda:0"
-    inputs._answer = b""
-    inputs._onDevicesEnded(1, False)  # PyTorch is broken, or the card is gone
+    inputs._onDevices(RunOutcome("error"))  # PyTorch is broken, or the card is gone
     assert offered() == ["Auto", "CPU", "cuda:0 (not found)"]
     panel.parameters.device = "cpu"
     inputs.findDevices()  # the real process
-    panel.wait(lambda: not inputs._process.running)
+    panel.wait(lambda: not inputs._child.running)
     assert offered()[0] == "Auto"
     assert "CPU" in offered()
 
@@ -208,7 +209,7 @@ def test_cancel(panel: Panel) -> None:
 def test_the_child_is_killed(panel: Panel) -> None:
     panel.add_ct()
     started(panel, ["lung"])
-    os.kill(panel.controller.engine._run.process.pid, signal.SIGKILL)
+    os.kill(panel.controller.engine.child.pid, signal.SIGKILL)
     panel.wait()
     assert panel.controller.failed
     assert panel.controller.message

@@ -291,7 +291,7 @@ app.load_module(ROOT + "/Agg2ExpModule/Agg2ExpModule.py")
 widget = app.show_panel("Agg2ExpModule").self()
 from pathlib import Path
 assert widget.exporting.load(Path(RESULT))
-controller = widget.state.controller
+controller = widget.controller
 assert app.wait(lambda: not controller.busy)
 assert not controller.failed, controller.message
 assert list(widget.state.record.overlays) == ["lung_upper_lobe_left", "heart"]

@@ -12,9 +12,11 @@ from slicer.i18n import tr as _
 from ..scene import MapDisplay
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
 from ..scene.SceneVolumes import segmentIds
+from .Activity import Phase
+from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
-from .RunController import EXPLAINING, IDLE, PREPARING
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
 from .Steps import Steps
 
 _SIGNS = ("both", "supporting", "opposing")
@@ -24,8 +26,8 @@ _LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more oft
 class DisplaySection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, inputs: InputSection):
-        self.state, self.ui, self._inputs = state, state.ui, inputs
+    def __init__(self, state: PanelState, controller: RunController, inputs: InputSection):
+        self.state, self.controller, self.ui, self._inputs = state, controller, state.ui, inputs
         self.sections = MapDisplay.Sections()
         self._record = ChoiceBox(self.ui.recordCombo, self._onRecord)
         self._map = ChoiceBox(self.ui.mapCombo, self._onMap)
@@ -45,34 +47,34 @@ class DisplaySection:
         """The map's volume node that the views show, or None."""
         return self._shown if self._shown is not None and self._shown.GetScene() is not None else None
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
         if parameters is None:
             return
-        if changed & {RECORD, SCENE, "record", "inputVolume"}:
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
             self._fillRecords()
-        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel"}:
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "mapLabel"}:
             self._fillMaps()
         if "sign" in changed:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
             self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
         if "partial" in changed:
             self._onPartial()
-        if BUSY in changed:
+        if Topic.BUSY in changed:
             self._onPhase()
-        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel", BUSY}:
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "mapLabel", Topic.BUSY}:
             self._show()
         elif changed & {"strongest", "sign"} and self.shown is not None:
             MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
         if "opacity" in changed and self.shown is not None:
             MapDisplay.setOpacity(self.shown, parameters.opacity)
-        if changed & {"outline", "mapLabel", RECORD, SCENE, "record", BUSY}:
+        if changed & {"outline", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showOutline()
-        if changed & {"legend", "mapLabel", RECORD, SCENE, "record", BUSY}:
+        if changed & {"legend", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showLegend()
-        if changed & {"linked", SCENE}:
+        if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
-        if changed & {"volumeRendering", "mapLabel", RECORD, SCENE, "record"}:
+        if changed & {"volumeRendering", "mapLabel", Topic.RECORD, Topic.SCENE, "record"}:
             self._show3D()
         self._enable()
 
@@ -117,9 +119,8 @@ class DisplaySection:
 
     def _show(self) -> None:
         """Put the chosen map (or the preliminary one) into the views, if it is not there already."""
-        parameters, record, controller = self.state.parameters, self.state.record, self.state.controller
+        parameters, record, live = self.state.parameters, self.state.record, self.controller.live.node
         assert parameters is not None
-        live = controller.live.node if controller is not None else None
         overlays = record.overlays if record is not None else {}
         overlay = live if live is not None else overlays.get(parameters.mapLabel)
         ct = self.state.ct
@@ -150,9 +151,7 @@ class DisplaySection:
             return None, ""
         if TARGET_MASK in segmentIds(record.extra):
             return record.extra, TARGET_MASK
-        controller = self.state.controller
-        live = controller.live.label if controller is not None else ""
-        label = live or parameters.mapLabel
+        label = self.controller.live.label or parameters.mapLabel
         return (record.segmentation, label) if label in segmentIds(record.segmentation) else (None, "")
 
     def _showOutline(self) -> None:
@@ -178,20 +177,19 @@ class DisplaySection:
         assert parameters is not None
         others = [node for each in allRecords() for node in each.mapNodes()]
         done = MapDisplay.showIn3D(self.shown, others, parameters.volumeRendering)
-        if not done and self.state.controller is not None:
-            self.state.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
+        if not done:
+            self.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
 
     # While a run goes on
 
     def _onPhase(self) -> None:
-        controller = self.state.controller
-        phase = controller.phase if controller is not None else IDLE
-        if phase != EXPLAINING:
+        phase, record = self.controller.phase, self.state.record
+        if phase is not Phase.EXPLAINING:
             self._reading.stop()
-        if phase == PREPARING:
+        if phase is Phase.PREPARING:
             self._mayJump = True  # who has just clicked Explain wants to see the label
-        elif phase == IDLE:
-            if controller is not None and not controller.failed and self.state.record is not None and self.state.record.overlays:
+        elif phase is Phase.IDLE:
+            if not self.controller.failed and record is not None and record.overlays:
                 self._jumpOnce()
             self._mayJump = False
 
@@ -212,8 +210,8 @@ class DisplaySection:
         self._showLive()
 
     def _showLive(self) -> None:
-        parameters, controller = self.state.parameters, self.state.controller
-        if parameters is None or controller is None or controller.phase != EXPLAINING or not controller.partials:
+        parameters, controller = self.state.parameters, self.controller
+        if parameters is None or controller.phase is not Phase.EXPLAINING or not controller.partials:
             return
         if controller.ct is not self.state.ct or self._reading.running:  # the user looks at another patient, or it is too early
             return
@@ -227,8 +225,7 @@ class DisplaySection:
         self._reading.start(steps, self._onLiveRead, self._onLiveFailed)
 
     def _onLiveRead(self) -> None:
-        controller = self.state.controller
-        if controller is None or controller.phase != EXPLAINING:
+        if self.controller.phase is not Phase.EXPLAINING:
             return
         self._show()
         self._showOutline()

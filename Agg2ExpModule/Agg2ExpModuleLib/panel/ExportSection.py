@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ..setup.LibraryPath import isInstalled
+from .ChoiceBox import ChoiceBox
 from .Exporter import ExportChoice, Exporter
 from .ImportanceSection import ImportanceSection
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
+
+if TYPE_CHECKING:
+    from ..engine.Child import Child
+
+
+_PARTS = ("exportTables", "exportMaps", "exportPictures", "exportFolderCopy")
 
 
 class ExportSection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, importance: ImportanceSection):
-        self.state, self.ui, self._importance = state, state.ui, importance
+    def __init__(self, state: PanelState, controller: RunController, importance: ImportanceSection, child: Child):
+        self.state, self.controller, self.ui = state, controller, state.ui
+        self._importance, self._child = importance, child
         ui = self.ui
         self._grid = ChoiceBox(ui.mapGridCombo, lambda value: self._set("mapGrid", value))
         self._format = ChoiceBox(ui.mapFormatCombo, lambda value: self._set("mapFormat", value))
         ui.exportButton.clicked.connect(self._onExport)
         ui.loadResultButton.clicked.connect(self._onLoad)
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
         if parameters is None:
             return
@@ -34,10 +44,10 @@ class ExportSection:
             self._grid.setChoices([("model", _("Model's voxels")), ("ct", _("CT's voxels"))], parameters.mapGrid)
         if "mapFormat" in changed:
             self._format.setChoices([("nrrd", "NRRD"), ("nii.gz", "NIfTI")], parameters.mapFormat)
-        if changed & {"exportMaps", BUSY}:
+        if changed & {"exportMaps", Topic.BUSY}:
             for widget in (ui.mapGridCombo, ui.mapFormatCombo):
                 widget.enabled = parameters.exportMaps
-        if changed & {RECORD, SCENE, "record", BUSY, "exportTables", "exportMaps", "exportPictures", "exportFolderCopy"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", *_PARTS}:
             record = self.state.record
             parts = (parameters.exportTables, parameters.exportMaps, parameters.exportPictures, parameters.exportFolderCopy)
             ui.exportButton.enabled = not self.state.busy and record is not None and bool(record.overlays) and any(parts)
@@ -45,8 +55,8 @@ class ExportSection:
 
     def export(self, folder: Path) -> bool:
         """Write what is checked; False when something else goes on."""
-        parameters, record, controller = self.state.parameters, self.state.record, self.state.controller
-        if parameters is None or record is None or controller is None:
+        parameters, record, controller = self.state.parameters, self.state.record, self.controller
+        if parameters is None or record is None or controller.busy:
             return False
         enrichment = parameters.measure == "enrichment"
         choice = ExportChoice(
@@ -65,17 +75,24 @@ class ExportSection:
             layout=parameters.layout,
         )
         section = self._importance
-        exporter = Exporter(record, folder, choice, section.model, section.graph, section.matrix)
-        return controller.work(exporter.steps(), _("Exporting …"), exporter.summary)
+        exporter = Exporter(record, folder, choice, section.graph, section.matrix)
+
+        def steps() -> Iterator[str]:
+            assert controller.folder is not None
+            yield from exporter.steps(controller.folder.path)
+
+        return controller.workInChild("export", _("Exporting …"), steps(), self._child, exporter.arguments, exporter.summary)
+
+    def shutdown(self) -> None:
+        """The panel goes: what is being written is given up."""
+        self._child.shutdown()
 
     def load(self, folder: Path) -> bool:
         """Open a results folder: over the chosen CT if it explains that one, else with the CT that it brings."""
         from Agg2ExpLib.errors import InputError
         from Agg2ExpLib.runs.results import Results
 
-        controller, ct = self.state.controller, self.state.ct
-        if controller is None:
-            return False
+        controller, ct = self.controller, self.state.ct
         try:
             results = Results.open(folder)
         except InputError as error:

@@ -7,9 +7,10 @@ from typing import Any
 
 import qt
 
+from ..words.MethodWords import choiceTitle, parameterTitles, sentence, titleOf
+from .ChoiceBox import ChoiceBox
 from .MethodSettings import AUTO, OWN, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
-from .MethodWords import choiceTitle, parameterTitles, sentence, titleOf
-from .PanelState import ChoiceBox, PanelState
+from .PanelState import PanelState
 from .ReferenceList import ReferenceList
 
 _LARGEST = 1_000_000

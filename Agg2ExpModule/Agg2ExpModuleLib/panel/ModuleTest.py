@@ -95,7 +95,7 @@ class _Walk:
         test.delayDisplay("Done")
 
     def _wait(self, what: str) -> None:
-        controller = self.widget.state.controller
+        controller = self.widget.controller
         ended = waitFor(lambda: not controller.busy, float(os.environ.get("AGG2EXP_TEST_SECONDS", _SECONDS)))
         assert ended, f"the {what} takes too long: {controller.message}"
         assert not controller.failed, f"{what}: {controller.message} {controller.hint}"
