@@ -152,9 +152,9 @@ def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: f
         percentile: see :func:`~Agg2ExpLib.views.mrml_colors.set_overlay_threshold`.
         image: see :func:`~Agg2ExpLib.views.mrml_nodes.add_volume`.
     """
-    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT, image=image)
+    colors = color_node_for(scene, name)
+    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT, image=image, colors=colors)
     node.SetAttribute("Agg2Exp.Label", label)
-    node.GetDisplayNode().SetAndObserveColorNodeID(color_node_for(node).GetID())
     measure_overlay(node, volume.array)
     set_overlay_threshold(node, percentile)
     return node
@@ -205,7 +205,6 @@ def save_scene(scene: Any, path: Path) -> None:
 def add_ct(scene: Any, volume: Volume, patient: str) -> Any:
     node = add_volume(scene, volume.array, volume.affine, f"{patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD)
     display = node.GetDisplayNode()
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*CT_WINDOW)
     return node

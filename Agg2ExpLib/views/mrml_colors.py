@@ -119,12 +119,12 @@ def overlay_state(node: Any) -> tuple[float, Sign]:
     return float(node.GetAttribute(_PERCENTILE) or 95.0), node.GetAttribute(_SIGN) or "both"
 
 
-def color_node_for(node: Any) -> Any:
-    """A vtkMRMLColorTableNode of its own for an overlay volume, in the volume's scene and saved with it."""
+def color_node_for(scene: Any, name: str) -> Any:
+    """A vtkMRMLColorTableNode of its own for the overlay volume of that name, in the scene and saved with it."""
     import slicer
 
     colors = slicer.vtkMRMLColorTableNode()
-    colors.SetName(f"{node.GetName()} colours")
+    colors.SetName(f"{name} colours")
     colors.SetTypeToUser()
     colors.SetHideFromEditors(False)  # hidden colour nodes are not saved with a scene
     colors.SetNumberOfColors(ENTRIES)
@@ -132,5 +132,5 @@ def color_node_for(node: Any) -> Any:
         side = "middle" if entry == _MIDDLE else "supports" if entry > _MIDDLE else "opposes"
         colors.SetColor(entry, f"{side} {abs(entry - _MIDDLE)}", 0.0, 0.0, 0.0, 1.0)
     colors.GetLookupTable().SetTableRange(0, ENTRIES - 1)
-    node.GetScene().AddNode(colors)
+    scene.AddNode(colors)
     return colors

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 CodeTriple = tuple[str, str, str]  # value, scheme, meaning
+_GREY = "vtkMRMLColorTableNodeGrey"
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,20 @@ def add_volume(
     quantity: CodeTriple | None = None,
     units: CodeTriple | None = None,
     image: Any = None,
+    colors: Any = None,
 ) -> Any:
     """A vtkMRMLScalarVolumeNode with a display node; ``affine`` becomes its IJK to RAS matrix as it is.
 
-    ``image`` is what :func:`image_in_steps` made of the array, where that was done before.
+    Views draw a volume in the moment it enters the scene, and fail without colours: those and the display are there before.
+
+    Args:
+        scene: where the nodes go.
+        array: ``[x, y, z]``.
+        affine: 4×4, voxel index to RAS.
+        name: the node's name.
+        quantity, units: what a value means.
+        image: what :func:`image_in_steps` made of the array, where that was done before.
+        colors: colour node in the scene, by default Slicer's grey.
     """
     import slicer
 
@@ -45,10 +56,11 @@ def add_volume(
         node.SetVoxelValueQuantity(_coded(quantity))
     if units:
         node.SetVoxelValueUnits(_coded(units))
-    scene.AddNode(node)
     display = slicer.vtkMRMLScalarVolumeDisplayNode()
     scene.AddNode(display)
+    display.SetAndObserveColorNodeID(colors.GetID() if colors is not None else _GREY)
     node.SetAndObserveDisplayNodeID(display.GetID())
+    scene.AddNode(node)
     return node
 
 
