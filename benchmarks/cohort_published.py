@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.cohort.figures import context_order
-from Agg2ExpLib.cohort.forest import fit_reference, score_patients
-from Agg2ExpLib.cohort.importance import GlobalImportance, global_importance
-from Agg2ExpLib.cohort.matrices import CohortMatrices
-from Agg2ExpLib.cohort.outliers import dice_correlations
-from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.importance.graph import importance_graph
+from Agg2ExpLib.cohorts.figures import context_order
+from Agg2ExpLib.cohorts.forest import fit_reference, score_patients
+from Agg2ExpLib.cohorts.importance import GlobalImportance, global_importance
+from Agg2ExpLib.cohorts.matrices import CohortMatrices
+from Agg2ExpLib.cohorts.outliers import dice_correlations
+from Agg2ExpLib.cohorts.read import read_cohort
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.roi_importance.graph import importance_graph
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def _not_public() -> None:
         "What cannot be derived from the table: everything that needs the training patients (their matrices are not public): "
         "forests fitted on them, training against test patients, context shares of a second cohort; and what needs sex or age, the "
         "voxel maps, sizes in voxels, or signed and per-method results. Numbers printed in the paper were not at hand while this "
-        "was made, so none is set beside ours except the three of METHOD.md section 6 (0.055, 0.137, 0.847), which agree."
+        "was made, so none is set beside ours."
     )
 
 

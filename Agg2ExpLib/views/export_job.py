@@ -88,19 +88,19 @@ class Export:
             yield "folder", self._folder
 
     def _importance(self) -> Any:
-        from ..importance.tables import matrix_from_text
+        from ..roi_importance.tables import matrix_from_text
 
         return matrix_from_text(self.job["matrix"], tuple(label.name for label in self.labels))[1]
 
     def _tables(self) -> None:
-        from ..importance.tables import write_tidy, write_wide
+        from ..roi_importance.tables import write_tidy, write_wide
 
         for name, write in (("roi_importance.csv", write_tidy), ("roi_importance_wide.csv", write_wide)):
             write(self.target / name, self._importance(), self.job["patient"])
             self.written.append(self.target / name)
 
     def _graph(self, suffix: str) -> None:
-        from ..importance.graph import importance_graph
+        from ..roi_importance.graph import importance_graph
         from .plots import save_graph_plot
 
         plots = self.job["plots"]
@@ -173,9 +173,9 @@ class Export:
             shutil.copy2(file, copy)
 
     def _compose(self, parts: Mapping[str, Any], target: Path) -> None:
-        from ..importance.tables import write_tidy, write_wide
         from ..io.grid import Grid, resample
         from ..io.volume import read_map, write_volume
+        from ..roi_importance.tables import write_tidy, write_wide
         from ..runs import results as names
         from ..system.files import write_json
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..importance.graph import Point, anatomical_layout, circular_layout
-from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color
+from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color, title_of
+from ..roi_importance.graph import Point, anatomical_layout, circular_layout
 from ..system.files import replacing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..importance.matrix import ImportanceMatrix
+    from ..roi_importance.matrix import ImportanceMatrix
 
 _VARIANTS = {
     "absolute": "share of the label's attribution that falls into the region, %",
@@ -46,7 +46,7 @@ def save_matrix_plot(
         matrix: local or global RoI importance.
         labels: the model's labels, for readable names.
         path: ``.png``, ``.svg`` or ``.pdf``.
-        variant: see :meth:`~Agg2ExpLib.importance.matrix.ImportanceMatrix.variant`.
+        variant: see :meth:`~Agg2ExpLib.roi_importance.matrix.ImportanceMatrix.variant`.
         errors: write the Monte-Carlo standard error below each value (``absolute`` only).
         title: e.g. the patient.
 
@@ -67,9 +67,9 @@ def save_graph_plot(
     """Draw an importance graph: colour by anatomical system, edge width by weight, values at the strongest edge into each node.
 
     Args:
-        graph: from :func:`Agg2ExpLib.importance.graph.importance_graph`.
+        graph: from :func:`Agg2ExpLib.roi_importance.graph.importance_graph`.
         path: ``.png``, ``.svg`` or ``.pdf``.
-        positions: from :func:`Agg2ExpLib.importance.graph.region_positions`; without them the layout is circular.
+        positions: from :func:`Agg2ExpLib.roi_importance.graph.region_positions`; without them the layout is circular.
         layout: ``anatomical`` or ``circular``.
         title: e.g. the patient.
 
@@ -115,7 +115,6 @@ def matrix_figure(
     from matplotlib.colors import Normalize, PowerNorm
     from matplotlib.figure import Figure
 
-    titles = {label.name: label.title for label in labels}
     order = sorted(range(len(matrix.rows)), key=lambda row: matrix.rows[row] == BACKGROUND)
     values = matrix.variant(variant).astype(np.float64)
     if variant in _SHARES:
@@ -126,7 +125,8 @@ def matrix_figure(
     blocks = _blocks(matrix)
     count = sum(len(block) for block in blocks)
     cell = 0.62 if count > 8 else 0.8
-    longest = max(len(titles.get(name, name)) for name in matrix.columns)
+    titles = {name: title_of(name) for name in (*matrix.rows, *matrix.columns)} | {label.name: label.title for label in labels}
+    longest = max(len(titles[name]) for name in matrix.columns)
     left, right, below, above = 2.1, 0.4, 0.25 + 0.063 * longest, 1.25
     width = left + right + cell * (count + 0.5 * (len(blocks) - 1))
     tall = 0.55 if errors else 0.46
@@ -148,13 +148,11 @@ def matrix_figure(
         drawn = axes.imshow(shown, cmap="Greys" if grey else "YlOrRd", norm=Normalize(0, 160) if grey else norm, aspect="auto")
         image = image if grey else drawn
         _write_cells(axes, matrix, order, block, shown, drawn, errors and variant in ("absolute", "mass"))
-        axes.set_xticks(range(len(block)), [titles.get(name, _title(name)) for name in (matrix.columns[c] for c in block)])
+        axes.set_xticks(range(len(block)), [titles[matrix.columns[c]] for c in block])
         for text in axes.get_xticklabels():
             text.set(rotation=45, ha="right", rotation_mode="anchor", size=9, color=_INK)
         first = at == left
-        axes.set_yticks(
-            range(len(matrix.rows)), [titles.get(row, _title(row)) for row in (matrix.rows[r] for r in order)] if first else []
-        )
+        axes.set_yticks(range(len(matrix.rows)), [titles[matrix.rows[r]] for r in order] if first else [])
         axes.tick_params(length=0, labelsize=9, labelcolor=_INK)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -358,10 +356,6 @@ def _wrapped(title: str) -> str:
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     first, second = min(cuts, key=lambda cut: max(len(cut[0]), len(cut[1])))
     return f"{first}\n{second}"
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def _rgb(color: Sequence[int]) -> tuple[float, float, float]:

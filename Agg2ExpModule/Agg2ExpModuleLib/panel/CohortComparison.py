@@ -18,7 +18,7 @@ from .ImportanceModel import ImportanceModel
 from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
-    from Agg2ExpLib.cohort.compare import Comparison
+    from Agg2ExpLib.cohorts.compare import Comparison
 
     from ..engine.RunOutcome import RunOutcome
 
@@ -118,7 +118,7 @@ class CohortComparison:
             "labels": [label.name for label in record.labels],
             "run": record.run,
         }
-        self.child.start(["-m", "Agg2ExpLib.cohort.compare_job"], stdin=json.dumps(job).encode("ascii") + b"\n")
+        self.child.start(["-m", "Agg2ExpLib.cohorts.compare_job"], stdin=json.dumps(job).encode("ascii") + b"\n")
 
     # What comes back
 
@@ -144,7 +144,7 @@ class CohortComparison:
             self.state.tell({Topic.COMPARISON})
 
     def _take(self, event: Mapping[str, Any]) -> None:
-        from Agg2ExpLib.cohort.compare import Comparison
+        from Agg2ExpLib.cohorts.compare import Comparison
 
         record = self.state.record
         matrix = record.matrix if record is not None else None
