@@ -8,8 +8,8 @@ Drawing and compressing take seconds and much memory, which the application shal
 - ``plots``: null, or ``variant``, ``top``, ``background``, ``minimum``, ``layout``, ``positions`` of graph and matrix.
 - ``views``: null, or the pictures of one label: ``file`` (.npz with ``ct_``, ``map_`` and ``mask_`` arrays of each orientation),
   ``grids``, ``look``, ``legend``, ``title``, ``name``.
-- ``maps``: label to file (NRRD); ``map_format``: ``nrrd`` or ``nii.gz``; ``map_grid``: null, or ``shape`` and ``affine`` to resample
-  to.
+- ``maps``: label to file (NRRD); ``map_format``: ``nrrd`` or ``nii.gz``; ``map_grid``: null, or ``shape`` and ``affine`` of the
+  grid that they shall be on.
 - ``folder``: null, or ``name`` and either ``source`` (a results folder to copy) or the parts of one: ``ct``, ``segmentation``,
   ``maps``, ``regions``, ``target_mask``, ``global_mask`` (files) and ``run`` (content of run.json).
 

@@ -153,8 +153,8 @@ def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: f
         image: see :func:`~Agg2ExpLib.views.mrml_nodes.add_volume`.
     """
     colors = color_node_for(scene, name)
-    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT, image=image, colors=colors)
-    node.SetAttribute("Agg2Exp.Label", label)
+    tag = {"Agg2Exp.Label": label}  # who hears that a volume has come must know at once that it is no CT
+    node = add_volume(scene, volume.array, volume.affine, name, _SIGNED, _NO_UNIT, image, colors, tag)
     measure_overlay(node, volume.array)
     set_overlay_threshold(node, percentile)
     return node

@@ -32,6 +32,7 @@ def add_volume(
     units: CodeTriple | None = None,
     image: Any = None,
     colors: Any = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> Any:
     """A vtkMRMLScalarVolumeNode with a display node; ``affine`` becomes its IJK to RAS matrix as it is.
 
@@ -45,6 +46,7 @@ def add_volume(
         quantity, units: what a value means.
         image: what :func:`image_in_steps` made of the array, where that was done before.
         colors: colour node in the scene, by default Slicer's grey.
+        attributes: of the volume node.
     """
     import slicer
 
@@ -52,6 +54,8 @@ def add_volume(
     node.SetName(name)
     node.SetIJKToRASMatrix(_matrix(affine))
     node.SetAndObserveImageData(_image(array) if image is None else image)
+    for key, value in (attributes or {}).items():
+        node.SetAttribute(key, value)
     if quantity:
         node.SetVoxelValueQuantity(_coded(quantity))
     if units:

@@ -119,16 +119,19 @@ class Application(Connectable):
 
     def pauseRender(self) -> None:
         self._paused += 1
+        self._scene.drawing.pause()
 
     def resumeRender(self) -> None:
         self._paused -= 1
+        self._scene.drawing.resume()
 
     def setRenderPaused(self, paused: bool) -> None:
-        self._paused = max(0, self._paused + (1 if paused else -1))
+        (self.pauseRender if paused else self.resumeRender)()
 
     # Qt
     def processEvents(self, *arguments: Any) -> None:
         self._qt_application.processEvents(*arguments)
+        self._scene.drawing.settle()
 
     def topLevelWidgets(self) -> list[Any]:
         return qt.QApplication.topLevelWidgets()
