@@ -213,6 +213,7 @@ def test_the_child_is_killed(panel: Panel) -> None:
     panel.wait()
     assert panel.controller.failed
     assert panel.controller.message
+    assert "signal 9" in panel.ui.statusLabel.text
     assert panel.controller.hint
     assert panel.ui.runFrame.visible
     assert leftovers(panel) == []
@@ -248,13 +249,12 @@ def test_the_scene_is_closed_during_a_run(panel: Panel) -> None:
 class FewPackages:
     """An installer on a computer where two packages are missing until they are installed."""
 
-    problem = ""
-
     def __init__(self) -> None:
         from Agg2ExpModuleLib.setup.RequirementsCheck import Requirement
 
         self.needed = [Requirement("torch", "torch>=2.2", 2500.0, "runs it"), Requirement("monai", "monai>=1.5.1", 3.0, "networks")]
-        self.folders: list[str | None] = []
+        self.obstacle = ""
+        self.code = "print('Installing collected packages: torch')"
 
     def missing(self) -> list:
         return self.needed
@@ -262,11 +262,29 @@ class FewPackages:
     def describe(self, missing: list) -> str:
         return f"Install {len(missing)} packages?"
 
-    def install(self, missing: list, onLog, wheelFolder: str | None = None) -> bool:  # noqa: N803
-        onLog("installing")
-        self.folders.append(wheelFolder)
-        self.needed = []
-        return True
+    def plan(self, missing: list, wheelFolder: str | None = None) -> list:  # noqa: N803
+        from Agg2ExpModuleLib.setup.Installer import Command, InstallError
+
+        if self.obstacle:
+            raise InstallError(self.obstacle)
+        return [Command("PyTorch", ("-c", self.code), 2500.0)]
+
+    def constraints(self, command: object, missing: list) -> str:
+        if self.code.startswith("print"):
+            self.needed = []  # it will be there
+        return ""
+
+    def removeBrokenTorch(self) -> str:  # noqa: N802
+        return ""
+
+
+def seen(panel: Panel, widget: object) -> bool:
+    """Whether a widget lies within the visible part of the main window."""
+    import slicer
+
+    window = slicer.util.mainWindow()
+    where = widget.mapTo(window, widget.rect.center())  # type: ignore[attr-defined]
+    return widget.visible and window.rect.contains(where) and not widget.visibleRegion().isEmpty()  # type: ignore[attr-defined]
 
 
 def test_missing_packages_are_named_and_asked_for(panel: Panel) -> None:
@@ -280,15 +298,91 @@ def test_missing_packages_are_named_and_asked_for(panel: Panel) -> None:
     assert not panel.ui.segmentButton.enabled
     assert "requirements" in panel.ui.applyButton.toolTip
     panel.app.app.testing = False  # ask as in use
+    installer.obstacle = "Install the extension first."
+    panel.click(panel.ui.installButton)
+    assert panel.app.dialogs.texts == [], "what cannot succeed is not asked for"
+    assert panel.ui.statusLabel.text == "Install the extension first."
+    assert seen(panel, panel.ui.statusLabel)
+    installer.obstacle = ""
     panel.app.dialogs.answers.append(False)
     panel.click(panel.ui.installButton)
-    assert installer.folders == []
+    assert not panel.controller.busy
     assert panel.app.dialogs.texts == ["Install 2 packages?"]
     panel.app.dialogs.answers.append(True)
     panel.click(panel.ui.installButton)
-    assert installer.folders == [None]
+    assert panel.controller.task == "install"
+    panel.wait()
     assert not panel.ui.requirementsFrame.visible
     assert panel.ui.segmentButton.enabled
+    assert panel.ui.statusLabel.text == "Everything is installed."
+    assert seen(panel, panel.ui.statusLabel)
+
+
+def test_an_installation_is_seen_stopped_and_its_failure_told_where_one_looks(panel: Panel) -> None:
+    panel.widget.requirements.installer = installer = FewPackages()
+    panel.widget.requirements.check()
+    panel.open("input")
+    installer.code = "import time; time.sleep(600)"
+    panel.click(panel.ui.installButton)
+    panel.wait(lambda: panel.widget.requirements.child.pid is not None)
+    assert seen(panel, panel.ui.progressBar)
+    assert seen(panel, panel.ui.cancelButton)
+    assert not panel.ui.applyButton.enabled
+    panel.click(panel.ui.cancelButton)
+    panel.wait(seconds=20)
+    assert "stopped" in panel.ui.statusLabel.text
+    installer.code = "import sys; sys.exit('ERROR: no space left on device')"
+    panel.click(panel.ui.installButton)
+    panel.wait()
+    assert panel.controller.failed
+    assert "no space left on device" in panel.ui.statusLabel.text
+    assert "no space left on device" in panel.ui.logText.plainText
+    assert seen(panel, panel.ui.statusLabel)
+    panel.click(panel.ui.logButton)
+    for _round in range(5):
+        panel.app.app.processEvents()
+    assert seen(panel, panel.ui.logText)
+
+
+def test_the_strip_is_seen_whatever_is_scrolled_and_goes_with_the_panel(panel: Panel) -> None:
+    import slicer
+
+    panel.controller.say("Something to read")
+    panel.open("input", "labels", "explain", "display", "importance", "compare", "export")
+    bar = slicer.util.mainWindow()._scroll.verticalScrollBar()
+    assert bar.maximum > 500
+    for value in (0, bar.maximum // 2, bar.maximum):
+        bar.value = value
+        panel.app.app.processEvents()
+        assert seen(panel, panel.ui.statusLabel)
+    panel.widget.exit()
+    assert panel.ui.runFrame.parentWidget() is panel.widget.state.root, "another module's panel does not have it"
+    panel.widget.enter()
+    assert panel.ui.runFrame.parentWidget() is slicer.util.mainWindow()._panel
+    panel.widget.cleanup()
+    assert panel.ui.runFrame.parentWidget() is panel.widget.state.root
+
+
+def test_what_changes_for_ever_is_told_bit_by_bit(panel: Panel) -> None:
+    """Nothing that is pending is lost, and the application goes on meanwhile."""
+    told: list[object] = []
+
+    class Restless:
+        def refresh(self, changed: set) -> None:
+            told.extend(name for name in changed if name == "restless")
+            if "restless" in changed and len(told) < 50:
+                panel.widget.state.tell({"restless"})
+
+    class Broken:
+        def refresh(self, changed: set) -> None:
+            if "restless" in changed and len(told) == 1:
+                raise ValueError("a section is broken")
+
+    panel.widget.state.sections += [Restless(), Broken()]
+    with pytest.raises(ValueError, match="a section is broken"):
+        panel.widget.state.tell({"restless"})
+    assert 1 < len(told) < 50
+    panel.wait(lambda: len(told) == 50, 5)
 
 
 def test_a_run_that_fails_tells_why(panel: Panel) -> None:
