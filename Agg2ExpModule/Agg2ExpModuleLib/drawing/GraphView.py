@@ -70,6 +70,12 @@ class GraphView(DrawnView, qt.QWidget):
         self._selected = name if known else None
         self.update()
 
+    def reveal(self, name: str) -> None:
+        """Make a node stand out, as if the mouse were over it, until the mouse comes."""
+        if self._data is not None and any(node.name == name for node in self._data.nodes):
+            self._hoverNode, self._hoverEdge = name, None
+            self.update()
+
     def placed(self) -> GraphScene | None:
         """Where everything stands now, in the widget's pixels; None without a graph."""
         size = (float(self.width), float(self.height))

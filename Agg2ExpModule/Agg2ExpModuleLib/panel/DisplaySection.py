@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ..scene import MapDisplay
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
 from ..scene.SceneVolumes import segmentIds
+from ..words.MethodWords import shortTitle
 from .Activity import Phase
 from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
@@ -20,6 +22,20 @@ from .RunController import RunController
 from .Steps import Steps
 
 _SIGNS = ("both", "supporting", "opposing")
+_SEEN = {
+    Topic.RECORD,
+    Topic.SCENE,
+    "record",
+    "inputVolume",
+    "mapLabel",
+    "strongest",
+    "sign",
+    "opacity",
+    "outline",
+    "legend",
+    "linked",
+    "volumeRendering",
+}
 _LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
 
 
@@ -48,12 +64,20 @@ class DisplaySection:
         return self._shown if self._shown is not None and self._shown.GetScene() is not None else None
 
     def refresh(self, changed: Changes) -> None:
-        parameters = self.state.parameters
-        if parameters is None:
+        if self.state.parameters is None:
             return
+        if changed & _SEEN:
+            with slicer.util.RenderBlocker():  # one drawing for all that changes
+                self._refresh(changed)
+        else:
+            self._refresh(changed)
+
+    def _refresh(self, changed: Changes) -> None:
+        parameters = self.state.parameters
+        assert parameters is not None
         if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
             self._fillRecords()
-        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "mapLabel"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", "inputVolume", "mapLabel"}:
             self._fillMaps()
         if "sign" in changed:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
@@ -70,7 +94,7 @@ class DisplaySection:
             MapDisplay.setOpacity(self.shown, parameters.opacity)
         if changed & {"outline", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showOutline()
-        if changed & {"legend", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & {"legend", "sign", "strongest", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showLegend()
         if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
@@ -98,7 +122,12 @@ class DisplaySection:
     def _fillMaps(self) -> None:
         parameters, record = self.state.parameters, self.state.record
         assert parameters is not None
-        titles = _titles(record)
+        titles = {**{entry.name: entry.title for entry in self._inputs.model.labels}, **_titles(record)}
+        live = self.controller.live
+        if live.node is not None:  # the maps of the run that goes on; another one is shown when it is next refined
+            names = [live.label, *(name for name in self.controller.partials if name != live.label)]
+            self._map.setChoices([(name, titles.get(name, name)) for name in sorted(names)], live.label)
+            return
         overlays = record.overlays if record is not None else {}
         if parameters.mapLabel not in overlays and overlays:
             parameters.mapLabel = next(iter(overlays))
@@ -170,7 +199,7 @@ class DisplaySection:
         assert parameters is not None
         others = [node for each in allRecords() for node in each.mapNodes()]
         label = self.shown.GetAttribute("Agg2Exp.Label") if self.shown is not None else ""
-        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend)
+        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend, parameters.sign)
 
     def _show3D(self) -> None:
         parameters = self.state.parameters
@@ -220,17 +249,20 @@ class DisplaySection:
         label = wanted if wanted in controller.partials else controller.live.label or next(iter(controller.partials))
         path, samples, of = controller.partials[label]
         title = {entry.name: entry.title for entry in self._inputs.model.labels}.get(label, label)
-        name = _("{label} (preliminary, {samples} of {of} samples)").format(label=title, samples=samples, of=of)
+        name = f"{shortTitle(title)} {samples}/{of}"  # the corner of a view has little room
         steps = controller.live.steps(path, label, name, 100.0 - parameters.strongest, parameters.sign)
         self._reading.start(steps, self._onLiveRead, self._onLiveFailed)
 
     def _onLiveRead(self) -> None:
         if self.controller.phase is not Phase.EXPLAINING:
             return
-        self._show()
-        self._showOutline()
-        self._showLegend()
-        self._jumpOnce()
+        with slicer.util.RenderBlocker():
+            self._fillMaps()
+            self._show()
+            self._showOutline()
+            self._showLegend()
+            self._jumpOnce()
+            self._enable()
 
     def _onLiveFailed(self, error: Exception) -> None:
         logging.warning("The preliminary map cannot be shown: %s", error)

@@ -28,6 +28,8 @@ _COUNTING = _METHOD | {
     "weights",
     Topic.MODEL,
     "useDrawnTarget",
+    "targetSegmentation",
+    "targetSegment",
     "globalMask",
     Topic.SCENE,
 }

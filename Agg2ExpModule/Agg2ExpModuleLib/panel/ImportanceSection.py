@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ..drawing.GraphView import GraphView
@@ -18,6 +19,7 @@ from .ImportanceModel import ImportanceModel
 from .PanelState import Changes, PanelState, Topic
 from .RegionTable import RegionTable
 from .RunController import RunController
+from .Scrolling import intoView
 
 _SETTINGS = {"measure", "graphSign", "layout", "topEdges", "minimumWeight", "background"}
 
@@ -134,16 +136,18 @@ class ImportanceSection:
     # What the user does
 
     def _onRegion(self, name: str) -> None:
-        self._display.selectRegion(name)
+        with slicer.util.RenderBlocker():
+            self._display.selectRegion(name)
 
     def _onPair(self, label: str, region: str) -> None:
         """A label leans on a region: show the label's map at the region."""
-        self._set("mapLabel", label)
         record = self.state.record
-        if record is not None and region in record.overlays and region != label:
-            self._display.jumpTo(region)
-        elif not self._display.selectRegion(region) and region == label:
-            self._display.jump()
+        with slicer.util.RenderBlocker():
+            self._set("mapLabel", label)
+            if record is not None and region in record.overlays and region != label:
+                self._display.jumpTo(region)
+            elif not self._display.selectRegion(region) and region == label:
+                self._display.jump()
 
     def _onTableRegion(self, region: str) -> None:
         self._display.jumpTo(region)
@@ -156,9 +160,19 @@ class ImportanceSection:
 
         def done() -> str:
             self.state.tell({Topic.RECORD})
+            self._reveal(added.added)
             return added.summary()
 
         self.controller.work(added.steps(), _("Summing over the regions …"), done)
+
+    def _reveal(self, regions: list[str]) -> None:
+        """Bring new regions into view: the section, their columns, their nodes."""
+        ui = self.ui
+        ui.importanceSection.collapsed = False
+        if regions:
+            self.matrix.reveal(regions[-1])
+            self.graph.reveal(regions[-1])
+        intoView(self.state.root, ui.importanceTabs)
 
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:

@@ -228,12 +228,12 @@ class RunController(Activity):
         self.state.tell({Topic.RECORD})
         return run
 
-    def loadFolder(self, folder: Path, ct: Any = None) -> bool:
-        """Open a results folder made elsewhere, over the given CT or over the CT that it brings."""
+    def loadFolder(self, folder: Path, candidate: Any = None) -> bool:
+        """Open a results folder made elsewhere, over ``candidate`` where that is its CT, else with the CT that it brings."""
         parameters = self.state.parameters
         if parameters is None:
             return False
-        loading = Loading(folder, ct, 100.0 - parameters.strongest, parameters.sign)
+        loading = Loading(folder, None, 100.0 - parameters.strongest, parameters.sign, candidate)
 
         def loaded() -> str:
             parameters.inputVolume = loading.ct

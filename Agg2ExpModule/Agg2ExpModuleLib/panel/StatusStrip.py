@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
-
 from .Activity import Activity
 from .CohortComparison import CohortComparison
 from .InputSection import problemStyle
 from .PanelState import Changes, PanelState, Topic
+from .Scrolling import intoView, scrollAreaOf
 
 
 class StatusStrip:
@@ -50,7 +49,9 @@ class StatusStrip:
             ui.progressBar.maximum = 0 if fraction is None else 1000
             if fraction is not None:
                 ui.progressBar.value = round(1000 * fraction)
-        ui.statusLabel.text = "\n".join(part for part in (message, hint) if part)
+        text = "\n".join(part for part in (message, hint) if part)
+        ui.statusLabel.text = text
+        ui.statusLabel.toolTip = text
         ui.statusLabel.styleSheet = problemStyle(failed)
         ui.cancelButton.visible = busy
         ui.cancelButton.enabled = cancellable
@@ -62,7 +63,7 @@ class StatusStrip:
 
     def place(self) -> None:
         """Put it below the scroll area that the panel lies in; called when the module is opened."""
-        area = _scrollArea(self.state.root)
+        area = scrollAreaOf(self.state.root)
         layout = area.parentWidget().layout() if area is not None and area.parentWidget() is not None else None
         if layout is None or self._away:
             return
@@ -96,21 +97,3 @@ class StatusStrip:
 
     def _onLog(self, line: str) -> None:
         self.ui.logText.appendPlainText(line)
-
-
-def intoView(root: Any, widget: Any) -> None:
-    """Scroll the panel so that a widget in it is seen, once the layout has settled."""
-
-    def scroll() -> None:
-        area = _scrollArea(root)
-        if area is not None and widget.visible:
-            area.ensureWidgetVisible(widget, 0, 8)
-
-    qt.QTimer.singleShot(0, scroll)
-
-
-def _scrollArea(widget: Any) -> Any:
-    """The scroll area around a widget, or None."""
-    while widget is not None and not widget.inherits("QScrollArea"):
-        widget = widget.parentWidget()
-    return widget
