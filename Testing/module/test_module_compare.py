@@ -74,6 +74,7 @@ def test_the_section_the_badges_and_the_difference(panel: Panel, tmp_path: Path,
     assert max(longest) < 0.3, "the panel was blocked"
     assert ui.compareSummary.text == "Compared with 24 patients: heart is unusual (1 of 2 labels; by chance up to 1 in 20)."
     assert "weights" in ui.compareNotes.text
+    assert ui.compareVerdict.text.startswith("Aorta is ordinary"), "also for the label shown first"
 
     # badges
     assert not tree.isColumnHidden(3)

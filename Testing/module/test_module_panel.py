@@ -158,6 +158,9 @@ def test_segment_and_explain(panel: Panel) -> None:
         node = panel.controller.live.node
         if node is not None:
             previews.append(node.GetName())
+            assert node.GetAttribute("Agg2Exp.Preliminary") == "1"
+            if panel.widget.display.shown is node:
+                assert panel.ui.mapCombo.currentText
             shown = {view.GetForegroundVolumeID() for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
             assert shown == {node.GetID()}
         return not panel.controller.busy
@@ -168,8 +171,9 @@ def test_segment_and_explain(panel: Panel) -> None:
     assert not panel.controller.failed, panel.controller.message
     assert "partial" in seen
     assert previews, "no preliminary map was shown"
-    assert "preliminary" in previews[0]
-    assert not [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "preliminary" in node.GetName()]
+    assert previews[0].endswith("/3")
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert not [node for node in nodes if node.GetAttribute("Agg2Exp.Preliminary")]
     assert list(panel.record.overlays) == ["lung", "heart", "bone"]
     assert panel.parameters.mapLabel in panel.record.overlays
     assert panel.ui.inputSelector.currentNode() is ct
@@ -323,6 +327,7 @@ def test_an_installation_is_seen_stopped_and_its_failure_told_where_one_looks(pa
     panel.widget.requirements.check()
     panel.open("input")
     installer.code = "import time; time.sleep(600)"
+    panel.app.app.testing = False  # ask as in use; the answer is yes
     panel.click(panel.ui.installButton)
     panel.wait(lambda: panel.widget.requirements.child.pid is not None)
     assert seen(panel, panel.ui.progressBar)
@@ -405,8 +410,10 @@ def test_a_drawn_segment_is_the_target(panel: Panel) -> None:
     panel.click(panel.ui.drawnTargetCheckBox)
     assert panel.ui.targetFrame.visible
     assert not panel.ui.applyButton.enabled
+    assert "Choose the drawn segment" in panel.ui.estimateLabel.text
     panel.parameters.targetSegmentation = blob
     assert panel.parameters.targetSegment == "Segment_1"
+    assert "Choose" not in panel.ui.estimateLabel.text
     assert panel.ui.applyButton.enabled  # without a checked label: the one predicted most
     panel.explain()
     assert panel.record.run["target_mask"] is True
