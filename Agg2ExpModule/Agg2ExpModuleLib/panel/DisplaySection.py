@@ -82,7 +82,7 @@ class DisplaySection:
         if "sign" in changed:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
             self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
-        if "partial" in changed:
+        if Topic.PARTIAL in changed:
             self._onPartial()
         if Topic.BUSY in changed:
             self._onPhase()

@@ -123,7 +123,8 @@ class Loading:
             record.addMap(node)
         if not results.explained:
             if not record.positions:
-                record.positions = yield from _telling(what, lambda: quickPositions(volume, results.labels))
+                places = yield from _telling(_("Loading the segmentation …"), lambda: quickPositions(volume, results.labels))
+                record.positions = places
             return
         yield (what := _("Loading the importance …"))
         extra = yield from _telling(what, results.extra_rois)
