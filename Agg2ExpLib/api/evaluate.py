@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    cts: Mapping[str, Any] | Sequence[Any] | str | Path,
+    cts: Any,
     model: Model | str | Path,
     methods: Sequence[str] | str,
     labels: Sequence[str] = (),
@@ -29,7 +29,7 @@ def evaluate(
     """Faithfulness, sensitivity, complexity, time and memory of attribution methods.
 
     Args:
-        cts: scans by patient id, or files; anything that :func:`~Agg2ExpLib.api.sources.read_ct` takes.
+        cts: scans by patient id, a list of them, or one; anything that :func:`~Agg2ExpLib.api.sources.read_ct` takes.
         model: a model, or the file of its weights.
         methods: each ``name`` or ``name:parameter=value,…``, such as ``"smoothgrad:samples=10"``.
         labels: names to explain; by default all that are found.
@@ -43,7 +43,11 @@ def evaluate(
     Raises:
         InputError: something given cannot be used, or nothing at all could be evaluated.
 
-    >>> found = evaluate("chest.nii.gz", model, ["gradient", "smoothgrad:samples=10"], ["heart"], runs=20)
+    Examples:
+        >>> model = agg2exp.Model.load("swin_unetr.pt")
+        >>> methods = ["gradient", "smoothgrad:samples=2"]
+        >>> found = agg2exp.evaluate("chest.nii.gz", model, methods, ["heart"], runs=4, subset_voxels=500, copies=1)
+        >>> [(row.method, row.metric, row.value) for row in found.rows]
     """
     from ..evaluation.run import entries_of
     from ..evaluation.run import evaluate as evaluate_into
@@ -62,17 +66,22 @@ def evaluate(
             files = {name: _as_file(ct, scratch / str(number)) for number, (name, ct) in enumerate(cts.items())}
             entries = [Entry(name, file, None, ()) for name, file in files.items()]
         else:
-            given = [cts] if isinstance(cts, str | Path) else list(cts)
+            given = list(cts) if isinstance(cts, list | tuple) and not _is_pair(cts) else [cts]
             entries = entries_of([_as_file(ct, scratch / str(number)) for number, ct in enumerate(given)])
         place = Path(output) if output is not None else scratch / "evaluation"
         return evaluate_into(entries, chosen, place, monitor or LogMonitor(), model if isinstance(model, Model) else None)
+
+
+def _is_pair(cts: Any) -> bool:
+    """Whether this is one array with its affine, and not two scans."""
+    return isinstance(cts, tuple) and len(cts) == 2 and getattr(cts[1], "shape", None) == (4, 4)
 
 
 def _as_file(ct: Any, folder: Path) -> str:
     """A scan's file; one in memory is written for as long as the evaluation runs."""
     if isinstance(ct, str | Path):
         return str(ct)
-    from ..io.volume import write_volume
+    from ..io.write import write_volume
 
     volume = read_ct(ct)
     folder.mkdir()

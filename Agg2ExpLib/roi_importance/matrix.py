@@ -31,6 +31,12 @@ class ImportanceMatrix:
         standard_error: Monte-Carlo standard error of ``mass``; 0 for methods without sampling, NaN where it cannot be told.
         roi_voxels: voxels of each region, shape ``[columns]``.
         extra: names of those columns that are not labels of the model; they may overlap the others.
+
+    Examples:
+        >>> matrix = agg2exp.Result.open("result_a").matrix
+        >>> matrix.strongest("heart", 3)
+        >>> matrix.to_frame()  # rows are labels, columns regions; also "enrichment", "positive", "standard_error", …
+        >>> matrix.to_frame("tidy").query("standard_error < 0.01")
     """
 
     rows: tuple[str, ...]
