@@ -137,8 +137,10 @@ class Export:
         self.written.append(path)
 
     def _map(self, label: str, file: str) -> None:
-        from ..io.grid import Grid, resample
-        from ..io.volume import read_map, write_volume
+        from ..io.grid import Grid
+        from ..io.read import read_map
+        from ..io.resample import resample
+        from ..io.write import write_volume
 
         volume = read_map(Path(file))
         array, affine, suffix = np.asarray(volume.array), volume.affine, ""
@@ -173,8 +175,10 @@ class Export:
             shutil.copy2(file, copy)
 
     def _compose(self, parts: Mapping[str, Any], target: Path) -> None:
-        from ..io.grid import Grid, resample
-        from ..io.volume import read_map, write_volume
+        from ..io.grid import Grid
+        from ..io.read import read_map
+        from ..io.resample import resample
+        from ..io.write import write_volume
         from ..roi_importance.tables import write_tidy, write_wide
         from ..runs import results as names
         from ..system.files import write_json

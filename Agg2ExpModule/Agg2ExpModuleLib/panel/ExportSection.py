@@ -122,30 +122,3 @@ class ExportSection:
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:
             setattr(self.state.parameters, name, value)
-<<<<<<< HEAD
-=======
-
-
-def _explains(results: Any, ct: Any) -> bool:
-    """Whether a result was made of this CT, as far as its voxels on the model grid tell; its name may differ."""
-    import numpy as np
-
-    from Agg2ExpLib.io.grid import Grid
-    from Agg2ExpLib.io.resample import resample
-    from Agg2ExpLib.io.volume import Volume
-    from Agg2ExpLib.views.mrml_nodes import array_of
-
-    from ..scene.SceneVolumes import volumeAffine
-
-    if not isInstalled("scipy"):  # an older Slicer before "Install requirements"
-        return False
-    mine = Volume(array_of(ct), volumeAffine(ct))
-    theirs = results.ct()
-    # Every twelfth voxel along each axis is enough to tell two patients apart, and quick.
-    coarse = theirs.affine @ np.diag([12.0, 12.0, 12.0, 1.0])
-    x, y, z = (max(2, size // 12) for size in theirs.array.shape)
-    sampled = resample(mine, Grid((x, y, z), coarse), "linear")
-    expected = theirs.array[::12, ::12, ::12][:x, :y, :z]
-    sampled = sampled[: expected.shape[0], : expected.shape[1], : expected.shape[2]]
-    return bool(np.mean(np.abs(sampled - expected) < 2.0) > 0.95)
->>>>>>> main

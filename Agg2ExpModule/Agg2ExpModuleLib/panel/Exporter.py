@@ -120,45 +120,9 @@ class Exporter:
         text = _("Wrote {count} files to {folder}.") if count != 1 else _("Wrote 1 file to {folder}.")
         return "\n".join([text.format(count=count, folder=self.target), *self.notes])
 
-<<<<<<< HEAD
     def _plots(self) -> dict[str, Any] | None:
         """Graph and matrix, drawn here by the panel's own widgets where matplotlib is missing."""
         choice = self.choice
-=======
-    def _tables(self) -> None:
-        from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
-
-        matrix = self.record.matrix
-        assert matrix is not None
-        for name, write in (("roi_importance.csv", write_tidy), ("roi_importance_wide.csv", write_wide)):
-            write(self.target / name, matrix, self.record.patient)
-            self.written.append(self.target / name)
-
-    def _maps(self) -> Iterator[str]:
-        from Agg2ExpLib.io.grid import Grid
-        from Agg2ExpLib.io.resample import resample
-        from Agg2ExpLib.io.volume import Volume
-        from Agg2ExpLib.io.write import write_volume
-
-        if self.choice.mapFormat == "nii.gz" and not isInstalled("nibabel"):
-            raise InputError(_("NIfTI files need the package nibabel: choose NRRD, or install the requirements (Input)."))
-        for label, node in self.record.overlays.items():
-            yield _("Writing the map of {label} …").format(label=label.replace("_", " "))
-            array, affine, suffix = array_of(node), affine_of(node), ""
-            if self.choice.mapGrid == "ct":
-                if self.record.ct is None:
-                    raise InputError(_("The CT is gone from the scene: choose the model's voxels."))
-                x, y, z = self.record.ct.GetImageData().GetDimensions()
-                grid = Grid((x, y, z), volumeAffine(self.record.ct))
-                array, affine, suffix = resample(Volume(array, affine), grid, "linear", outside=0), grid.affine, "_on_ct"
-                yield _("Writing the map of {label} …").format(label=label.replace("_", " "))
-            path = self.target / f"{fileNameOf(label)}_attribution{suffix}.{self.choice.mapFormat}"
-            write_volume(path, array, affine, compress=True)
-            self.written.append(path)
-
-    def _pictures(self) -> Iterator[str]:
-        yield _("Drawing the graph …")
->>>>>>> main
         if isInstalled("matplotlib") and isInstalled("networkx"):
             return {
                 "variant": choice.measure if choice.measure in ("mean", "enrichment") else choice.variant,

@@ -161,7 +161,8 @@ def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
 
 def _isSame(ct: Any, theirs: Volume) -> bool:
     """Whether a volume node is the CT of a result, as far as its voxels on the model grid tell; its name may differ."""
-    from Agg2ExpLib.io.grid import Grid, resample
+    from Agg2ExpLib.io.grid import Grid
+    from Agg2ExpLib.io.resample import resample
     from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.views.mrml_nodes import array_of
 
