@@ -46,6 +46,14 @@ def choiceTitles() -> dict[str, str]:
     }
 
 
+def shortTitle(title: str) -> str:
+    """A label's title with its side as one letter, to fit into narrow places."""
+    for word, letter in ((" left", " L"), (" right", " R")):
+        if title.endswith(word):
+            return title[: -len(word)] + letter
+    return title
+
+
 def titleOf(name: str) -> str:
     """A parameter's title; made from its name where the table has none."""
     return parameterTitles().get(name) or name.replace("_", " ").capitalize()
