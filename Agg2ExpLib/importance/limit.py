@@ -7,8 +7,8 @@ a region, with the map split into groups of samples, two sums err to opposite si
 - ``lower = Σ sign(ē₋ⱼ) · eⱼ``, group j weighed by the signs that the other groups give: too small, since some signs are wrong;
 
 both averaged over j. For a region whose ``g`` is normal with variance ``ω²``, ``upper = √(2/π) √(ω² + v)`` and
-``lower = √(2/π) ω² / √(ω² + v)`` per voxel, so that their geometric mean is ``√(2/π) ω``, the limit itself, however large the noise
-is; for any other density of ``g`` that is smooth around 0, the errors of order ``v`` cancel. Nothing is assumed of the noise but that
+``lower = √(2/π) ω² / √(ω² + v)`` per voxel, so that their geometric mean is ``√(2/π) ω``, the limit itself, however large the noise.
+For any other density of ``g`` that is smooth around 0, the errors of order ``v`` cancel. Of the noise nothing is assumed but that
 groups are independent.
 """
 
@@ -23,8 +23,8 @@ from .matrix import Regions
 
 MOST_GROUPS = 8  # maps kept at a time: with more the interval hardly narrows, with fewer Student's t widens it
 _SLAB = 8  # slices of the first axis that are worked on at a time
-# Share of half the distance between the two bracketing sums that the error of the limit covers beside the spread: what was left of the
-# bias in benchmarks/convergence.py is below it in about two of three entries.
+# Share of half the distance between the two sums that the error of the limit covers beside the spread: what was left of the bias in
+# benchmarks/convergence.py is below it in about two of three entries.
 BIAS_SHARE = 0.2
 
 
@@ -193,7 +193,7 @@ class GroupMaps:
         self._parts: list[int] = []
 
     def add(self, values: np.ndarray, samples: int) -> None:
-        """Take in the map ``[x, y, z]`` of further samples, independent of those before; all calls but the last bring equally many."""
+        """Take in the map ``[x, y, z]`` of further samples, independent of those before; only the last may bring fewer."""
         if self._parts and self._parts[-1] < self._size:
             self._merge_into(len(self.maps) - 1, values, samples)
             self._parts[-1] += 1
