@@ -7,9 +7,9 @@ a region, with the map split into groups of samples, two sums err to opposite si
 - ``lower = Σ sign(ē₋ⱼ) · eⱼ``, group j weighed by the signs that the other groups give: too small, since some signs are wrong;
 
 both averaged over j. For a region whose ``g`` is normal with variance ``ω²``, ``upper = √(2/π) √(ω² + v)`` and
-``lower = √(2/π) ω² / √(ω² + v)`` per voxel, so that their geometric mean is ``√(2/π) ω``, the limit itself, however large the noise.
-For any other density of ``g`` that is smooth around 0, the errors of order ``v`` cancel. Of the noise nothing is assumed but that
-groups are independent.
+``lower = √(2/π) ω² / √(ω² + v)`` per voxel, so that their geometric mean is ``√(2/π) ω``, the limit itself, with any noise. For any
+other density of ``g`` that is smooth around 0, the errors of order ``v`` cancel. Of the noise nothing is assumed but that groups
+are independent.
 """
 
 from __future__ import annotations
