@@ -1,3 +1,83 @@
-"""Agg2Exp: aggregated attributions that explain 3D segmentation models on CT (arXiv 2407.16653)."""
+"""Agg2Exp: aggregated attributions that explain 3D segmentation models on CT (arXiv 2407.16653).
+
+::
+
+    import Agg2ExpLib as agg2exp
+
+    model = agg2exp.Model.load("swin_unetr.pt")  # or agg2exp.Model(network, labels, spacing=…, hu_window=…, roi_size=…)
+    result = agg2exp.explain("chest.nii.gz", model, labels=["heart"], samples=8)
+    print(result.matrix.to_frame())
+    result.plot("heart")
+    result.save("result")
+
+Names are imported when they are first used, so that ``import Agg2ExpLib`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .api.cohort import cohort as cohort
+    from .api.evaluate import evaluate as evaluate
+    from .api.explain import explain as explain
+    from .api.explain import segment as segment
+    from .api.importance import importance as importance
+    from .api.log_monitor import LogMonitor as LogMonitor
+    from .api.result import Result as Result
+    from .api.sources import read_ct as read_ct
+    from .attribution.method import Method as Method
+    from .attribution.method import parameter as parameter
+    from .attribution.methods import methods as methods
+    from .attribution.methods import register as register
+    from .errors import Cancelled as Cancelled
+    from .errors import InputError as InputError
+    from .errors import OutOfMemoryError as OutOfMemoryError
+    from .io.volume import Volume as Volume
+    from .models.model import Model as Model
+    from .monitor import Monitor as Monitor
+    from .roi_importance.matrix import ImportanceMatrix as ImportanceMatrix
+    from .runs.job import Job as Job
+    from .runs.mask_settings import MaskSettings as MaskSettings
+    from .runs.pipeline import run_job as run_job
+
+# Where each public name comes from.
+_PLACES = {
+    "Cancelled": "errors",
+    "ImportanceMatrix": "roi_importance.matrix",
+    "InputError": "errors",
+    "Job": "runs.job",
+    "LogMonitor": "api.log_monitor",
+    "MaskSettings": "runs.mask_settings",
+    "Method": "attribution.method",
+    "Model": "models.model",
+    "Monitor": "monitor",
+    "OutOfMemoryError": "errors",
+    "Result": "api.result",
+    "Volume": "io.volume",
+    "cohort": "api.cohort",
+    "evaluate": "api.evaluate",
+    "explain": "api.explain",
+    "importance": "api.importance",
+    "methods": "attribution.methods",
+    "parameter": "attribution.method",
+    "read_ct": "api.sources",
+    "register": "attribution.methods",
+    "run_job": "runs.pipeline",
+    "segment": "api.explain",
+}
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

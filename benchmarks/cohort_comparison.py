@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.cohort.compare import NEGLIGIBLE, RANGE, strangeness
-from Agg2ExpLib.cohort.compare_reference import ComparisonReference, open_reference
+from Agg2ExpLib.cohorts.compare import NEGLIGIBLE, RANGE, strangeness
+from Agg2ExpLib.cohorts.compare_reference import ComparisonReference, open_reference
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
 Trial = tuple[np.ndarray, np.ndarray, int | None]  # reference, row, changed region

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.cohort.figures import context_order
-from Agg2ExpLib.cohort.forest import fit_reference, score_patients
-from Agg2ExpLib.cohort.importance import GlobalImportance, global_importance
-from Agg2ExpLib.cohort.matrices import CohortMatrices
-from Agg2ExpLib.cohort.outliers import dice_correlations
-from Agg2ExpLib.cohort.read import read_cohort
-from Agg2ExpLib.importance.graph import importance_graph
+from Agg2ExpLib.cohorts.figures import context_order
+from Agg2ExpLib.cohorts.forest import fit_reference, score_patients
+from Agg2ExpLib.cohorts.importance import GlobalImportance, global_importance
+from Agg2ExpLib.cohorts.matrices import CohortMatrices
+from Agg2ExpLib.cohorts.outliers import dice_correlations
+from Agg2ExpLib.cohorts.read import read_cohort
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.roi_importance.graph import importance_graph
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ def main() -> None:
     from compare import load_network, write_section
     from schemes import make_case, ours
 
-    from Agg2ExpLib.importance.matrix import Regions
     from Agg2ExpLib.inference.compute import choose_compute
     from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.roi_importance.matrix import Regions
 
     image, targets = make_case((args.roi, args.roi, args.roi + 16), 17)
     segmentation = np.zeros(tuple(image.shape), dtype=np.uint8)

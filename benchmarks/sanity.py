@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 def ground_truth_table() -> list[str]:
-    from Agg2ExpLib.attribution.ground_truth import ENOUGH, NETWORKS, run_benchmark
     from Agg2ExpLib.attribution.methods import METHODS
+    from Agg2ExpLib.evaluation.ground_truth import ENOUGH, NETWORKS, run_benchmark
 
     outcomes = {(one.network, one.method): one for one in run_benchmark(METHODS)}
     lines = [f"Share of label a's attribution in region b, on which alone it depends; {100 * ENOUGH:.0f} % is a pass.", ""]
@@ -83,8 +83,8 @@ def demo_case():
 
 def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
     from Agg2ExpLib.attribution.methods import METHODS, attribute, make_method
-    from Agg2ExpLib.attribution.sanity import parameter_randomisation
     from Agg2ExpLib.attribution.stitched import StitchedGradient
+    from Agg2ExpLib.evaluation.sanity import parameter_randomisation
     from Agg2ExpLib.inference.compute import BatchSize, choose_compute
     from Agg2ExpLib.monitor import Monitor, Stage
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..monitor import Monitor
-from .method import Method, Request, check_count, check_seed, equal_groups, parameter
+from .method import Method, Request, check_count, check_seed, collecting_bytes, equal_groups, parameter
 from .sums import collect_gradients
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class ExpectedGradients(Method):
     def groups(self) -> list[Sequence[int]]:
         """Samples between two estimates."""
         return equal_groups(self.samples)
+
+    def memory(self, labels: int) -> float:
+        """The references, and the sums of all copies and of the group."""
+        return collecting_bytes(8, labels, len(self.references))
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .method import Method, Request
+from .method import Method, Request, summing_bytes
 from .sums import mean_of_gradients
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ class GradientTimesInput(Method):
     title = "Gradient × input"
     summary = "The gradient weighted by the voxel's own intensity: what each voxel adds, to first order; air gets nothing."
     when = "For a fast map in units of the output; integrated gradients are the better answer where time allows."
+
+    def memory(self, labels: int) -> float:
+        """The image beside the gradients."""
+        return summing_bytes(1, 1, labels, own=4)
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .baselines import BASELINES, check_blur, make_baseline
-from .method import Method, Request, check_count, check_seed, parameter
+from .method import Method, Request, check_count, check_seed, parameter, summing_bytes
 from .sums import mean_of_gradients
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class IntegratedGradients(Method):
         """Steps that are computed together; each group runs along the whole path, so that early maps are not one-sided."""
         count = max(min(5, self.steps), math.ceil(self.steps / _LARGEST_GROUP))
         return [range(start, self.steps, count) for start in range(count)]
+
+    def memory(self, labels: int) -> float:
+        """Baseline, way and factor beside the copies of a group."""
+        groups = self.groups()
+        return summing_bytes(len(groups[0]), len(groups), labels, own=12)
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits."""

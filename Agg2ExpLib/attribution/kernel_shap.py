@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..monitor import Monitor
 from .baselines import BASELINES, check_blur, make_baseline
 from .method import Estimate, Method, Request, check_count, check_seed, parameter
-from .supervoxels import SUPERVOXELS, make_supervoxels
+from .supervoxels import SUPERVOXELS, Supervoxels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +67,7 @@ class KernelShap(Method):
                 raise InputError(f"The number of coalitions must be a number or auto, not '{self.coalitions}'.")
             check_count(self.title, "coalitions", "coalitions", self.coalitions, 2)
         self._check_choices()
-        if self.regions < 2:
-            raise InputError(f"{self.title} needs at least 2 supervoxels, not {self.regions}: set ⟨regions⟩ to 512, say.")
+        _ = self.supervoxels_used  # checks its parameters
         check_blur(self.blur)
         check_seed(self.seed)
 
@@ -84,30 +83,23 @@ class KernelShap(Method):
         """All coalitions make one regression: there are no repetitions that could tell its error."""
         return False
 
+    def cost(self) -> None:
+        """Forward passes alone, as many as the cuts of each window ask for: its time is not foretold."""
+        return
+
+    @property
+    def supervoxels_used(self) -> Supervoxels:
+        """The supervoxels whose values are computed."""
+        return Supervoxels(self.supervoxels, self.regions, self.compactness)
+
     def record(self) -> dict[str, Any]:
         """The parameters, with the number of coalitions that ``auto`` stands for."""
         return {**super().record(), "coalitions": self.samples}
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
         """Learn what the model's intensities and voxels are in HU and millimetres."""
-        low, high = model.card.hu_window
-        begin, end = model.card.intensity_range
-        scale = (high - low) / (end - begin)
-        self._hu = (low - begin * scale, scale)
+        self._hu = model.card.hu_scale
         self._spacing = grid.spacing
-
-    def divide(self, image: torch.Tensor, segmentation: np.ndarray | None, monitor: Monitor) -> np.ndarray:
-        """Every voxel's supervoxel, int32 ``[x, y, z]``; says when there are fewer or more than were asked for.
-
-        Raises:
-            InputError: they do not fit the image.
-        """
-        hu = self._hu[0] + self._hu[1] * image.cpu().numpy()
-        found = make_supervoxels(self.supervoxels, hu, segmentation, self.regions, self.compactness, self._spacing)
-        count = int(found.max()) + 1
-        if self.supervoxels != "semantic" and count != self.regions:
-            monitor.notice(f"There are {count} supervoxels ({self.supervoxels}), the nearest to the {self.regions} asked for.")
-        return found
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits."""
@@ -117,7 +109,8 @@ class KernelShap(Method):
         from .perturbed import PerturbedOutputs
 
         engine, image, monitor = request.engine, request.image, request.stage.monitor
-        regions = self.divide(image, request.segmentation, monitor)
+        hu = self._hu[0] + self._hu[1] * image.cpu().numpy()
+        regions = self.supervoxels_used.divide(hu, request.segmentation, self._spacing, monitor)
         start = make_baseline(self.baseline, image, engine.pad_value, self.blur, self.seed)
         outputs = PerturbedOutputs(engine, image, start)
         effective = outputs.effective_regions(regions)

@@ -87,6 +87,10 @@ class LayerCam(Method):
     def __post_init__(self) -> None:
         self._check_choices()
 
+    def cost(self) -> None:
+        """Part of a backward pass: its time is not foretold."""
+        return
+
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
         """Refuse a network without the layer before anything long begins."""
         find_layer(model.network, self.layer)

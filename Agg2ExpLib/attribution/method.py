@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..io.grid import Grid
     from ..models.model import Model
     from .stitched import StitchedGradient
+    from .supervoxels import Supervoxels
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,36 @@ class Parameter:
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> Any:
+        """The value, lists as tuples.
+
+        Raises:
+            InputError: it is of another kind.
+        """
+        types, words = KINDS[self.kind]
+        if isinstance(value, list):
+            value = tuple(value)
+        fits = isinstance(value, types) and (self.kind == "bool" or not isinstance(value, bool))
+        if fits and self.kind.startswith("tuple"):
+            fits = all(isinstance(part, str) for part in value)
+        if not fits:
+            raise InputError(f"⟨{self.name}⟩ must be {words}, not {value!r}.")
+        return value
+
+
+# The kinds of values that parameters and job entries may have: their types, and what they are called in a sentence.
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "str | None": ((str, type(None)), "a text or null"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "float | None": ((int, float, type(None)), "a number or null"),
+    "int | None": ((int, type(None)), "a whole number or null"),
+    "bool": ((bool,), "true or false"),
+    "int | str": ((int, str), "a whole number or 'auto'"),
+    "tuple[str, ...]": ((tuple,), "a list of texts"),
+}
 
 
 def parameter(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
@@ -81,7 +112,7 @@ class Request:
         engine: the stitched network with its targets.
         image: model-grid image ``[x, y, z]``.
         stage: is told the progress.
-        scales: factor of each target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target of METHOD section 1).
+        scales: factor of each target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target).
         on_estimate: is given the estimate after each group of samples.
         segmentation: labels predicted for the image, integers ``[x, y, z]``; None where there are none.
     """
@@ -120,7 +151,7 @@ class Method(ABC):
     def parameters(cls) -> tuple[Parameter, ...]:
         """Everything that can be set, in the order in which to show it."""
         return tuple(
-            Parameter(entry.name, str(entry.type), entry.default, entry.metadata["help"], entry.metadata["choices"])
+            Parameter(entry.name, _kind_of(entry.type), entry.default, entry.metadata["help"], entry.metadata["choices"])
             for entry in fields(cls)
             if "help" in entry.metadata
         )
@@ -129,6 +160,27 @@ class Method(ABC):
     def samples(self) -> int:
         """Copies of the image that the network sees."""
         return 1
+
+    def cost(self) -> float | None:
+        """Copies of the image that pass through the network forward and, once for each label, backward.
+
+        None for methods whose work is of another kind, so that their time cannot be told before a run.
+        """
+        return float(self.samples)
+
+    def memory(self, labels: int) -> float:
+        """Bytes that the method holds for each voxel of the model grid beside the engine's image, masks and one map a label, in
+        float32.
+
+        Args:
+            labels: how many are explained.
+        """
+        return summing_bytes(1, 1, labels)
+
+    @property
+    def supervoxels_used(self) -> Supervoxels | None:
+        """The supervoxels that the method works on, where it does."""
+        return None
 
     @property
     def spread_is_error(self) -> bool:
@@ -157,6 +209,36 @@ class Method(ABC):
             value = getattr(self, entry.name)
             if entry.choices and value not in entry.choices:
                 raise InputError(f"Unknown {entry.name} '{value}' for {self.name}: choose one of {', '.join(entry.choices)}.")
+
+
+def summing_bytes(group: int, groups: int, labels: int, own: float = 0.0) -> float:
+    """:meth:`Method.memory` of a method that sums gradients in the engine.
+
+    Args:
+        group: copies in the largest group, which exist at once beside what makes the last of them.
+        groups: how many there are; a single one needs no sums of its own.
+        labels: how many are explained.
+        own: bytes a voxel of the method's own volumes.
+    """
+    return own + 4 * (group + 1) + labels * (4 if groups > 1 else 0)
+
+
+def collecting_bytes(held: float, labels: int, images: int = 0) -> float:
+    """:meth:`Method.memory` of a method that looks at one copy's gradients at a time.
+
+    Args:
+        held: bytes a voxel that it holds for each label beside mask and gradient.
+        labels: how many are explained.
+        images: further volumes, such as references.
+    """
+    return 4 * (2 + images) + labels * held
+
+
+def _kind_of(annotation: Any) -> str:
+    """A field's type in words of Python, whether it was written as a text or not."""
+    if isinstance(annotation, str):
+        return annotation
+    return annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
 
 
 def check_count(title: str, option: str, words: str, value: int, least: int = 1) -> None:

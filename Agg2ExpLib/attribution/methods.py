@@ -1,9 +1,22 @@
-"""The registry of attribution methods; readable without torch, so that menus and command lines can list them."""
+"""The registry of attribution methods: those that come with the library and those that others add.
+
+A method of one's own is one file: a dataclass that derives from :class:`~.method.Method`. It is found when it is registered by
+:func:`register`, or when an installed package names it as an entry point::
+
+    [project.entry-points."agg2exp.methods"]
+    my_method = "my_package.my_method:MyMethod"
+
+Nothing here loads torch or numpy, so that menus and command lines can list the methods.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -14,7 +27,7 @@ from .gradient_x_input import GradientTimesInput
 from .integrated_gradients import IntegratedGradients
 from .kernel_shap import KernelShap
 from .layer_cam import LayerCam
-from .method import Estimate, Method, Parameter, Request
+from .method import KINDS, Estimate, Method, Parameter, Request
 from .smoothgrad import SmoothGrad
 from .smoothgrad_squared import SmoothGradSquared
 from .stitched import StitchedGradient
@@ -24,10 +37,107 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-# In the order in which menus show them.
-METHODS: dict[str, type[Method]] = {
-    method.name: method
-    for method in (
+ENTRY_POINTS = "agg2exp.methods"
+DEFAULT_METHOD = "smoothgrad"
+# Names that mean something else beside a method's parameters in a job or on the command line.
+RESERVED = frozenset(
+    (
+        "ct",
+        "weights",
+        "output",
+        "task",
+        "labels",
+        "card",
+        "method",
+        "overlap",
+        "blend",
+        "target",
+        "target_mask",
+        "extra_rois",
+        "mask_coverage",
+        "mask_regions",
+        "device",
+        "precision",
+        "window_batch",
+        "patient_id",
+        "overwrite",
+        "model",
+        "monitor",
+        "debug",
+    )
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_log = logging.getLogger("agg2exp")
+
+
+class Registry(Mapping[str, type[Method]]):
+    """Methods by name, in the order in which menus show them; entry points of other packages are read when first needed."""
+
+    def __init__(self, methods: tuple[type[Method], ...]):
+        self._methods: dict[str, type[Method]] = {}
+        self._searched = False
+        for method in methods:
+            self.add(method)
+
+    def add(self, method: type[Method]) -> None:
+        """Add a method; one of the same name from the same module and class, as a notebook makes it again, takes its place.
+
+        Raises:
+            TypeError: it is no dataclass that derives from ``Method``, or lacks its words.
+            ValueError: its name or a parameter's is taken, or a parameter is of an unknown kind.
+        """
+        if not (isinstance(method, type) and issubclass(method, Method) and is_dataclass(method)):
+            raise TypeError(f"{method!r} is no method: derive a dataclass from Agg2ExpLib.attribution.method.Method.")
+        lacking = [word for word in ("name", "title", "summary", "when") if not isinstance(getattr(method, word, None), str)]
+        if lacking:
+            raise TypeError(f"{method.__qualname__} lacks '{lacking[0]}': say it as a class attribute.")
+        if not _NAME.fullmatch(method.name):
+            raise ValueError(f"'{method.name}' is no name of a method: use small letters, digits and _.")
+        before = self._methods.get(method.name)
+        if before is not None and (before.__module__, before.__qualname__) != (method.__module__, method.__qualname__):
+            raise ValueError(f"There is a method {method.name} already ({before.__module__}.{before.__qualname__}).")
+        kinds = {
+            entry.name: entry.kind for name, other in self._methods.items() for entry in other.parameters() if name != method.name
+        }
+        for entry in method.parameters():
+            if entry.name in RESERVED:
+                raise ValueError(f"The parameter '{entry.name}' of {method.name} means something else in a job: rename it.")
+            if entry.kind not in KINDS:
+                raise ValueError(
+                    f"The parameter '{entry.name}' of {method.name} is of the unknown kind {entry.kind}: use {', '.join(KINDS)}."
+                )
+            if kinds.get(entry.name, entry.kind) != entry.kind:
+                raise ValueError(
+                    f"The parameter '{entry.name}' of {method.name} is {entry.kind}, elsewhere {kinds[entry.name]}: rename it."
+                )
+        self._methods[method.name] = method
+
+    def __getitem__(self, name: str) -> type[Method]:
+        if name not in self._methods:
+            self._search()
+        return self._methods[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._search()
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        self._search()
+        return len(self._methods)
+
+    def _search(self) -> None:
+        if self._searched:
+            return
+        self._searched = True
+        for point in metadata.entry_points(group=ENTRY_POINTS):
+            try:
+                self.add(point.load())
+            except Exception as error:  # another package's fault must not take the other methods away
+                _log.warning("The attribution method '%s' (%s) cannot be used: %s", point.name, point.value, error)
+
+
+METHODS = Registry(
+    (
         SmoothGrad,
         IntegratedGradients,
         ExpectedGradients,
@@ -38,12 +148,40 @@ METHODS: dict[str, type[Method]] = {
         LayerCam,
         KernelShap,
     )
-}
+)
+
+
+def methods() -> dict[str, type[Method]]:
+    """All methods by name.
+
+    >>> for name, method in methods().items():
+    ...     print(name, method.summary, method.parameters())
+    """
+    return dict(METHODS)
+
+
+def register(method: type[Method]) -> type[Method]:
+    """Add a method to those that are known, for this process; usable as a decorator.
+
+    >>> @register
+    ... @dataclass
+    ... class Mine(Method):
+    ...     name, title, summary, when = "mine", "Mine", "What it does.", "When to use it."
+
+    Raises:
+        TypeError, ValueError: see :meth:`Registry.add`.
+    """
+    METHODS.add(method)
+    return method
 
 
 def all_parameters() -> dict[str, Parameter]:
-    """Every parameter of any method by its name; methods that share a name share meaning and default."""
-    return {entry.name: entry for method in METHODS.values() for entry in method.parameters()}
+    """Every parameter of any method by its name; methods that share a name share its kind."""
+    found: dict[str, Parameter] = {}
+    for method in METHODS.values():
+        for entry in method.parameters():
+            found.setdefault(entry.name, entry)
+    return found
 
 
 def owners(parameter: str) -> tuple[str, ...]:
@@ -51,18 +189,33 @@ def owners(parameter: str) -> tuple[str, ...]:
     return tuple(name for name, method in METHODS.items() if parameter in {entry.name for entry in method.parameters()})
 
 
-def make_method(name: str, **parameters: Any) -> Method:
-    """The method of that name with its parameters; those a method does not have are ignored.
+def find_method(name: str) -> type[Method]:
+    """The class of a method.
 
     Raises:
-        InputError: unknown name or bad parameter.
+        InputError: there is none of that name.
     """
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(METHODS)}."
-        raise InputError(f"Unknown attribution method '{name}': {hint}")
-    own = {entry.name for entry in METHODS[name].parameters()}
-    return METHODS[name](**{key: value for key, value in parameters.items() if key in own})
+        raise InputError(f"Unknown attribution ⟨method⟩ '{name}': {hint}")
+    return METHODS[name]
+
+
+def make_method(name: str, **parameters: Any) -> Method:
+    """The method of that name with its parameters.
+
+    Raises:
+        InputError: unknown name, a parameter that the method does not have, or a bad value.
+    """
+    method = find_method(name)
+    known = {entry.name: entry for entry in method.parameters()}
+    for key in parameters:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none'}."
+            raise InputError(f"The method {name} has no parameter '{key}': {hint}")
+    return method(**{key: known[key].check(value) for key, value in parameters.items()})
 
 
 def attribute(
@@ -81,7 +234,7 @@ def attribute(
         image: model-grid image ``[x, y, z]``.
         method: what is computed.
         stage: is told the progress.
-        scales: factor per target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target of METHOD section 1).
+        scales: factor per target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target).
         on_estimate: is given the estimate after each group of samples.
         segmentation: labels predicted for the image, ``[x, y, z]``, for methods that take them as supervoxels.
 

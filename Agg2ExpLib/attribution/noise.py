@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .method import Method, check_count, check_seed, equal_groups, parameter
+from .method import Method, check_count, check_seed, equal_groups, parameter, summing_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,11 @@ class NoisyCopies(Method):
     def groups(self) -> list[Sequence[int]]:
         """Samples that are computed together, see :func:`~.method.equal_groups`."""
         return equal_groups(self.samples, self.least)
+
+    def memory(self, labels: int) -> float:
+        """The copies of a group, and their sums."""
+        groups = self.groups()
+        return summing_bytes(len(groups[0]), len(groups), labels)
 
     def noise(self, image: torch.Tensor, sample: int) -> torch.Tensor:
         """``ε_s``, ``[x, y, z]`` in the image's dtype on its device."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .method import Request
+from .method import Request, collecting_bytes
 from .noise import NoisyCopies
 from .sums import collect_gradients
 
@@ -21,6 +21,10 @@ class SmoothGradSquared(NoisyCopies):
     title = "SmoothGrad-squared"
     summary = "Squared gradients averaged over noisy copies: unsigned, sharply peaked on the voxels that matter most."
     when = "To rank voxels or to find the few that matter most, where the sign is of no interest."
+
+    def memory(self, labels: int) -> float:
+        """The sums of all copies and of the group."""
+        return collecting_bytes(8, labels)
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Maps without sign, in squared logits per squared unit of image intensity."""

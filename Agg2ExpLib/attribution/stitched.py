@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
+from ..inference.network import check_evaluates, check_frozen
 from ..inference.sliding_window import Window, WindowPlan
 from ..monitor import Stage
 
@@ -50,6 +51,9 @@ class StitchedGradient:
         batch: items (window × copy) per pass through the network.
         pad_value: of voxels beyond an image that is smaller than a window.
         exact: False leaves out ``w / Σw``, as the paper's published code does; for comparisons only.
+
+    Raises:
+        InputError: the network is in training mode, or its weights require gradients.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class StitchedGradient:
     ):
         import torch
 
+        check_evaluates(network)
+        check_frozen(network)
         self.network, self.plan, self.compute, self.batch = network, plan, compute, batch
         self.targets = tuple(targets)
         self.pad_value = pad_value

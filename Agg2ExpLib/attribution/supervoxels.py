@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..monitor import Monitor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +17,58 @@ if TYPE_CHECKING:
 SUPERVOXELS = ("semantic", "cubes", "slic")
 # SLIC starts from a grid of whole voxels and joins small pieces, so the number of supervoxels is only met by trying.
 _ATTEMPTS, _NEAR = 5, 0.05
+
+
+@dataclass(frozen=True)
+class Supervoxels:
+    """How a volume is cut into supervoxels.
+
+    Args:
+        kind: ``semantic``, the predicted labels; ``cubes``, an even grid; ``slic``, regions of like intensity.
+        regions: wanted number of cubes or SLIC supervoxels.
+        compactness: of SLIC supervoxels, see :func:`slic`.
+
+    Raises:
+        InputError: a bad parameter.
+    """
+
+    kind: str = "semantic"
+    regions: int = 512
+    compactness: float = 200.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in SUPERVOXELS:
+            raise InputError(f"Unknown ⟨supervoxels⟩ '{self.kind}': choose one of {', '.join(SUPERVOXELS)}.")
+        if self.regions < 2:
+            raise InputError(f"At least 2 supervoxels are needed, not {self.regions}: set ⟨regions⟩ to 512, say.")
+        if not (self.compactness > 0 and math.isfinite(self.compactness)):
+            raise InputError(
+                f"The compactness must be a positive number of HU, not {self.compactness:g}: set ⟨compactness⟩ to 100, say."
+            )
+
+    def divide(
+        self,
+        hu: np.ndarray,
+        segmentation: np.ndarray | None,
+        spacing: Sequence[float] = (1.0, 1.0, 1.0),
+        monitor: Monitor | None = None,
+    ) -> np.ndarray:
+        """Every voxel's supervoxel, int32 ``[x, y, z]`` numbered from 0 without gaps.
+
+        Args:
+            hu: ``[x, y, z]``, for ``slic``.
+            segmentation: predicted labels ``[x, y, z]``, for ``semantic``.
+            spacing: edges of a voxel in mm.
+            monitor: is told when there are fewer or more than were asked for.
+
+        Raises:
+            InputError: they do not fit the volume, or there is no segmentation.
+        """
+        found = make_supervoxels(self.kind, hu, segmentation, self.regions, self.compactness, spacing)
+        count = _count(found)
+        if monitor is not None and self.kind != "semantic" and count != self.regions:
+            monitor.notice(f"There are {count} supervoxels ({self.kind}), the nearest to the {self.regions} asked for.")
+        return found
 
 
 def make_supervoxels(

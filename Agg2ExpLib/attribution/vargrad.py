@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .method import Request
+from .method import Request, collecting_bytes
 from .noise import NoisyCopies
 from .sums import Variance, collect_gradients
 
@@ -29,6 +29,10 @@ class VarGrad(NoisyCopies):
     def least(self) -> int:
         """A variance needs two samples."""
         return 2
+
+    def memory(self, labels: int) -> float:
+        """Mean and squares, of all copies and of the group."""
+        return collecting_bytes(16, labels)
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Maps without sign, in squared logits per squared unit of image intensity."""

@@ -88,8 +88,8 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _summarise(args: argparse.Namespace) -> int:
-    from ..cohort.summarise import SummaryOptions, summarise_cohort
-    from ..cohort.words import summary_in_words
+    from ..cohorts.summarise import SummaryOptions, summarise_cohort
+    from ..cohorts.words import summary_in_words
     from ..errors import InputError
 
     allowed = 2 if args.compare else 1
@@ -153,8 +153,8 @@ def _add_outliers(parts: Any) -> None:
 
 
 def _outliers(args: argparse.Namespace) -> int:
-    from ..cohort.outliers import OutlierOptions, Outliers, find_outliers
-    from ..cohort.words import outliers_in_words
+    from ..cohorts.outliers import OutlierOptions, Outliers, find_outliers
+    from ..cohorts.words import outliers_in_words
 
     options = OutlierOptions(**{key: getattr(args, key) for key in OutlierOptions.__dataclass_fields__})
 
@@ -192,7 +192,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from ..cohort.run import run_cohort
+    from ..cohorts.run import run_cohort
     from ..errors import InputError
 
     if args.target_mask or args.extra_rois:

@@ -54,10 +54,10 @@ def main(args: argparse.Namespace) -> int:
         write_volume(ct, phantom.ct, phantom.affine, compress=True)
     except OSError as error:
         raise InputError(f"Cannot write to {args.output} ({error.strerror}): choose another ⟨output⟩.") from None
-    job = Job(
-        ct=str(ct),
-        weights=str(weights),
-        output=str(result),
+    job = Job.of(
+        str(ct),
+        str(weights),
+        str(result),
         labels=tuple(args.labels),
         samples=args.samples,
         device=args.device,

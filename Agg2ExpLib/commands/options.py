@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..attribution.methods import METHODS, all_parameters, owners
+from ..errors import on_command_line
 from ..inference.compute import PRECISIONS
+from ..inference.sliding_window import BLEND, BLENDS, OVERLAP
 from ..runs.job import TARGETS, Job
 
 DEFAULT_METHOD = "smoothgrad"
@@ -34,11 +36,9 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
     """How the sliding windows lie and blend."""
     group = parser.add_argument_group("sliding windows")
     group.add_argument(
-        "--overlap", type=float, default=0.25, metavar="SHARE", help="overlap of neighbouring windows (default 0.25)"
+        "--overlap", type=float, default=OVERLAP, metavar="SHARE", help=f"overlap of neighbouring windows (default {OVERLAP})"
     )
-    group.add_argument(
-        "--blend", choices=("constant", "gaussian"), default="constant", help="weights of a window (default constant)"
-    )
+    group.add_argument("--blend", choices=BLENDS, default=BLEND, help=f"weights of a window (default {BLEND})")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -83,19 +83,21 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     """One option for every parameter of the methods, as the registry describes them."""
     group = parser.add_argument_group("parameters of the methods")
     for name, entry in all_parameters().items():
-        option = f"--{name.replace('_', '-')}"
-        default = entry.default if entry.kind in ("int", "float", "str", "int | str") else "on" if entry.default is True else None
-        words = f"{', '.join(owners(name))}: {entry.help}" + (f" (default {default})" if default is not None else "")
+        words = f"{', '.join(owners(name))}: {entry.help}"
+        if entry.default is True or (entry.kind in ("int", "float", "str", "int | str") and entry.default != ""):
+            words += f" (default {'on' if entry.default is True else entry.default})"
+        # What is not given stays None, so that each method has its own default.
+        more: dict[str, Any] = {"default": None, "help": words.replace("%", "%%")}
         if entry.kind == "bool":
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=entry.default, help=words)
+            more["action"] = argparse.BooleanOptionalAction
         elif entry.kind == "tuple[str, ...]":
-            group.add_argument(option, nargs="+", default=(), metavar="FILE", help=words)
+            more |= {"nargs": "+", "metavar": "FILE"}
         elif entry.choices:
-            group.add_argument(option, choices=entry.choices, default=entry.default, help=words)
+            more["choices"] = entry.choices
         else:
             kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "int | str": _count}
-            kind = kinds.get(entry.kind, str)
-            group.add_argument(option, type=kind, default=entry.default, metavar=name[0].upper(), help=words)
+            more |= {"type": kinds.get(entry.kind, str), "metavar": name[0].upper()}
+        group.add_argument(on_command_line(name), **more)
 
 
 def describe_methods() -> str:
@@ -137,8 +139,5 @@ def _count(text: str) -> int | str:
 
 def job_from(args: argparse.Namespace, **more: Any) -> Job:
     """The job that the options describe; ``more`` replaces or adds entries."""
-    known = Job.__dataclass_fields__
-    values: dict[str, Any] = {key: value for key, value in vars(args).items() if key in known}
-    for key in ("extra_rois", "references"):
-        values[key] = tuple(values.get(key, ()))
-    return Job(**{**values, **more})
+    values = {key: value for key, value in vars(args).items() if key in Job.entries() and value is not None}
+    return Job.from_json({**values, **more}, complete=False)

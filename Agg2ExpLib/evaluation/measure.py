@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
 from ..inference.sliding_window import WindowPlan
 from ..monitor import Stage
+from ..runs.case import Case
 from . import complexity as complexities
 from . import faithfulness as faithfulnesses
 from . import sensitivity as sensitivities
@@ -44,32 +45,30 @@ class Subject:
     """One patient with everything that the methods share.
 
     Attributes:
-        network: on the compute's device.
-        compute: device and precision.
-        plan: windows over the image.
-        image: model-grid image ``[x, y, z]``.
+        case: the CT as the model sees it, its network at work.
         segmentation: predicted labels, uint8 ``[x, y, z]``.
         labels: names asked for, in the order of the model.
         targets: those of them that the segmentation has, with their fixed voxels ``ŷ_c``.
-        intensity_range: of the model's images.
         subsets: of the faithfulness, flat C-order indices on the device where maps are measured.
         drops: per target what removing each subset takes from the output.
     """
 
-    network: torch.nn.Module
-    compute: Compute
-    plan: WindowPlan
-    image: torch.Tensor
+    case: Case
     segmentation: np.ndarray
     labels: tuple[str, ...]
     targets: tuple[Target, ...]
-    intensity_range: tuple[float, float]
     subsets: Sequence[torch.Tensor]
     drops: dict[str, np.ndarray]
 
-    def engine(self, batch: BatchSize) -> StitchedGradient:
-        """A new engine with all targets."""
-        return StitchedGradient(self.network, self.plan, self.targets, self.compute, batch, self.intensity_range[0])
+    @property
+    def compute(self) -> Compute:
+        """Device and precision."""
+        return self.case.compute
+
+    @property
+    def image(self) -> torch.Tensor:
+        """Model-grid image ``[x, y, z]``."""
+        return self.case.image
 
 
 def measuring_device(compute: Compute) -> torch.device:
@@ -88,13 +87,12 @@ def warm_up(subject: Subject, stage: Stage) -> None:
     """One pass on one window, and the libraries loaded: what a process does only once is no part of a method."""
     for name in _LIBRARIES:
         import_module(name)
-    roi_size = subject.plan.roi_size
-    plan = WindowPlan(roi_size, roi_size)
-    window = subject.plan.windows[0]
+    case = subject.case
+    roi_size = case.plan.roi_size
     target = Target("", subject.targets[0].channel, np.ones(roi_size, dtype=bool))
-    batch = BatchSize(subject.compute, stage.monitor, 1)
-    engine = StitchedGradient(subject.network, plan, [target], subject.compute, batch)
-    image = subject.plan.pad(subject.image, subject.intensity_range[0])[window]
+    batch = BatchSize(case.compute, stage.monitor, 1)
+    engine = replace(case, plan=WindowPlan(roi_size, roi_size)).engine([target], batch)
+    image = case.plan.pad(case.image, case.air)[case.plan.windows[0]]
     engine.add([image], engine.new_buffers(), Part(stage, 0, 0), 0, 1)
 
 
@@ -120,9 +118,9 @@ def measure(subject: Subject, patient: str, title: str, method: Method, settings
     shared: list[Row] = []
     if subject.targets:
         batch = BatchSize(subject.compute, stage.monitor, settings.window_batch)
-        engine = subject.engine(batch)
+        engine = subject.case.engine(subject.targets, batch)
         image = subject.image.to(subject.compute.device, subject.compute.dtype)
-        engine.choose_batch(subject.plan.pad(image, subject.intensity_range[0]))
+        engine.choose_batch(subject.case.plan.pad(image, subject.case.air))
         del image
         parts = 1 + (settings.copies if "sensitivity" in settings.metrics else 0)
         with Meter(subject.compute) as meter:
@@ -166,7 +164,7 @@ def _score_maps(
     label = ""
     try:
         if "sensitivity" in settings.metrics:
-            low, high = subject.intensity_range
+            low, high = subject.case.model.card.intensity_range
             for copy in range(settings.copies):
                 noisy = sensitivities.noisy_copy(subject.image, copy, settings.radius * (high - low), settings.noise, settings.seed)
                 part = Part(stage, (1 + copy) / parts, (2 + copy) / parts, "noisy copy:")

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..attribution.kernel_shap import KernelShap
 from ..attribution.method import Method
 from ..attribution.stitched import StitchedGradient, Target
 from ..errors import Cancelled, InputError, OutOfMemoryError, worded
-from ..inference.compute import BatchSize, Compute, is_out_of_memory
-from ..inference.segmentation import segment
-from ..inference.sliding_window import WindowPlan
-from ..io.volume import read_ct, scale_intensity
+from ..inference.compute import Compute, is_out_of_memory
+from ..io.volume import read_ct
 from ..models.labels import Label
 from ..models.model import Model
-from ..models.model_input import on_model_grid
 from ..monitor import Stage
+from ..runs.case import make_case
 from .drops import output_drops
 from .measure import Subject, measure, measuring_device, warm_up
 from .method_specs import MethodSpec
@@ -131,50 +128,41 @@ def evaluate_patient(
     Raises:
         InputError: the patient cannot be evaluated.
     """
-    settings, card, compute = setup.settings, setup.model.card, setup.compute
+    settings, compute = setup.settings, setup.compute
     stage.update(0.0, "reading")
     ct_volume = read_ct(ct)
     for warning in ct_volume.warnings:
         stage.monitor.notice(f"{patient}: {warning}")
-    grid, hu = on_model_grid(ct_volume, card)
+    case, _ = make_case(ct_volume, setup.model, compute, stage.monitor, settings.overlap, settings.blend, settings.window_batch)
     del ct_volume
-    subsets = _subsets(grid.shape, settings)
-    image = _tensor(scale_intensity(hu, card.hu_window, card.intensity_range))
-    del hu
-    plan = WindowPlan(grid.shape, card.roi_size, settings.overlap, settings.blend)
-    batch = BatchSize(compute, stage.monitor, settings.window_batch)
-    low = card.intensity_range[0]
+    subsets = _subsets(case.grid.shape, settings)
 
     outcome = Outcome()
     methods: list[tuple[MethodSpec, dict[str, Any], Method]] = []
     for spec, key in pending:
         try:
             method = spec.make()
-            method.prepare(setup.model, grid, stage.monitor)
+            method.prepare(setup.model, case.grid, stage.monitor)
             methods.append((spec, key, method))
         except Exception as error:  # one method must not end the others
             outcome.failures.append(failure(patient, spec.text, error, compute))
     if not methods:
         return outcome
     segmenting = Part(stage, _READ_END, _READ_END + _segmenting_share(settings, methods), "segmenting")
-    segmentation = segment(setup.model.network, image, plan, compute, batch, segmenting, low)
+    segmentation = case.segment(segmenting)
     targets = tuple(Target(label.name, label.index, mask) for label in setup.labels if (mask := segmentation == label.index).any())
-    engine = StitchedGradient(setup.model.network, plan, targets, compute, batch, low)
+    engine = case.engine(targets)
     work = _Shares(engine, settings, [method for _, _, method in methods], bool(subsets))
     drops: dict[str, np.ndarray] = {}
     if subsets and targets:
         part = Part(stage, segmenting.end, segmenting.end + (1 - segmenting.end) * work.drops)
-        drops = output_drops(engine, image, subsets, setup.store, drops_key, part)
+        drops = output_drops(engine, case.image, subsets, setup.store, drops_key, part)
     del engine
     subject = Subject(
-        network=setup.model.network,
-        compute=compute,
-        plan=plan,
-        image=image,
+        case=case,
         segmentation=segmentation,
         labels=tuple(label.name for label in setup.labels),
         targets=targets,
-        intensity_range=card.intensity_range,
         subsets=[_tensor(subset).to(measuring_device(compute)) for subset in subsets] if targets else [],
         drops=drops,
     )
@@ -219,8 +207,8 @@ class _Shares:
         windows = len(engine.visits)
         passes = [settings.runs * windows * faithfulness]
         for method in methods:
-            # KernelSHAP does without backward passes.
-            one = windows if isinstance(method, KernelShap) else engine.cost
+            # What is not reckoned in copies does without most of the backward passes.
+            one = windows if method.cost() is None else engine.cost
             passes.append(copies * method.samples * one)
         total = sum(passes) or 1
         self.drops = passes[0] / total

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..cohort.summarise import write_table
+from ..cohorts.summarise import write_table
 from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
+from ..inference.network import at_work
 from ..io.patient_table import Entry
 from ..io.volume import sha256_of, stem_of
 from ..models.labels import Label, select_labels
@@ -69,7 +71,9 @@ def entries_of(cts: Sequence[str]) -> list[Entry]:
     return list(entries.values())
 
 
-def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor: Monitor) -> Evaluation:
+def evaluate(
+    entries: Sequence[Entry], settings: Settings, output: Path, monitor: Monitor, model: Model | None = None
+) -> Evaluation:
     """Evaluate methods into a folder::
 
         evaluation.csv       patient,label,method,metric,value,unit,note
@@ -86,6 +90,7 @@ def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor
         settings: what is measured.
         output: folder, made or continued.
         monitor: is told progress and notices; its ``stop`` ends the run, and what is finished stays.
+        model: in place of the file that the settings name.
 
     Raises:
         InputError: settings or output cannot be used, or nothing at all could be evaluated.
@@ -94,7 +99,7 @@ def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor
     monitor = _Once(monitor)
     specs = parse_methods(settings.methods, settings.seed)
     compute = choose_compute(settings.device, settings.precision)
-    model = load_model(Path(settings.weights), Path(settings.card) if settings.card else None)
+    model = model or load_model(Path(settings.weights), Path(settings.card) if settings.card else None)
     labels = select_labels(settings.labels, model.card.labels) if settings.labels else model.card.labels[1:]
     for warning in model.warnings:
         monitor.notice(warning)
@@ -127,20 +132,19 @@ def evaluate(entries: Sequence[Entry], settings: Settings, output: Path, monitor
         if todo:
             pending.append((entry, {**base, "piece": "drops"}, todo))
 
-    if pending:
-        model.network.to(compute.device, compute.dtype)
     setup = Setup(settings, model, compute, labels, store)
     whole = Stage(monitor, "evaluate", 0.01, 1.0)
-    for number, (entry, drops_key, todo) in enumerate(pending):
-        part = Part(whole, number / len(pending), (number + 1) / len(pending), f"{entry.patient}:")
-        try:
-            outcome = evaluate_patient(entry.patient, Path(entry.ct), todo, drops_key, setup, part)
-        except Exception as error:  # one patient must not end the others
-            evaluation.failures.append(failure(entry.patient, "", error, compute))
-            continue
-        done[entry.patient] |= outcome.rows
-        evaluation.failures += outcome.failures
-        _gather(evaluation, specs, done)
+    with at_work(model.network, compute) if pending else contextlib.nullcontext():
+        for number, (entry, drops_key, todo) in enumerate(pending):
+            part = Part(whole, number / len(pending), (number + 1) / len(pending), f"{entry.patient}:")
+            try:
+                outcome = evaluate_patient(entry.patient, Path(entry.ct), todo, drops_key, setup, part)
+            except Exception as error:  # one patient must not end the others
+                evaluation.failures.append(failure(entry.patient, "", error, compute))
+                continue
+            done[entry.patient] |= outcome.rows
+            evaluation.failures += outcome.failures
+            _gather(evaluation, specs, done)
     _gather(evaluation, specs, done)
     store.write_record({**record, "complete": not evaluation.failures, "notices": monitor.notices})
     _refuse_nothing(evaluation, labels)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..attribution.method import check_seed
 from ..errors import InputError
+from ..inference.sliding_window import BLEND, OVERLAP
 from .sensitivity import NOISES
 
 METRICS = ("faithfulness", "sensitivity", "complexity")
@@ -52,8 +53,8 @@ class Settings:
     noise: str = "uniform"
     threshold: float = 0.1
     seed: int = 0
-    overlap: float = 0.25
-    blend: str = "constant"
+    overlap: float = OVERLAP
+    blend: str = BLEND
     device: str = "auto"
     precision: str = "auto"
     window_batch: int | str = "auto"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..monitor import Stage
 from .compute import BatchSize, Compute
+from .network import check_evaluates, check_output
 from .sliding_window import Window, WindowPlan
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def segment(
     batch: BatchSize,
     stage: Stage,
     pad_value: float = 0.0,
+    channels: int | None = None,
 ) -> np.ndarray:
     """``argmax_j f(x)_j`` of the stitched logits, as ``sliding_window_inference(...).argmax`` gives it.
 
@@ -35,11 +37,17 @@ def segment(
         batch: windows per forward pass.
         stage: is told the progress.
         pad_value: of voxels beyond the image where it is smaller than a window.
+        channels: labels of the model, where they are known; the network must return as many.
 
     Returns:
         uint8 labels ``[x, y, z]``.
+
+    Raises:
+        InputError: the network is in training mode, or does not return logits.
     """
     import torch
+
+    check_evaluates(network)
 
     padded = plan.pad(image.to(compute.device, compute.dtype), pad_value)
     weight = plan.weight.to(compute.device, compute.dtype)
@@ -56,12 +64,12 @@ def segment(
     logits: torch.Tensor | None = None
     done = 0
     with torch.inference_mode():
-        batch.choose(lambda: _forward(network, padded, [plan.windows[0]], compute))
+        batch.choose(lambda: _forward(network, padded, [plan.windows[0]], compute, channels))
         for start, end in zip(starts, ends, strict=True):
             todo = slabs[start]
             while todo:
                 now = todo[: batch.current]
-                output = batch.attempt(lambda now=now: _forward(network, padded, now, compute))  # type: ignore[misc]
+                output = batch.attempt(lambda now=now: _forward(network, padded, now, compute, channels))  # type: ignore[misc]
                 if output is None:
                     continue
                 if logits is None:
@@ -84,8 +92,13 @@ def segment(
     return labels[plan.inside].contiguous().numpy()
 
 
-def _forward(network: torch.nn.Module, padded: torch.Tensor, windows: list[Window], compute: Compute) -> torch.Tensor:
+def _forward(
+    network: torch.nn.Module, padded: torch.Tensor, windows: list[Window], compute: Compute, channels: int | None
+) -> torch.Tensor:
     import torch
 
+    inputs = torch.stack([padded[window] for window in windows])[:, None]
     with compute.arithmetic(), compute.mixed():
-        return network(torch.stack([padded[window] for window in windows])[:, None]).to(compute.dtype)
+        output = network(inputs)
+    check_output(output, inputs, channels)
+    return output.to(compute.dtype)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Window = tuple[slice, slice, slice]
 BLENDS = ("constant", "gaussian")
+# What windows do unless somebody says otherwise, as in the paper.
+OVERLAP, BLEND = 0.25, "constant"
 
 
 class WindowPlan:
@@ -31,7 +33,7 @@ class WindowPlan:
         InputError: overlap or blend out of range.
     """
 
-    def __init__(self, shape: Sequence[int], roi_size: Sequence[int], overlap: float = 0.25, blend: str = "constant"):
+    def __init__(self, shape: Sequence[int], roi_size: Sequence[int], overlap: float = OVERLAP, blend: str = BLEND):
         from monai.data.utils import dense_patch_slices
 
         if not 0 <= overlap < 1:

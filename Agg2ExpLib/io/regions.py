@@ -157,6 +157,25 @@ def read_mask(path: str | Path, grid: Grid) -> tuple[np.ndarray, list[str]]:
     return np.ascontiguousarray(_settled(source, sampled, grid, "target mask", warnings)), warnings
 
 
+def place_mask(mask: Volume, grid: Grid, words: str) -> tuple[np.ndarray, list[str]]:
+    """The voxels of a volume that are not 0, as a bool mask of ``grid.shape``, and sentences for the user.
+
+    Args:
+        mask: on any grid.
+        grid: the model grid.
+        words: what it is, for messages.
+
+    Raises:
+        InputError: it is empty, or lies entirely outside the grid.
+    """
+    source = Volume(mask.array != 0, mask.affine, mask.name)
+    if not source.array.any():
+        raise InputError(f"The {words} is empty: every voxel is 0.")
+    warnings: list[str] = list(mask.warnings)
+    sampled = resample(source, grid, "nearest", outside=0)
+    return np.ascontiguousarray(_settled(source, sampled, grid, words, warnings)), warnings
+
+
 def _split_threshold(text: str) -> tuple[Path, float | None]:
     """The path and the number of ``FILE>=number``; a file that is really called so wins."""
     match = re.fullmatch(r"(.+?)\s*>=\s*([0-9]*\.?[0-9]+)", text)

@@ -67,7 +67,15 @@ def read_ct(path: str | Path) -> Volume:
     Raises:
         InputError: anything that makes the file unusable, in one sentence.
     """
-    volume = _read(Path(path))
+    return checked_ct(_read(Path(path)))
+
+
+def checked_ct(volume: Volume) -> Volume:
+    """The volume as a CT: whole numbers as int16, doubts in ``warnings``.
+
+    Raises:
+        InputError: voxels that are NaN, infinite, or all the same.
+    """
     array, lowest, highest = _checked_values(volume.array, volume.name)
     warnings = volume.warnings + _hu_warnings(lowest, highest)
     if array.dtype.kind in "iu":

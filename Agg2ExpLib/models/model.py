@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..inference.network import check_evaluates
 from .bundle import bundle_of, read_bundle
 from .checkpoint import name_candidates, read_tensors, sha256_of_file
 from .labels import PAPER_LABELS
-from .model_card import ModelCard, default_model_card, read_model_card
+from .model_card import (
+    PAPER_HU_WINDOW,
+    PAPER_ROI_SIZE,
+    PAPER_SPACING,
+    ModelCard,
+    default_model_card,
+    parse_model_card,
+    read_model_card,
+)
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 
@@ -23,26 +32,86 @@ DEMO_NAME = "agg2exp_demo.safetensors"
 DEMO_PACKAGE = "Agg2ExpLib.demo_data"
 
 
-@dataclass
 class Model:
-    """A network ready to segment and to be explained.
+    """A network with what its channels mean and how a CT is prepared for it.
+
+    From files: :meth:`load`. Any network in memory::
+
+        model = Model(network, ["background", "liver"], spacing=(2, 2, 2), hu_window=(-160, 240), roi_size=(96, 96, 96))
+
+    Args:
+        network: takes ``[batch, 1, x, y, z]`` CT windows in RAS order scaled to ``intensity_range``, returns logits
+            ``[batch, label, x, y, z]``; must be in evaluation mode.
+        labels: name of each output channel, the background first; or a whole card, which says all the rest too.
+        spacing: voxel size of the model grid in mm, (R-L, A-P, I-S).
+        hu_window: HU that are scaled to ``intensity_range``; values beyond are clipped.
+        roi_size: sliding window in voxels, one side or three.
+        intensity_range: what the network was trained on.
+        name: in results.
 
     Attributes:
-        network: takes ``[batch, 1, x, y, z]`` scaled CT windows, returns ``[batch, label, x, y, z]`` logits; float32, on the CPU,
-            in ``eval()``, weights without gradients.
-        card: labels and settings; its ``network`` holds the class and arguments that were built.
-        sha256: of the weights file (of a bundle: of the model file in it).
+        network: as given; from files float32, on the CPU, in ``eval()``, weights without gradients.
+        card: labels and settings; of a network from files its ``network`` holds the class and arguments that were built.
         name: file or bundle folder name without suffix.
         architecture: one line such as "SwinUNETR v2, feature size 48, depths 2-2-2-2, heads 3-6-12-24, 17 channels".
         warnings: sentences about what was assumed or left out.
+
+    Raises:
+        InputError: no module, one in training mode, or settings that make no sense.
     """
 
-    network: torch.nn.Module
-    card: ModelCard
-    sha256: str
-    name: str
-    architecture: str
-    warnings: tuple[str, ...] = ()
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        labels: Sequence[str] | ModelCard,
+        *,
+        spacing: Sequence[float] = PAPER_SPACING,
+        hu_window: Sequence[float] = PAPER_HU_WINDOW,
+        roi_size: Sequence[int] | int = PAPER_ROI_SIZE,
+        intensity_range: Sequence[float] = (0.0, 1.0),
+        name: str = "network",
+        sha256: str | None = None,
+        architecture: str | None = None,
+        warnings: tuple[str, ...] = (),
+    ):
+        if not callable(getattr(network, "state_dict", None)):
+            raise InputError(f"A model needs a torch.nn.Module, not a {type(network).__name__}: for files there is Model.load.")
+        check_evaluates(network)
+        if not isinstance(labels, ModelCard):
+            values = {
+                "labels": list(labels),
+                "spacing": list(spacing),
+                "hu_window": list(hu_window),
+                "roi_size": roi_size if isinstance(roi_size, int) else list(roi_size),
+                "intensity_range": list(intensity_range),
+            }
+            labels, _ = parse_model_card(values, f"of {name}")
+        self.network, self.card, self.name, self.warnings = network, labels, name, warnings
+        self.architecture = architecture or f"{type(network).__name__}, {len(self.card.labels)} channels"
+        self._sha256 = sha256
+
+    @classmethod
+    def load(cls, weights: str | os.PathLike[str], card: str | os.PathLike[str] | None = None) -> Model:
+        """A model from files; see :func:`load_model`.
+
+        >>> model = Model.load("swin_unetr.pt")
+        """
+        return load_model(weights, card)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the output channels, the background first."""
+        return tuple(label.name for label in self.card.labels)
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file (of a bundle: of the model file in it); of a network in memory: of its tensors by name."""
+        if self._sha256 is None:
+            self._sha256 = _sha256_of_tensors(self.network)
+        return self._sha256
+
+    def __repr__(self) -> str:
+        return f"Model({self.name}: {self.architecture}; labels {', '.join(self.labels)})"
 
 
 def load_model(weights: str | os.PathLike[str], card: str | os.PathLike[str] | None = None) -> Model:
@@ -80,8 +149,8 @@ def load_model(weights: str | os.PathLike[str], card: str | os.PathLike[str] | N
         warnings += assumed
     _check(given, built, file.name)
     return Model(
-        network=built.network,
-        card=replace(given, network=built.spec),
+        built.network,
+        replace(given, network=built.spec),
         sha256=_sha256(file),
         name=folder.resolve().name if folder is not None else file.stem,
         architecture=built.architecture,
@@ -155,3 +224,16 @@ def _sha256(file: Path) -> str:
         return sha256_of_file(file)
     except OSError as error:
         raise InputError(f"The weights file {file} cannot be read ({error.strerror or error}): check its permissions.") from error
+
+
+def _sha256_of_tensors(network: torch.nn.Module) -> str:
+    import hashlib
+
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

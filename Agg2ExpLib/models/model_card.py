@@ -59,6 +59,13 @@ class ModelCard:
     intended_use: str | None = None
     metrics: dict[str, Any] | None = None
 
+    @property
+    def hu_scale(self) -> tuple[float, float]:
+        """HU at intensity 0, and HU per unit of intensity."""
+        (low, high), (begin, end) = self.hu_window, self.intensity_range
+        scale = (high - low) / (end - begin)
+        return low - begin * scale, scale
+
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values; reading them back with :func:`parse_model_card` gives an equal card."""
         card: dict[str, Any] = {

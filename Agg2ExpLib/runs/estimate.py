@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..attribution.method import Method
-from ..attribution.methods import make_method
+from ..attribution.method import Method, summing_bytes
+from ..attribution.spec import MethodSpec
 from ..errors import InputError
+from ..inference.sliding_window import OVERLAP
 from ..models.model_card import ModelCard
 
 # Interpreter and libraries, before anything is computed.
@@ -25,10 +26,6 @@ _USUAL_FEATURES = 48
 _FORWARD_SHARE = 0.5  # of these, what a forward pass alone holds
 # Until an explanation was measured: a pass in it against one in the segmentation, and the share of windows that a label meets.
 _PASS_RATIO, _USUAL_MET = 1.2, 0.6
-# Methods whose cost is a number of copies. Those that sum gradients in the engine, with the bytes a voxel of their own volumes; and
-# those that collect one copy's gradients at a time, with the bytes a voxel that they hold for each label besides mask and gradient.
-_SUMMING = {"gradient": 0, "gradient_x_input": 4, "smoothgrad": 0, "integrated_gradients": 12}
-_COLLECTING = {"smoothgrad_squared": 8, "expected_gradients": 8, "vargrad": 16}
 _START_S = 5.0  # until the libraries are loaded; not part of a run's own clock
 
 
@@ -81,7 +78,7 @@ class Estimate:
 
 def is_reckoned(method: Method) -> bool:
     """Whether the time of a method can be told: where its cost is a number of copies of the CT that the network sees."""
-    return method.name in _SUMMING or method.name in _COLLECTING
+    return method.cost() is not None
 
 
 def count_windows(shape: Sequence[int], roi_size: Sequence[int], overlap: float) -> int:
@@ -98,7 +95,7 @@ def estimate_run(
     card: ModelCard,
     labels: int,
     method: Method | None,
-    overlap: float = 0.25,
+    overlap: float = OVERLAP,
     device: str = "cpu",
     speed: Speed | None = None,
     segmentations: int = 1,
@@ -128,9 +125,9 @@ def estimate_run(
     seconds = None
     if speed is not None and (not labels or (method is not None and is_reckoned(method))):
         seconds = _START_S + speed.fixed_s + segmentations * windows * speed.segment_s
-        if labels and method is not None:
+        if labels and method is not None and (copies := method.cost()) is not None:
             pass_s = speed.pass_s if speed.pass_s is not None else _PASS_RATIO * speed.segment_s
-            seconds += method.samples * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
+            seconds += copies * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
     return Estimate(seconds, memory, windows, bool(labels) and measured is not None)
 
 
@@ -163,11 +160,12 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     met = _USUAL_MET
     if run["task"] == "explain":
         explained = len(run["explained"]) or 1
-        method = make_method(parameters["method"], **parameters)
-        if not is_reckoned(method):
+        method = MethodSpec.picked(parameters["method"], parameters).make()
+        copies = method.cost()
+        if copies is None:
             raise ValueError(f"{method.name} passes the windows in ways of its own")
         visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
-        pass_s = float(seconds["explain"]) / (method.samples * passes)
+        pass_s = float(seconds["explain"]) / (copies * passes)
         met = min((passes - visited) / (windows * explained), 1.0)
     elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
         pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
@@ -191,16 +189,8 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
         # HU, image, padded image, segmentation; the logits of a slab and the part of it that moves on.
         return voxels * (2 + 4 + 4 + 1) + slab * channels * 4 * 2
     # Besides HU, image and segmentation: weights, mask and map of every label, and what the method holds.
-    return voxels * (2 + 4 + 1 + 4 + labels * (1 + 4) + _method_bytes(method, labels))
-
-
-def _method_bytes(method: Method | None, labels: int) -> float:
-    """Bytes a voxel: the copies of a group with what made the last of them, and the sums of every label."""
-    name = method.name if method is not None else ""
-    if name in _COLLECTING:
-        return 4 * (2 + len(getattr(method, "references", ()))) + labels * _COLLECTING[name]
-    groups: list[Sequence[int]] = method.groups() if method is not None and hasattr(method, "groups") else [[0]]
-    return _SUMMING.get(name, 0) + 4 * (len(groups[0]) + 1) + labels * (4 if len(groups) > 1 else 0)
+    own = method.memory(labels) if method is not None else summing_bytes(1, 1, labels)
+    return voxels * (2 + 4 + 1 + 4 + labels * (1 + 4) + own)
 
 
 def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:

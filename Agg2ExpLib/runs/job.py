@@ -1,17 +1,27 @@
-"""The job file: everything that one explanation needs, as JSON."""
+"""The job file: everything that one explanation needs, as JSON.
+
+A job file is flat: the parameters of the method, and of the supervoxels of a global mask, stand beside the entries of the job.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..attribution.method import KINDS, Parameter
+from ..attribution.methods import DEFAULT_METHOD, all_parameters
+from ..attribution.spec import MethodSpec
 from ..errors import InputError
+from ..inference.sliding_window import BLEND, OVERLAP
+from .mask_settings import MaskSettings
 
 TASKS = ("explain", "segment")
 TARGETS = ("sum", "mean")
+MASK_COVERAGE, MASK_REGIONS = "mask_coverage", "mask_regions"
 
 
 @dataclass(frozen=True)
@@ -25,19 +35,17 @@ class Job:
         task: ``explain``, or ``segment`` to stop after the segmentation.
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
-        method: name of the attribution method (METHOD section 2).
-        samples, sigma, seed, antithetic, steps, rule, baseline, blur, references, layer, cam, relu, supervoxels, regions,
-            compactness, coalitions: parameters of the methods, see ``attribution/``; a method uses those that it has.
+        method: the attribution method with its parameters.
         overlap, blend: of the sliding windows.
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.
         extra_rois: further regions, each ``FILE`` or ``FILE:name1,name2``.
-        mask_coverage: share of the attribution that the supervoxels of the global mask shall hold, 0..1; None for no such mask.
-        mask_regions: number of supervoxels in the global mask, in place of a coverage.
+        mask: of the supervoxels that matter most; None for no such mask.
         device, precision: see compute.py.
         window_batch: windows per pass, or ``auto``.
         patient_id: written into the results; by default the CT's file name.
         overwrite: whether an existing results folder may be replaced.
+        unused: parameters of other methods that were set although nothing here has them; a run tells of them.
     """
 
     ct: str
@@ -46,55 +54,49 @@ class Job:
     task: str = "explain"
     labels: tuple[str, ...] = ()
     card: str | None = None
-    method: str = "smoothgrad"
-    samples: int = 20
-    sigma: float = 0.1
-    seed: int = 0
-    antithetic: bool = False
-    steps: int = 20
-    rule: str = "gauss-legendre"
-    baseline: str = "zero"
-    blur: float = 10.0
-    references: tuple[str, ...] = ()
-    layer: str = "2"
-    cam: str = "layercam"
-    relu: bool = True
-    supervoxels: str = "semantic"
-    regions: int = 512
-    compactness: float = 200.0
-    coalitions: int | str = "auto"
-    overlap: float = 0.25
-    blend: str = "constant"
+    method: MethodSpec = field(default_factory=MethodSpec)
+    overlap: float = OVERLAP
+    blend: str = BLEND
     target: str = "sum"
     target_mask: str | None = None
     extra_rois: tuple[str, ...] = ()
-    mask_coverage: float | None = None
-    mask_regions: int | None = None
+    mask: MaskSettings | None = None
     device: str = "auto"
     precision: str = "auto"
     window_batch: int | str = "auto"
     patient_id: str | None = None
     overwrite: bool = False
+    unused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            raise InputError(f"Unknown task '{self.task}': use explain or segment.")
+            raise InputError(f"Unknown ⟨task⟩ '{self.task}': use explain or segment.")
         if self.target not in TARGETS:
-            raise InputError(f"Unknown target '{self.target}': use sum or mean.")
+            raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
             raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
-        if self.mask_coverage is not None and self.mask_regions is not None:
-            raise InputError("The global mask is chosen by coverage or by a number of regions: give only one of the two.")
-        if self.mask_coverage is not None and not 0 < self.mask_coverage <= 1:
-            raise InputError(f"The coverage of the global mask must be more than 0 and at most 1, not {self.mask_coverage:g}.")
-        if self.mask_regions is not None and self.mask_regions < 1:
-            raise InputError(f"The global mask needs at least one region, not {self.mask_regions}.")
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 
+    @classmethod
+    def of(cls, ct: str, weights: str, output: str, **entries: Any) -> Job:
+        """A job from flat entries, as a job file has them.
+
+        Raises:
+            InputError: an entry that is unknown or of the wrong kind.
+        """
+        return cls.from_json({"ct": ct, "weights": weights, "output": output, **entries}, complete=False)
+
+    @staticmethod
+    def entries() -> tuple[str, ...]:
+        """Names of all entries that a job file may have."""
+        return (*_own_kinds(), "method", MASK_COVERAGE, MASK_REGIONS, *all_parameters())
+
     def to_json(self) -> dict[str, Any]:
-        """The job as a JSON object, every parameter spelled out."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The job as a flat JSON object, every parameter of its method spelled out."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _own_kinds()}
+        values |= {"method": self.method.name, **(self.mask.to_json() if self.mask else {}), **self.method.all_values()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
     @classmethod
     def read(cls, path: Path) -> Job:
@@ -112,49 +114,75 @@ class Job:
         return cls.from_json(content).relative_to(path.parent)
 
     @classmethod
-    def from_json(cls, content: Any) -> Job:
-        """A job from a JSON object; see :meth:`read` for the errors."""
+    def from_json(cls, content: Any, complete: bool = True) -> Job:
+        """A job from a flat JSON object; see :meth:`read` for the errors.
+
+        Args:
+            content: the object.
+            complete: whether the names of files must not be empty.
+        """
         if not isinstance(content, dict):
             raise InputError("A job must be a JSON object with the entries ct, weights and output.")
-        known = {field.name: str(field.type) for field in fields(cls)}
+        own, parameters = _own_kinds(), all_parameters()
+        values: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for key, value in content.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+            if key in own:
+                values[key] = _checked(key, value, own[key])
+            elif key in parameters:
+                others[key] = _checked(key, value, parameters[key].kind)
+            elif key in (MASK_COVERAGE, MASK_REGIONS, "method"):
+                kind = {"method": "str", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
+                others[key] = _checked(key, value, kind)
+            else:
+                near = difflib.get_close_matches(key, cls.entries(), n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(cls.entries())}."
                 raise InputError(f"The job has an unknown entry '{key}': {hint}")
-            _check_type(key, value, known[key])
-        missing = [key for key in ("ct", "weights", "output") if not content.get(key)]
+        missing = [key for key in ("ct", "weights", "output") if key not in content or (complete and not content[key])]
         if missing:
             raise InputError(f"The job lacks the entry '{missing[0]}'.")
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-        return cls(**values)
+        return cls(**values, **_method_and_mask(others, parameters))
 
     def relative_to(self, folder: Path) -> Job:
         """The same job with relative paths counted from ``folder``."""
         changes: dict[str, Any] = {name: str(folder / getattr(self, name)) for name in ("ct", "weights", "output")}
         changes |= {name: str(folder / value) for name in ("card", "target_mask") if (value := getattr(self, name))}
-        changes["references"] = tuple(str(folder / path) for path in self.references)
         changes["extra_rois"] = tuple(str(folder / spec) for spec in self.extra_rois)
-        return replace(self, **changes)
+        return replace(self, **changes).with_files_of_method(lambda path: str(folder / path))
+
+    def with_files_of_method(self, change: Callable[[str], str]) -> Job:
+        """The same job with the files that its method reads named otherwise."""
+        values = self.method.values
+        paths = {name: tuple(map(change, value)) for name, value in values.items() if isinstance(value, tuple)}
+        return replace(self, method=MethodSpec(self.method.name, {**values, **paths}))
+
+    def files_of_method(self) -> tuple[str, ...]:
+        """The files that the method reads."""
+        return tuple(path for value in self.method.all_values().values() if isinstance(value, tuple) for path in value)
 
 
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "str": ((str,), "a text"),
-    "str | None": ((str, type(None)), "a text or null"),
-    "int": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-    "float | None": ((int, float, type(None)), "a number or null"),
-    "int | None": ((int, type(None)), "a whole number or null"),
-    "bool": ((bool,), "true or false"),
-    "int | str": ((int, str), "a whole number or 'auto'"),
-    "tuple[str, ...]": ((list, tuple), "a list of texts"),
-}
+def _own_kinds() -> dict[str, str]:
+    """The entries that are the job's own, with their kinds."""
+    return {entry.name: str(entry.type) for entry in fields(Job) if entry.name not in ("method", "mask", "unused")}
 
 
-def _check_type(key: str, value: Any, kind: str) -> None:
-    types, words = _KINDS[kind]
-    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))
-    if fits and kind.startswith("tuple"):
-        fits = all(isinstance(part, str) for part in value)
-    if not fits:
-        raise InputError(f"The job's entry '{key}' must be {words}, not {value!r}.")
+def _checked(key: str, value: Any, kind: str) -> Any:
+    try:
+        return Parameter(key, kind, None, "").check(value)
+    except InputError:
+        raise InputError(f"The job's entry '{key}' must be {KINDS[kind][1]}, not {value!r}.") from None
+
+
+def _method_and_mask(entries: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The flat entries sorted: those of the method, those of the mask, and those that nothing uses."""
+    given = dict(entries)
+    method = MethodSpec.picked(given.pop("method", DEFAULT_METHOD), given)
+    coverage, number = given.pop(MASK_COVERAGE, None), given.pop(MASK_REGIONS, None)
+    mask = None
+    if coverage is not None or number is not None:
+        mask = MaskSettings.picked(coverage, number, method, given)
+    used = {*method.values, *(mask.parameter_names if mask else ())}
+    unused = tuple(
+        name for name, value in given.items() if name not in used and value not in (parameters[name].default, None) and value != ()
+    )
+    return {"method": method, "mask": mask, "unused": unused}

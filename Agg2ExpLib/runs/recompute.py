@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
-from ..importance.tables import write_tidy, write_wide
 from ..io.regions import read_all_regions
 from ..io.volume import write_volume
 from ..monitor import Monitor
+from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
+from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
 from .record import without_name
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
@@ -32,7 +32,9 @@ def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Im
     """
     masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
     regions = extended_regions(results, masks)
-    return extended_matrix(results, regions, {label: regions.sums(results.attribution(label).array) for label in results.explained})
+    return extended_matrix(
+        results.importance(), regions, {label: regions.sums(results.attribution(label).array) for label in results.explained}
+    )
 
 
 def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Regions:
@@ -40,15 +42,14 @@ def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) 
     return Regions(results.segmentation().array, [label.name for label in results.labels], extra)
 
 
-def extended_matrix(results: Results, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
+def extended_matrix(before: ImportanceMatrix, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
     """The matrix over other regions; errors as for :func:`add_regions`.
 
     Args:
-        results: gives the errors and the method.
+        before: gives the errors.
         regions: the columns.
         sums: for each explained label what ``regions.sums`` gave for its map.
     """
-    before = results.importance()
     matrix = importance_matrix(regions, dict(sums))
     errors = matrix.standard_error.copy()
     for j, column in enumerate(matrix.columns):

@@ -6,66 +6,60 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
 from ..attribution.method import Method
-from ..attribution.methods import all_parameters
 from ..inference.compute import Compute
 from ..io.volume import SUFFIXES
 from ..models.model import Model
-from ..system.files import write_json
-from .job import Job
-from .results import RUN_FILE
 
 _PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
-# Places on this machine and what the user called things there do not go into a result.
-_PRIVATE = (
-    "ct",
-    "weights",
-    "card",
-    "output",
-    "target_mask",
-    "extra_rois",
-    "patient_id",
-    "overwrite",
-    "task",
-    "labels",
-    "window_batch",
-)
 
 
 class RunRecord:
-    """Gathers the facts of a run while it goes on.
+    """Gathers the facts of a run while it goes on. Neither places on this machine nor what the user called things there go in.
 
     Args:
-        job: what was asked for.
         model: the loaded model.
-        method: the attribution method.
         ct_name: name of the CT file; not written when the user gave another patient id.
         ct_checksum: sha256 of the CT.
         began: time of ``time.monotonic()`` at the start of the run.
+        patient_id: id in the results in place of the CT's name.
+        parameters: settings of the run beside those of the method.
 
     Attributes:
         patient: id in the results.
+        parameters: all that were set.
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
-        global_mask: what :func:`~.global_mask.mask_record` tells, where a global mask was made.
+        global_mask: what :func:`~Agg2ExpLib.roi_importance.global_mask.mask_record` tells, where a global mask was made.
         batch: windows per pass at the end of the run.
         explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
             took in them (forward and backward); what a run's speed is reckoned from.
     """
 
-    def __init__(self, job: Job, model: Model, method: Method, ct_name: str, ct_checksum: str, began: float):
-        self.patient = job.patient_id or ct_name
-        self._job, self._model, self._method, self._ct_name = job, model, method, ct_name
-        self._ct = {"name": None if job.patient_id else ct_name, "sha256": ct_checksum}
+    def __init__(
+        self,
+        model: Model,
+        ct_name: str,
+        ct_checksum: str,
+        began: float,
+        patient_id: str | None,
+        parameters: Mapping[str, Any],
+    ):
+        self.patient = patient_id or ct_name
+        self.parameters: dict[str, Any] = dict(parameters)
+        self._model, self._ct_name, self._named = model, ct_name, patient_id is not None
+        self._ct = {"name": None if self._named else ct_name, "sha256": ct_checksum}
         self._began = self._stage_began = began
         self._seconds: dict[str, float] = {}
+        self._method: Method | None = None
+        self._drawn = False
         self.explained: tuple[str, ...] = ()
         self.absent: tuple[str, ...] = ()
         self.extra_rois: tuple[str, ...] = ()
@@ -73,21 +67,24 @@ class RunRecord:
         self.batch: int | None = None
         self.explained_windows, self.passes = 0, 0
 
+    def ask(self, method: Method, drawn: bool) -> None:
+        """Note that something is explained, by which method, and whether over a drawn mask."""
+        self._method, self._drawn = method, drawn
+
     def finish_stage(self, name: str) -> None:
         """Note the seconds since the last stage ended."""
         now = time.monotonic()
         self._seconds[name] = self._seconds.get(name, 0.0) + round(now - self._stage_began, 3)
         self._stage_began = now
 
-    def write(self, folder: Path, compute: Compute, segmentation: np.ndarray, notices: list[str]) -> None:
-        """Write ``run.json`` into the results folder."""
-        job, model = self._job, self._model
-        card = model.card
+    def content(self, compute: Compute, segmentation: np.ndarray, notices: list[str]) -> dict[str, Any]:
+        """What ``run.json`` holds, once everything is done."""
+        model, card = self._model, self._model.card
         counts = np.bincount(segmentation.ravel(), minlength=len(card.labels))
         millilitres = float(np.prod(card.spacing)) / 1000
         content: dict[str, Any] = {
             "agg2exp": __version__,
-            "task": job.task,
+            "task": "segment" if self._method is None else "explain",
             "patient": self.patient,
             "ct": self._ct,
             "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
@@ -109,29 +106,27 @@ class RunRecord:
                 for label in card.labels
             ],
         }
-        if job.task == "explain":
+        if self._method is not None:
             content |= {
                 "explained": list(self.explained),
                 "absent": list(self.absent),
                 "extra_rois": list(self.extra_rois),
-                "target_mask": job.target_mask is not None,
+                "target_mask": self._drawn,
                 "windows": {"explained": self.explained_windows, "passes": self.passes},
             }
         if self.global_mask is not None:
             content["global_mask"] = self.global_mask
-        left_out = {*_PRIVATE, *all_parameters()}
-        parameters = {key: value for key, value in job.to_json().items() if key not in left_out}
-        content |= {
-            "parameters": {**parameters, **(self._method.record() if job.task == "explain" else {})},
+        method = {"method": self._method.name, **self._method.record()} if self._method is not None else {}
+        return content | {
+            "parameters": {**self.parameters, **method},
             "device": compute.device_name,
             "precision": compute.precision,
             "window_batch": self.batch,
             "seconds": {**self._seconds, "total": round(time.monotonic() - self._began, 3)},
             "peak_memory_bytes": _peak_memory(compute),
-            "notices": without_name(notices, self._ct_name) if job.patient_id else notices,
+            "notices": without_name(notices, self._ct_name) if self._named else list(notices),
             "versions": versions(),
         }
-        write_json(folder / RUN_FILE, content)
 
 
 def without_name(notices: list[str], ct_name: str) -> list[str]:

@@ -26,8 +26,8 @@ from ..errors import InputError
 from ..models.labels import Label, make_labels
 
 if TYPE_CHECKING:
-    from ..importance.matrix import ImportanceMatrix
     from ..io.volume import Volume
+    from ..roi_importance.matrix import ImportanceMatrix
 
 RUN_FILE = "run.json"
 CT_FILE = "ct.nii.gz"
@@ -139,7 +139,7 @@ class Results:
 
     def importance(self) -> ImportanceMatrix:
         """The local RoI importance matrix."""
-        from ..importance.tables import read_tidy
+        from ..roi_importance.tables import read_tidy
 
         return read_tidy(self.folder / TIDY_FILE, tuple(label.name for label in self.labels))[1]
 

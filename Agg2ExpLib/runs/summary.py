@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..models.labels import BACKGROUND
 from .results import Results
+
+if TYPE_CHECKING:
+    from ..roi_importance.matrix import ImportanceMatrix
+    from .explanation import Explanation
 
 
 def summarise(results: Results, count: int = 3) -> str:
@@ -17,7 +21,15 @@ def summarise(results: Results, count: int = 3) -> str:
 
     Shares are equation 7's mass; the background is told apart, since it takes most of the mass by its size alone.
     """
-    run, matrix = results.run, results.importance()
+    return f"{_explained_in_words(results.run, results.importance(), count)}\nResults: {results.folder}"
+
+
+def summarise_explanation(found: Explanation) -> str:
+    """An explanation in memory in words: as :func:`summarise`, or the volumes of its labels where nothing was explained."""
+    return _volumes_in_words(found.run) if found.matrix is None else _explained_in_words(found.run, found.matrix, 3)
+
+
+def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count: int) -> str:
     seconds = run["seconds"]["total"]
     method = run["parameters"]["method"]
     parameters = run["parameters"]
@@ -25,7 +37,7 @@ def summarise(results: Results, count: int = 3) -> str:
         (parameters[word], word) for word in ("samples", "steps", "coalitions") if word in parameters and method != "gradient"
     ]
     samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
-    lines = [f"{results.patient}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
+    lines = [f"{run['patient']}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
     width = max(len(name) for name in matrix.rows)
     for index, row in enumerate(matrix.rows):
         parts = []
@@ -51,17 +63,19 @@ def summarise(results: Results, count: int = 3) -> str:
         lines += [f"  global mask: {held}", *textwrap.wrap(dice, 110, initial_indent="    ", subsequent_indent="    ")]
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
-    lines.append(f"Results: {results.folder}")
     return "\n".join(lines)
 
 
 def summarise_volumes(results: Results) -> str:
     """Every label with its volume."""
-    lines = [f"{results.patient}: segmented in {results.run['seconds']['total']:.0f} s on {results.run['device']}"]
-    entries = results.run["labels"][1:]
+    return f"{_volumes_in_words(results.run)}\nResults: {results.folder}"
+
+
+def _volumes_in_words(run: Mapping[str, Any]) -> str:
+    lines = [f"{run['patient']}: segmented in {run['seconds']['total']:.0f} s on {run['device']}"]
+    entries = run["labels"][1:]
     width = max(len(entry["name"]) for entry in entries)
     lines += [f"  {entry['name']:{width}}  {entry['volume_ml']:9.1f} mL" for entry in entries]
-    lines.append(f"Results: {results.folder}")
     return "\n".join(lines)
 
 

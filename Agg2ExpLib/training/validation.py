@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..importance.dice import dice_per_label
+from ..inference.sliding_window import OVERLAP
 from ..models.labels import Label
+from ..roi_importance.dice import dice_per_label
 from ..system.files import replacing
 from .settings import TrainSettings
 from .sources import Source, scale
@@ -20,7 +21,6 @@ from .sources import Source, scale
 if TYPE_CHECKING:
     import torch
 
-OVERLAP = 0.25
 FEWEST_VOXELS = 20  # a label cut down to less than this says nothing about the network
 
 

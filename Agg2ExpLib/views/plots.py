@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..importance.graph import Point, anatomical_layout, circular_layout
 from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color
+from ..roi_importance.graph import Point, anatomical_layout, circular_layout
 from ..system.files import replacing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..importance.matrix import ImportanceMatrix
+    from ..roi_importance.matrix import ImportanceMatrix
 
 _VARIANTS = {
     "absolute": "share of the label's attribution that falls into the region, %",
@@ -46,7 +46,7 @@ def save_matrix_plot(
         matrix: local or global RoI importance.
         labels: the model's labels, for readable names.
         path: ``.png``, ``.svg`` or ``.pdf``.
-        variant: see :meth:`~Agg2ExpLib.importance.matrix.ImportanceMatrix.variant`.
+        variant: see :meth:`~Agg2ExpLib.roi_importance.matrix.ImportanceMatrix.variant`.
         errors: write the Monte-Carlo standard error below each value (``absolute`` only).
         title: e.g. the patient.
 
@@ -67,9 +67,9 @@ def save_graph_plot(
     """Draw an importance graph: colour by anatomical system, edge width by weight, values at the strongest edge into each node.
 
     Args:
-        graph: from :func:`Agg2ExpLib.importance.graph.importance_graph`.
+        graph: from :func:`Agg2ExpLib.roi_importance.graph.importance_graph`.
         path: ``.png``, ``.svg`` or ``.pdf``.
-        positions: from :func:`Agg2ExpLib.importance.graph.region_positions`; without them the layout is circular.
+        positions: from :func:`Agg2ExpLib.roi_importance.graph.region_positions`; without them the layout is circular.
         layout: ``anatomical`` or ``circular``.
         title: e.g. the patient.
 

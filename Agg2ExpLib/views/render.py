@@ -196,7 +196,7 @@ def segment_mask(segmentation: Any, segment_id: str) -> tuple[np.ndarray, np.nda
 
 
 def _render_figures(results: Results, output: Path) -> list[Path]:
-    from ..importance.graph import importance_graph, region_positions
+    from ..roi_importance.graph import importance_graph, region_positions
     from .plots import save_graph_plot, save_matrix_plot
 
     matrix = results.importance()

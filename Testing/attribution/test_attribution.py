@@ -14,6 +14,7 @@ from Agg2ExpLib.inference.compute import BatchSize, Compute, choose_compute
 from Agg2ExpLib.inference.sliding_window import WindowPlan
 from Agg2ExpLib.monitor import Monitor, Stage
 from support.networks import random_network
+from support.scene import picked
 
 CPU64 = choose_compute("cpu", "float64")
 
@@ -58,7 +59,7 @@ def test_exact(shape, roi, overlap, blend, batch, labels, method, seed):
     image = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     plan = WindowPlan(shape, roi, overlap, blend)
     targets = predicted_targets(network, image, plan, labels)
-    chosen = make_method(method[0], samples=method[1], sigma=0.2, seed=seed)
+    chosen = picked(method[0], samples=method[1], sigma=0.2, seed=seed)
     maps = explain(network, image, plan, targets, chosen, batch)
     assert set(maps) == {target.name for target in targets}
     for target in targets:
@@ -221,7 +222,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(scene):
     network, image, plan, targets = scene
     monitor = Monitor()
     method = make_method("smoothgrad", samples=20)
-    ours = explain(_SmallMemory(network, 2), image, plan, targets, method, 8, monitor=monitor)
+    ours = explain(_SmallMemory(network, 2).eval(), image, plan, targets, method, 8, monitor=monitor)
     expected = explain(network, image, plan, targets, method)
     for name, value in expected.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-11, atol=1e-13)
@@ -231,7 +232,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(scene):
 def test_too_little_memory_for_one_window(scene):
     network, image, plan, targets = scene
     with pytest.raises(OutOfMemoryError) as caught:
-        explain(_SmallMemory(network, 0), image, plan, targets, make_method("gradient"))
+        explain(_SmallMemory(network, 0).eval(), image, plan, targets, make_method("gradient"))
     assert "⟨device⟩ cpu" in caught.value.hint
 
 

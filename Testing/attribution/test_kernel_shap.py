@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from Agg2ExpLib.attribution.methods import make_method
+from Agg2ExpLib.attribution.stitched import Target
 from Agg2ExpLib.attribution.supervoxels import cubes
 from Agg2ExpLib.errors import Cancelled, InputError
+from Agg2ExpLib.inference.sliding_window import WindowPlan
 from Agg2ExpLib.monitor import Monitor
 from support.scene import explain, make_scene, smooth_network, value
 
@@ -43,7 +45,7 @@ def sums(maps, scene, regions):
 
 def linear_network():
     torch.manual_seed(5)
-    return torch.nn.Conv3d(1, 5, 3, padding=1, bias=True).double().requires_grad_(False)
+    return torch.nn.Conv3d(1, 5, 3, padding=1, bias=True).double().eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("baseline", ["zero", "mean", "blurred"])
@@ -144,7 +146,7 @@ def test_it_can_be_stopped():
     [
         ({"coalitions": 0}, "at least two coalitions"),
         ({"coalitions": "many"}, "a number or auto"),
-        ({"regions": 1}, "at least 2 supervoxels"),
+        ({"regions": 1}, "At least 2 supervoxels"),
         ({"supervoxels": "octants"}, "Unknown supervoxels"),
         ({"blur": 0.0}, "blur"),
         ({"seed": -1}, "seed"),
@@ -164,7 +166,7 @@ def test_the_papers_numbers():
 def test_slic_sees_hu_and_the_spacing_of_the_model(small_weights, monkeypatch):
     from dataclasses import replace
 
-    from Agg2ExpLib.attribution import kernel_shap
+    from Agg2ExpLib.attribution import supervoxels
     from Agg2ExpLib.io.grid import Grid
     from Agg2ExpLib.io.volume import scale_intensity
     from Agg2ExpLib.models.model import load_model
@@ -174,9 +176,12 @@ def test_slic_sees_hu_and_the_spacing_of_the_model(small_weights, monkeypatch):
     hu = np.linspace(-500, 1500, 24, dtype=np.float32).reshape(2, 3, 4)
     image = torch.from_numpy(scale_intensity(hu, model.card.hu_window, model.card.intensity_range))
     seen = []
-    monkeypatch.setattr(kernel_shap, "make_supervoxels", lambda *given: seen.append(given) or np.arange(24).reshape(2, 3, 4) % 8)
+    monkeypatch.setattr(supervoxels, "make_supervoxels", lambda *given: seen.append(given) or np.arange(24).reshape(2, 3, 4) % 8)
     method = make_method("kernel_shap", supervoxels="slic", regions=8)
     method.prepare(model, Grid((2, 3, 4), np.diag([2.0, 3.0, 4.0, 1.0])), Monitor())
-    method.divide(image, None, Monitor())
+    network = make_scene()[0]
+    plan = WindowPlan((2, 3, 4), (4, 4, 4))
+    target = Target("one", 1, np.ones((2, 3, 4), dtype=bool))
+    explain((network, image, plan, [target]), method)
     np.testing.assert_allclose(seen[0][1], hu, atol=1e-3)
     assert tuple(seen[0][5]) == (2.0, 3.0, 4.0)

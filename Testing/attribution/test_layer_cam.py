@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def network():
-    return swin().double().requires_grad_(False)
+    return swin().double().eval().requires_grad_(False)
 
 
 def explain(network, image, targets, plan, batch=1, **parameters):

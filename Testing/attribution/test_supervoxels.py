@@ -126,7 +126,7 @@ def make_outputs(shape=(13, 10, 12), batch=3, baseline=None):
     masks = torch.rand(2, *shape, generator=generator) < 0.3
     masks[1, 5:] = False
     targets = [Target("one", 1, masks[0].numpy()), Target("two", 3, masks[1].numpy())]
-    network = Counting(random_network(seed=4, width=4))
+    network = Counting(random_network(seed=4, width=4)).eval()
     plan = WindowPlan(shape, (8, 8, 8), 0.25, "gaussian")
     engine = StitchedGradient(network, plan, targets, CPU64, BatchSize(CPU64, Monitor(), batch), AIR)
     return PerturbedOutputs(engine, image, baseline), engine, image

@@ -114,7 +114,7 @@ def test_signals_are_handed_back_after_a_run(small_ct, small_weights, tmp_path):
     from Agg2ExpLib.runs.job import Job
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    run_in_terminal(Job(str(small_ct), str(small_weights), str(tmp_path / "s"), task="segment", device="cpu"))
+    run_in_terminal(Job.of(str(small_ct), str(small_weights), str(tmp_path / "s"), task="segment", device="cpu"))
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

@@ -12,7 +12,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from Agg2ExpLib.attribution.methods import attribute, make_method
-from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
+from Agg2ExpLib.attribution.stitched import Target
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.evaluation.complexity import complexity
 from Agg2ExpLib.evaluation.drops import output_drops
@@ -26,7 +26,10 @@ from Agg2ExpLib.evaluation.store import Store
 from Agg2ExpLib.evaluation.subsets import random_subset
 from Agg2ExpLib.inference.compute import BatchSize, Compute
 from Agg2ExpLib.inference.sliding_window import WindowPlan
+from Agg2ExpLib.io.grid import Grid
+from Agg2ExpLib.models.model import Model
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.runs.case import Case
 from support.networks import random_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -53,15 +56,16 @@ def quiet() -> Stage:
 
 def small_subject(network: torch.nn.Module, image: torch.Tensor, labels: np.ndarray, folder: Path, channels: int) -> Subject:
     """A patient whose labels are given; drops are computed as in a run."""
-    plan = WindowPlan(SHAPE, ROI)
+    names = tuple(f"label {c}" for c in range(1, channels))
+    model = Model(network, ["background", *names], roi_size=ROI)
+    case = Case(model, CPU, Grid(SHAPE, np.eye(4)), image, WindowPlan(SHAPE, ROI), Monitor(), 2)
     targets = tuple(Target(f"label {c}", c, labels == c) for c in range(1, channels) if (labels == c).any())
-    engine = StitchedGradient(network, plan, targets, CPU, BatchSize(CPU, Monitor(), 2))
+    engine = case.engine(targets)
     subsets = [random_subset(SHAPE, SETTINGS.subset_voxels, SETTINGS.seed, run) for run in range(SETTINGS.runs)]
     store = Store(folder / "evaluation", {"kind": "evaluation", "model": {}, "settings": {}})
     drops = output_drops(engine, image, subsets, store, {"piece": "drops"}, quiet())
-    names = tuple(f"label {c}" for c in range(1, channels))
     on_device = [torch.from_numpy(subset) for subset in subsets]
-    return Subject(network, CPU, plan, image, labels, names, targets, (0.0, 1.0), on_device, drops)
+    return Subject(case, labels, names, targets, on_device, drops)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,7 @@ def values(rows: list[Row], label: str) -> dict[str, float | None]:
 
 def explain(subject: Subject, method_name: str, image: torch.Tensor, target: Target, **parameters: object) -> np.ndarray:
     """A map of one label by the library."""
-    engine = StitchedGradient(subject.network, subject.plan, [target], CPU, BatchSize(CPU, Monitor(), 1))
+    engine = subject.case.engine([target], BatchSize(CPU, Monitor(), 1))
     return attribute(engine, image, make_method(method_name, **parameters), quiet(), segmentation=subject.segmentation)[
         target.name
     ].numpy()
@@ -89,7 +93,7 @@ def explain(subject: Subject, method_name: str, image: torch.Tensor, target: Tar
 def direct_gradient(subject: Subject, image: torch.Tensor, target: Target) -> np.ndarray:
     """The gradient by autograd through MONAI's stitching of the whole volume."""
     x = image[None, None].double().requires_grad_(True)
-    totals = Totals(subject.network, masks_of(subject))(x)
+    totals = Totals(subject.case.model.network, masks_of(subject))(x)
     return torch.autograd.grad(totals[0, target.channel], x)[0][0, 0].numpy()
 
 
@@ -100,7 +104,7 @@ def masks_of(subject: Subject) -> torch.Tensor:
 @pytest.mark.parametrize(("name", "parameters"), [("gradient", {}), ("smoothgrad", {"samples": 2}), ("layer_cam", {"layer": "3"})])
 def test_the_metrics_are_those_of_quantus(subject, name, parameters, monkeypatch):
     rows = measure(subject, "p", name, make_method(name, **parameters), SETTINGS, quiet())
-    model = Totals(subject.network, masks_of(subject)).eval()
+    model = Totals(subject.case.model.network, masks_of(subject)).eval()
     x = subject.image[None, None].numpy()
     for target in subject.targets:
         ours = values(rows, target.name)
@@ -153,7 +157,7 @@ def test_the_metrics_are_those_of_quantus(subject, name, parameters, monkeypatch
 
 
 def test_drops_are_those_of_the_whole_volume(subject):
-    model = Totals(subject.network, masks_of(subject))
+    model = Totals(subject.case.model.network, masks_of(subject))
     flat = subject.image.double().flatten()
     for run, subset in enumerate(subject.subsets):
         without = flat.clone()
@@ -167,7 +171,7 @@ def test_drops_are_those_of_the_whole_volume(subject):
 def test_drops_go_on_where_they_were(subject, tmp_path, monkeypatch):
     from Agg2ExpLib.evaluation import drops as module
 
-    engine = subject.engine(BatchSize(CPU, Monitor(), 2))
+    engine = subject.case.engine(subject.targets, BatchSize(CPU, Monitor(), 2))
     subsets = [subset.numpy() for subset in subject.subsets]
     store = Store(tmp_path / "out", {"kind": "evaluation", "model": {}, "settings": {}})
     monkeypatch.setattr(module, "_AT_A_TIME", 3)
@@ -225,7 +229,7 @@ class Linear(torch.nn.Module):
 @pytest.mark.parametrize(("factor", "words"), [(3.0, "the map is constant"), (0.0, "the map is zero everywhere")])
 def test_a_constant_map_has_no_correlation(factor, words, tmp_path):
     labels = np.ones(SHAPE, dtype=np.uint8)
-    subject = small_subject(Linear(factor), torch.rand(SHAPE) + 0.1, labels, tmp_path, 2)
+    subject = small_subject(Linear(factor).eval(), torch.rand(SHAPE) + 0.1, labels, tmp_path, 2)
     rows = {row.metric: row for row in measure(subject, "p", "g", make_method("gradient"), SETTINGS, quiet()) if row.label}
     assert rows["faithfulness"].value is None
     assert rows["faithfulness"].note.startswith(words)
@@ -247,10 +251,11 @@ def test_correlations_that_are_undefined():
 def test_maps_that_are_not_finite_are_refused(subject):
     class Wild(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return subject.network(images) * float("inf")
+            return subject.case.model.network(images) * float("inf")
 
+    wild = replace(subject.case, model=Model(Wild().eval(), subject.case.model.card))
     with pytest.raises(InputError, match=r"The map of 'label 1' is not finite in float64: use precision float32"):
-        measure(replace(subject, network=Wild()), "p", "g", make_method("gradient"), SETTINGS, quiet())
+        measure(replace(subject, case=wild), "p", "g", make_method("gradient"), SETTINGS, quiet())
 
 
 def test_sensitivity_leaves_the_scale_out_and_tells_it():

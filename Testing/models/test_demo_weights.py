@@ -46,7 +46,7 @@ def pictures(check: ModuleType) -> ModuleType:
 
 
 def test_segments_as_the_command_does(check: ModuleType, small_weights: Path, small_ct: Path, tmp_path: Path) -> None:
-    job = Job(ct=str(small_ct), weights=str(small_weights), output=str(tmp_path / "result"), task="segment", device="cpu")
+    job = Job.of(ct=str(small_ct), weights=str(small_weights), output=str(tmp_path / "result"), task="segment", device="cpu")
     theirs = read_volume(run_job(job, Monitor()) / "segmentation.nii.gz")
     ours = check.segment_ct(load_model(small_weights), read_ct(small_ct), choose_compute("cpu"))
     assert ours.grid.same_as(theirs.grid)

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from Agg2ExpLib.importance.graph import importance_graph
 from Agg2ExpLib.models.labels import GROUP_COLORS, PAPER_LABELS
+from Agg2ExpLib.roi_importance.graph import importance_graph
 from support.panel_case import NAMES, PLACES, make_matrix, make_model
 from support.paths import ROOT
 

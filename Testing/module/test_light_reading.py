@@ -42,7 +42,7 @@ translation = types.ModuleType("slicer.i18n")
 translation.tr = lambda text: text
 sys.modules["slicer.i18n"] = slicer.i18n = translation
 
-from Agg2ExpLib.importance.tables import matrix_from_text, tidy_text
+from Agg2ExpLib.roi_importance.tables import matrix_from_text, tidy_text
 from Agg2ExpLib.views.mrml import show_results
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 from Agg2ExpLib.runs.results import Results

@@ -41,8 +41,8 @@ def view(slicerApp, monkeypatch):  # noqa: N803
 
 def model_of(matrix):
     """The panel's comparison of a patient with 24 others, without forests."""
-    from Agg2ExpLib.cohort.compare import comparing
-    from Agg2ExpLib.cohort.compare_reference import ComparisonReference
+    from Agg2ExpLib.cohorts.compare import comparing
+    from Agg2ExpLib.cohorts.compare_reference import ComparisonReference
     from Agg2ExpModuleLib.panel.ComparisonModel import ComparisonModel
     from support.panel_case import make_model
 

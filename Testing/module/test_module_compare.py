@@ -228,7 +228,7 @@ def test_without_scikit_learn_there_are_boxes_and_differences(
 def test_against_the_papers_published_patients(panel: Panel, tmp_path: Path) -> None:
     if not PUBLISHED.is_file():
         pytest.skip("the paper's published matrices are not beside the checkout")
-    from Agg2ExpLib.cohort.read import read_cohort
+    from Agg2ExpLib.cohorts.read import read_cohort
 
     cohort = read_cohort([PUBLISHED])
     lines, order = [cohort.rows.index(name) for name in ROWS], [cohort.columns.index(name) for name in NAMES]

@@ -184,7 +184,7 @@ def test_a_real_run_is_foretold(small_ct, small_weights, tmp_path, one_thread):
     from Agg2ExpLib.runs.pipeline import run_job
 
     def run(name, **options):
-        result = run_job(Job(str(small_ct), str(small_weights), str(tmp_path / name), device="cpu", **options), Monitor())
+        result = run_job(Job.of(str(small_ct), str(small_weights), str(tmp_path / name), device="cpu", **options), Monitor())
         return json.loads((result / "run.json").read_text(encoding="utf-8"))
 
     run("warm", task="segment")  # the first passes of a process are slow

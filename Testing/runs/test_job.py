@@ -18,7 +18,7 @@ def write(folder: Path, content) -> Path:
 
 
 def test_round_trip():
-    job = Job("a.nii", "w.pt", "out", labels=("aorta",), extra_rois=("x.nrrd:y",), samples=7, sigma=0.3, patient_id="p")
+    job = Job.of("a.nii", "w.pt", "out", labels=("aorta",), extra_rois=("x.nrrd:y",), samples=7, sigma=0.3, patient_id="p")
     assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
 
 

@@ -24,7 +24,7 @@ from support.networks import ABSENT, CT_AFFINE, NAMES, small_chest, write_small_
 
 def do(ct, weights, output, monitor=None, **options):
     options = {"device": "cpu", "precision": "float64", "samples": 3, **options}
-    return Results.open(run_job(Job(str(ct), str(weights), str(output), **options), monitor or Monitor()))
+    return Results.open(run_job(Job.of(str(ct), str(weights), str(output), **options), monitor or Monitor()))
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_results_lie_where_the_patient_is(order, flips, angle, suffix, tmp_path_
     [
         ({"labels": ("hart",)}, "did you mean 'heart'"),
         ({"labels": ("spleen",)}, "the model has background, lung"),
-        ({"samples": 0}, "--samples"),
+        ({"samples": 0}, "samples"),
         ({"overlap": 1.0}, "overlap"),
         ({"blend": "linear"}, "blending"),
         ({"method": "magic"}, "smoothgrad"),
@@ -263,7 +263,7 @@ def test_results_lie_where_the_patient_is(order, flips, angle, suffix, tmp_path_
 def test_bad_input_writes_nothing(change, word, small_ct, small_weights, tmp_path):
     entries = {"ct": str(small_ct), "weights": str(small_weights), "output": str(tmp_path / "out"), "device": "cpu", **change}
     with pytest.raises(InputError, match=word) as caught:
-        run_job(Job(**entries), Monitor())
+        run_job(Job.of(**entries), Monitor())
     assert str(caught.value).strip().endswith((".", "?", "!"))
     assert not list(tmp_path.iterdir())
 

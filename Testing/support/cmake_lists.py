@@ -65,7 +65,7 @@ class FileList:
 
 LISTS = (
     FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_SCRIPTS", ROOT, ("**/*.py",)),
-    FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_RESOURCES", ROOT, ("**/*.css", "**/*.js")),
+    FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_RESOURCES", ROOT, ("**/*.css", "**/*.js", "py.typed")),
     FileList(ROOT / "Agg2ExpModule" / "CMakeLists.txt", "MODULE_PYTHON_SCRIPTS", ROOT / "Agg2ExpModule", ("**/*.py",)),
     FileList(ROOT / "Agg2ExpModule" / "CMakeLists.txt", "MODULE_PYTHON_RESOURCES", ROOT / "Agg2ExpModule", ("Resources/**/*",)),
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.importance.matrix import ImportanceMatrix
-from Agg2ExpLib.importance.tables import write_tidy
 from Agg2ExpLib.io.volume import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
+from Agg2ExpLib.roi_importance.tables import write_tidy
 from support.small_result import SHAPE, affine_of_grid, write_result
 
 NAMES = tuple(label.name for label in PAPER_LABELS)

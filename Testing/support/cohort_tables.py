@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.importance.matrix import ImportanceMatrix
-from Agg2ExpLib.importance.tables import write_tidy, write_wide
 from Agg2ExpLib.models.labels import make_labels
+from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
+from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
 
 NAMES = ("background", "aorta", "heart", "ribs")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from Agg2ExpLib.importance.matrix import ImportanceMatrix
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
 
 NAMES = tuple(label.name for label in PAPER_LABELS)
 # x, y in mm: x grows to the patient's left, y upwards

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from Agg2ExpLib.importance.matrix import ImportanceMatrix
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
 
 NAMES = tuple(label.name for label in PAPER_LABELS)
 

@@ -6,6 +6,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from Agg2ExpLib.attribution.methods import attribute
+from Agg2ExpLib.attribution.spec import MethodSpec
 from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
 from Agg2ExpLib.inference.compute import BatchSize, choose_compute
 from Agg2ExpLib.inference.sliding_window import WindowPlan
@@ -33,6 +34,11 @@ def explain(scene, method, batch=3, monitor=None, **options):
     return attribute(engine, image, method, Stage(monitor, "explain", 0, 1), **options)
 
 
+def picked(name, **entries):
+    """The method with those of the entries that are parameters of it."""
+    return MethodSpec.picked(name, entries).make()
+
+
 def value(scene, target, volume):
     """``f̂_c`` of volumes ``[b, 1, x, y, z]``, ``[b]``."""
     network, _, plan, _ = scene
@@ -53,4 +59,4 @@ def smooth_network():
     """Without normalisation, which makes the way from a constant baseline nearly singular at its start."""
     torch.manual_seed(2)
     layers = [torch.nn.Conv3d(1, 4, 3, padding=1), torch.nn.Softplus(), torch.nn.Conv3d(4, 5, 3, padding=1), torch.nn.GELU()]
-    return torch.nn.Sequential(*layers).double().requires_grad_(False)
+    return torch.nn.Sequential(*layers).double().eval().requires_grad_(False)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.importance.matrix import Regions, importance_matrix
-from Agg2ExpLib.importance.tables import write_tidy
 from Agg2ExpLib.io.volume import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.matrix import Regions, importance_matrix
+from Agg2ExpLib.roi_importance.tables import write_tidy
 from Agg2ExpLib.runs.results import Results
 
 SHAPE, SPACING = (60, 46, 50), (5.0, 5.5, 6.0)

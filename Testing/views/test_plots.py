@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.importance.graph import importance_graph
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.graph import importance_graph
 from Agg2ExpLib.views.plots import graph_figure, matrix_figure, save_graph_plot, save_matrix_plot
 from support.paper_matrix import NAMES, make_matrix
 
@@ -112,7 +112,7 @@ def test_edges_are_as_wide_as_their_weight():
 
 
 def test_small_and_empty_matrices():
-    from Agg2ExpLib.importance.matrix import Regions, importance_matrix
+    from Agg2ExpLib.roi_importance.matrix import Regions, importance_matrix
 
     regions = Regions(np.zeros((3, 3, 3), np.uint8), NAMES)
     sums = {"heart": regions.sums(np.ones((3, 3, 3), np.float32))}

@@ -325,7 +325,7 @@ def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small
     from Agg2ExpLib.views.mrml import new_scene, show_results
     from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
-    job = Job(str(small_ct), str(small_weights), str(tmp_path / "r"), labels=("heart",), method="gradient", device="cpu")
+    job = Job.of(str(small_ct), str(small_weights), str(tmp_path / "r"), labels=("heart",), method="gradient", device="cpu")
     results = Results.open(run_job(job, Monitor()))
     original = read_ct(small_ct)
     nodes = show_results(results, new_scene(), original)

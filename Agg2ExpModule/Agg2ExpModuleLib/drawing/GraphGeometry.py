@@ -206,7 +206,7 @@ def evened(places: Mapping[str, Point]) -> dict[str, Point]:
 
 
 def _placeNodes(scene: GraphScene, grown: float, measure: Measure) -> None:
-    from Agg2ExpLib.importance.graph import anatomical_layout
+    from Agg2ExpLib.roi_importance.graph import anatomical_layout
 
     data = scene.data
     left, top, width, height = scene.plot

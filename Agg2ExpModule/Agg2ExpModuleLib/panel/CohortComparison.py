@@ -15,7 +15,7 @@ from .ImportanceModel import ImportanceModel
 from .PanelState import COMPARISON, COMPARISON_PROGRESS, MISSING, RECORD, SCENE, PanelState
 
 if TYPE_CHECKING:
-    from Agg2ExpLib.cohort.compare import Comparison
+    from Agg2ExpLib.cohorts.compare import Comparison
 
     from ..engine.EngineProcess import EngineProcess
 
@@ -127,7 +127,7 @@ class CohortComparison:
         process.onErrorOutput = self._onErrorOutput
         process.onEnded = self._onEnded
         process.onStartFailed = self._onStartFailed
-        process.start(program, ["-m", "Agg2ExpLib.cohort.compare_job"], library, engineEnvironment(library))
+        process.start(program, ["-m", "Agg2ExpLib.cohorts.compare_job"], library, engineEnvironment(library))
         process.write(json.dumps(job).encode("ascii") + b"\n")
 
     # What comes back
@@ -140,7 +140,7 @@ class CohortComparison:
                 self._fail(_("The comparison gave no proper answer ({reason}).").format(reason=error))
 
     def _onAnswer(self, answer: dict[str, Any]) -> None:
-        from Agg2ExpLib.cohort.compare import Comparison
+        from Agg2ExpLib.cohorts.compare import Comparison
 
         if "error" in answer:
             self._ended = True

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from Agg2ExpLib.cohort.compare import FEWEST, ORDINARY, TOO_FEW, UNKNOWN, UNUSUAL
+from Agg2ExpLib.cohorts.compare import FEWEST, ORDINARY, TOO_FEW, UNKNOWN, UNUSUAL
 
 from ..drawing.BoxPlotData import BoxPlotData, BoxRow
 from .ImportanceModel import valueText
 
 if TYPE_CHECKING:
-    from Agg2ExpLib.cohort.compare import Comparison, LabelComparison
+    from Agg2ExpLib.cohorts.compare import Comparison, LabelComparison
 
     from .ImportanceModel import ImportanceModel
 

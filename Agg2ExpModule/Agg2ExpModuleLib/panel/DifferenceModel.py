@@ -15,7 +15,7 @@ from .ImportanceModel import ImportanceModel, valueText
 if TYPE_CHECKING:
     import numpy as np
 
-    from Agg2ExpLib.cohort.compare import Comparison
+    from Agg2ExpLib.cohorts.compare import Comparison
 
 DIFFERENCE = "difference"
 _MINUS = "\N{MINUS SIGN}"

@@ -102,7 +102,7 @@ class Exporter:
         return "\n".join([text.format(count=count, folder=self.target), *self.notes])
 
     def _tables(self) -> None:
-        from Agg2ExpLib.importance.tables import write_tidy, write_wide
+        from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
 
         matrix = self.record.matrix
         assert matrix is not None
@@ -143,7 +143,7 @@ class Exporter:
         yield from self._views()
 
     def _plots(self) -> Iterator[str]:
-        from Agg2ExpLib.importance.graph import importance_graph
+        from Agg2ExpLib.roi_importance.graph import importance_graph
         from Agg2ExpLib.views.plots import save_graph_plot, save_matrix_plot
 
         matrix, labels, choice = self.record.matrix, self.record.labels, self.choice

@@ -13,8 +13,8 @@ from ..drawing.GraphData import GraphData, GraphEdge, GraphNode, MatrixCell, Mat
 if TYPE_CHECKING:
     import numpy as np
 
-    from Agg2ExpLib.importance.matrix import ImportanceMatrix
     from Agg2ExpLib.models.labels import Label
+    from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
     from Agg2ExpLib.runs.results import Results
 
 VARIANTS = ("absolute", "positive", "negative")
@@ -62,7 +62,7 @@ class ImportanceModel:
         extra: Mapping[str, np.ndarray] | None = None,
     ) -> ImportanceModel:
         """With places from a label map ``[x, y, z]``, its affine (voxel to RAS mm) and masks of the extra regions."""
-        from Agg2ExpLib.importance.graph import region_positions
+        from Agg2ExpLib.roi_importance.graph import region_positions
 
         return cls(matrix, labels, region_positions(segmentation, affine, labels, extra))
 
@@ -130,8 +130,8 @@ class ImportanceModel:
         Raises:
             ValueError: unknown variant or measure.
         """
-        from Agg2ExpLib.importance.graph import graph_parts
         from Agg2ExpLib.models.labels import GROUP_COLORS, group_color
+        from Agg2ExpLib.roi_importance.graph import graph_parts
 
         values = self.values(variant, measure)
         nodes, edges = graph_parts(self.matrix, self.labels, values, topK, background, minimum)
@@ -215,7 +215,7 @@ class ImportanceModel:
         return "\n".join(lines)
 
     def _places(self, nodes: Mapping[str, dict[str, Any]], layout: str) -> dict[str, tuple[float, float]]:
-        from Agg2ExpLib.importance.graph import circular_layout
+        from Agg2ExpLib.roi_importance.graph import circular_layout
 
         if layout == "circle":
             return circular_layout({name: node["group"] for name, node in nodes.items()}, (0.0, 0.0))

@@ -88,13 +88,13 @@ class ExtraRegions:
             for found_sums in regions.sums_in_steps(results.attribution(label).array):
                 yield _("Summing over the regions …")
                 sums[label] = found_sums
-        matrix = extended_matrix(results, regions, sums)
+        matrix = extended_matrix(results.importance(), regions, sums)
         yield _("Summing over the regions …")
         self._store(results, matrix, [*before, *found])
         self.added = [name for name, _mask in found]
 
     def _store(self, results: ResultsOfScene, matrix: Any, regions: list[tuple[str, np.ndarray]]) -> None:
-        from Agg2ExpLib.importance.graph import region_positions
+        from Agg2ExpLib.roi_importance.graph import region_positions
 
         record = self.record
         layers = [

@@ -19,7 +19,7 @@ from Agg2ExpLib.models.labels import Label, make_labels
 from ..panel.MethodWords import choiceTitle
 
 if TYPE_CHECKING:
-    from Agg2ExpLib.importance.matrix import ImportanceMatrix
+    from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
 
 _MARK = "Agg2Exp.Record"
 CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
@@ -129,13 +129,13 @@ class ResultRecord:
         text = self.node.GetParameter("matrix")
         if not text:
             return None
-        from Agg2ExpLib.importance.tables import matrix_from_text
+        from Agg2ExpLib.roi_importance.tables import matrix_from_text
 
         return matrix_from_text(json.loads(text), tuple(label.name for label in self.labels))[1]
 
     @matrix.setter
     def matrix(self, matrix: ImportanceMatrix | None) -> None:
-        from Agg2ExpLib.importance.tables import tidy_text
+        from Agg2ExpLib.roi_importance.tables import tidy_text
 
         # As JSON, since line ends do not survive in an attribute of the scene's XML.
         self.node.SetParameter("matrix", json.dumps(tidy_text(matrix, self.patient)) if matrix is not None else "")

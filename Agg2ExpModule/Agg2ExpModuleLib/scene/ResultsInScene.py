@@ -73,7 +73,7 @@ class Loading:
 
     def _record(self, results: Any) -> tuple[ResultRecord, bool]:
         """The record that these results join, or a new one."""
-        from Agg2ExpLib.importance.merge import mergeable
+        from Agg2ExpLib.roi_importance.merge import mergeable
 
         for record in reversed(recordsOf(self.ct)):
             if mergeable(record.run, results.run) and (record.matrix is None or self._sameColumns(record, results)):
@@ -88,7 +88,7 @@ class Loading:
         return before.columns == after.columns and np.array_equal(before.roi_voxels, after.roi_voxels)
 
     def _fill(self, record: ResultRecord, results: Any, volume: Any) -> Iterator[str]:
-        from Agg2ExpLib.importance.merge import merge_matrices
+        from Agg2ExpLib.roi_importance.merge import merge_matrices
 
         scene = slicer.mrmlScene
         if record.segmentation is None:
@@ -139,7 +139,7 @@ def quickPositions(
     volume: Volume, labels: Sequence[Label], extra: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, tuple[float, float]]:
     """Places of the regions for the graph, from every second voxel of large volumes; regions that these miss from all."""
-    from Agg2ExpLib.importance.graph import region_positions
+    from Agg2ExpLib.roi_importance.graph import region_positions
 
     extra = extra or {}
     step = 2 if volume.array.size > _LARGE else 1

@@ -101,8 +101,8 @@ def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
     """
     import shutil
 
-    from Agg2ExpLib.importance.tables import write_tidy, write_wide
     from Agg2ExpLib.io.grid import Grid, resample
+    from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
     from Agg2ExpLib.runs import results as names
     from Agg2ExpLib.system.files import OutputFolder, write_json
 

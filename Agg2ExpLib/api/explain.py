@@ -1,0 +1,192 @@
+"""``segment`` and ``explain``: one CT and one model, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..attribution.methods import DEFAULT_METHOD, make_method
+from ..attribution.spec import MethodSpec
+from ..errors import InputError, OutOfMemoryError
+from ..inference.compute import choose_compute, is_out_of_memory
+from ..inference.network import at_work
+from ..inference.sliding_window import BLEND, OVERLAP
+from ..io.volume import Volume, sha256_of
+from ..models.model import Model, load_model
+from ..monitor import Monitor
+from ..runs.case import make_case
+from ..runs.explanation import Explanation, Question, explain_case
+from ..runs.job import TARGETS
+from ..runs.mask_settings import MaskSettings
+from ..runs.pipeline import volumes_do_not_fit
+from ..runs.record import RunRecord
+from ..runs.targets import requested_labels
+from .log_monitor import LogMonitor
+from .result import Result
+from .sources import mask_on_grid, read_ct, regions_on_grid
+
+
+def segment(
+    ct: Any,
+    model: Model | str | Path,
+    *,
+    overlap: float = OVERLAP,
+    blend: str = BLEND,
+    device: str = "auto",
+    precision: str = "auto",
+    window_batch: int | str = "auto",
+    patient_id: str | None = None,
+    monitor: Monitor | None = None,
+) -> Result:
+    """Segment a CT.
+
+    Args:
+        ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
+        model: a model, or the file of its weights.
+        overlap, blend: of the sliding windows.
+        device: ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+        precision: ``auto``, ``float64``, ``float32``, ``bfloat16``, ``float16``.
+        window_batch: windows per pass, or ``auto``.
+        patient_id: id in the result; by default the CT's name.
+        monitor: is told progress and notices; by default notices go to the logger ``agg2exp``.
+
+    Returns:
+        A result whose ``segmentation`` is the label of every voxel of the model grid, uint8 ``[x, y, z]``.
+
+    Raises:
+        InputError: CT, model or a setting cannot be used.
+        OutOfMemoryError: one window does not fit into the device's memory.
+
+    >>> labels = segment("chest.nii.gz", "swin_unetr.pt").segmentation
+    """
+    windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
+    return _run(ct, model, None, windows, window_batch, patient_id, monitor)
+
+
+def explain(
+    ct: Any,
+    model: Model | str | Path,
+    labels: Sequence[str] | str = (),
+    method: str = DEFAULT_METHOD,
+    *,
+    regions: Mapping[str, Any] | Sequence[str] | None = None,
+    target: str = "sum",
+    target_mask: Any = None,
+    mask: MaskSettings | None = None,
+    overlap: float = OVERLAP,
+    blend: str = BLEND,
+    device: str = "auto",
+    precision: str = "auto",
+    window_batch: int | str = "auto",
+    patient_id: str | None = None,
+    monitor: Monitor | None = None,
+    **parameters: Any,
+) -> Result:
+    """Explain what a model draws on a CT: signed maps of each label, and how much each region matters for it.
+
+    Args:
+        ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
+        model: a model, or the file of its weights.
+        labels: names to explain; by default all that the model finds.
+        method: name of an attribution method, see :func:`Agg2ExpLib.methods`.
+        regions: further regions of interest: masks by name (arrays on the CT's grid, images, files), or files as on the command
+            line, such as ``"lesions.nrrd:tumour,node"``.
+        target: ``sum`` or ``mean`` of the label's logits over its voxels.
+        target_mask: explained in place of the labels' own voxels: an array on the CT's grid, an image or a file.
+        mask: which global mask to make, if any.
+        overlap, blend, device, precision, window_batch, patient_id, monitor: see :func:`segment`.
+        parameters: of the method, such as ``samples=20`` of SmoothGrad.
+
+    Returns:
+        The result; the same numbers as the command line gives.
+
+    Raises:
+        InputError: CT, model, a region, the method or a setting cannot be used, or there is nothing to explain.
+        OutOfMemoryError: one window does not fit into the device's memory.
+
+    >>> result = explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], samples=8)
+    >>> result.matrix.to_frame().loc["heart"].nlargest(5)
+    """
+    names = (labels,) if isinstance(labels, str) else tuple(labels)
+    if target not in TARGETS:
+        raise InputError(f"Unknown ⟨target⟩ '{target}': use sum or mean.")
+    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask)
+    windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
+    return _run(ct, model, asked, windows, window_batch, patient_id, monitor)
+
+
+class _Asked:
+    """What :func:`explain` was given to explain."""
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        method: MethodSpec,
+        regions: Mapping[str, Any] | Sequence[str] | None,
+        target: str,
+        target_mask: Any,
+        mask: MaskSettings | None,
+    ):
+        self.labels, self.method, self.regions = labels, method, regions
+        self.target, self.target_mask, self.mask = target, target_mask, mask
+
+
+def _run(
+    ct: Any,
+    model: Model | str | Path,
+    asked: _Asked | None,
+    settings: dict[str, Any],
+    window_batch: int | str,
+    patient_id: str | None,
+    monitor: Monitor | None,
+) -> Result:
+    began = time.monotonic()
+    monitor = monitor or LogMonitor()
+    if not isinstance(model, Model):
+        model = load_model(model)
+    compute = choose_compute(settings["device"], settings["precision"])
+    if asked is not None:
+        requested_labels(asked.labels, model.card)
+    volume = read_ct(ct)
+    checksum = sha256_of(ct) if isinstance(ct, str | Path) else _sha256_of_array(volume)
+    parameters = {"target": asked.target, **settings} if asked else dict(settings)
+    record = RunRecord(model, volume.name, checksum, began, patient_id, parameters)
+    for warning in (*model.warnings, *volume.warnings):
+        monitor.notice(warning)
+    try:
+        case, hu = make_case(volume, model, compute, monitor, settings["overlap"], settings["blend"], window_batch)
+        question = None
+        if asked is not None:
+            method = make_method(asked.method.name, **asked.method.values)
+            extra, told = regions_on_grid(asked.regions, volume, case.grid, model.labels)
+            drawn: np.ndarray | None = None
+            if asked.target_mask is not None:
+                drawn, more = mask_on_grid(asked.target_mask, volume, case.grid, "target mask")
+                told = [*told, *more]
+            for warning in told:
+                monitor.notice(warning)
+            method.prepare(model, case.grid, monitor)
+            question = Question(method, asked.labels, asked.target, drawn, tuple(extra), asked.mask)
+            record.ask(method, drawn is not None)
+            record.parameters |= asked.mask.to_json() if asked.mask else {}
+        with at_work(model.network, compute):
+            record.finish_stage("read")
+            found: Explanation = explain_case(case, hu, question, record)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        raise volumes_do_not_fit(compute) from error
+    return Result.of(found)
+
+
+def _sha256_of_array(volume: Volume) -> str:
+    """Of values and affine; an image in memory has no file."""
+    digest = hashlib.sha256(volume.affine.tobytes())
+    digest.update(f"{volume.array.dtype} {volume.array.shape}".encode())
+    digest.update(np.ascontiguousarray(volume.array).tobytes())
+    return digest.hexdigest()

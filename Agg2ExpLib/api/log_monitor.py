@@ -1,0 +1,23 @@
+"""What runs tell in Python: notices go to the logger ``agg2exp``, progress nowhere unless somebody asks."""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import worded
+from ..monitor import Monitor
+
+
+class LogMonitor(Monitor):
+    """Passes notices on to ``logging.getLogger("agg2exp")`` as warnings and progress as debug messages."""
+
+    _log = logging.getLogger("agg2exp")
+
+    def notice(self, message: str) -> None:
+        """A warning."""
+        super().notice(message)
+        self._log.warning("%s", worded(message))
+
+    def progress(self, stage: str, fraction: float, message: str = "", eta_s: float | None = None) -> None:
+        """A debug message."""
+        self._log.debug("%s %.0f %% %s", stage, 100 * fraction, message)

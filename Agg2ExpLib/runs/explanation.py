@@ -1,0 +1,209 @@
+"""One explanation from the case to the matrix, in memory: what job files, the command line and the Python API share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..attribution.method import Estimate, Method
+from ..attribution.methods import attribute
+from ..attribution.stitched import Target
+from ..errors import InputError
+from ..io.grid import Grid
+from ..models.labels import Label
+from ..monitor import Monitor, Stage
+from ..roi_importance.global_mask import region_mass
+from ..roi_importance.matrix import ImportanceMatrix, Regions
+from .case import Case
+from .mask import global_mask
+from .mask_settings import MaskSettings
+from .record import RunRecord
+from .rows import Rows
+from .targets import find_targets
+
+# Where the stages lie on the scale of the whole run; the explanation takes nearly all the time.
+READ_END, SEGMENT_END, EXPLAIN_END, IMPORTANCE_END = 0.03, 0.1, 0.97, 0.98
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a case.
+
+    Attributes:
+        method: prepared for the model and grid.
+        labels: names to explain; none for all that are found.
+        target: ``sum`` or ``mean`` of the label's logits.
+        target_mask: boolean ``[x, y, z]`` explained in place of the labels' own voxels, or None.
+        extra_rois: further regions, name and boolean mask ``[x, y, z]``; they may overlap.
+        mask: of the supervoxels that matter most, or None.
+    """
+
+    method: Method
+    labels: tuple[str, ...] = ()
+    target: str = "sum"
+    target_mask: np.ndarray | None = None
+    extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
+    mask: MaskSettings | None = None
+
+
+@dataclass
+class Explanation:
+    """What a run found, on the model grid; arrays are ``[x, y, z]``.
+
+    Attributes:
+        grid: the model grid.
+        labels: of the model, in channel order.
+        hu: the CT, int16.
+        segmentation: predicted labels, uint8.
+        maps: signed attribution of each explained label, float32.
+        matrix: local RoI importance; None where nothing was explained.
+        extra_rois: further regions, boolean masks by name.
+        target_mask: the mask explained in place of the labels' own voxels.
+        global_mask: the supervoxels that matter most, uint8, where they were asked for.
+        run: content of ``run.json``.
+    """
+
+    grid: Grid
+    labels: tuple[Label, ...]
+    hu: np.ndarray
+    segmentation: np.ndarray
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    matrix: ImportanceMatrix | None = None
+    extra_rois: dict[str, np.ndarray] = field(default_factory=dict)
+    target_mask: np.ndarray | None = None
+    global_mask: np.ndarray | None = None
+    run: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def patient(self) -> str:
+        """Patient id."""
+        return str(self.run["patient"])
+
+
+class Watcher:
+    """Is shown what a run has found so far; this one looks away."""
+
+    def segmented(self, explanation: Explanation) -> None:
+        """The segmentation is there."""
+
+    def estimated(self, estimate: Estimate, samples: int) -> None:
+        """The maps are there from a part of the samples."""
+
+
+def explain_case(
+    case: Case, hu: np.ndarray, question: Question | None, record: RunRecord, watcher: Watcher | None = None
+) -> Explanation:
+    """Segment a case and, where something is asked, explain it.
+
+    Args:
+        case: with its network at work.
+        hu: the CT on the case's grid, float32 ``[x, y, z]``.
+        question: what to explain; None to segment only.
+        record: gathers what ``run.json`` tells.
+        watcher: is shown results on the way.
+
+    Raises:
+        InputError: nothing can be explained.
+        OutOfMemoryError: one window does not fit into the device's memory.
+        Cancelled: the case's monitor asked to stop.
+    """
+    watcher = watcher or Watcher()
+    whole = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+    stage = Stage(case.monitor, "segment", READ_END, SEGMENT_END if question else EXPLAIN_END)
+    found = Explanation(case.grid, case.model.card.labels, whole, case.segment(stage))
+    if question:
+        found.extra_rois = dict(question.extra_rois)
+        found.target_mask = question.target_mask
+    watcher.segmented(found)
+    record.finish_stage("segment")
+    if question:
+        _Run(case, question, found, record, watcher).explain()
+    found.run = record.content(case.compute, found.segmentation, case.monitor.notices)
+    case.monitor.check()
+    return found
+
+
+class _Run:
+    """The steps of one explanation, which fill ``found``."""
+
+    def __init__(self, case: Case, question: Question, found: Explanation, record: RunRecord, watcher: Watcher):
+        self.case, self.question, self.found, self.record, self.watcher = case, question, found, record, watcher
+        self.monitor: Monitor = case.monitor
+
+    def explain(self) -> None:
+        """Maps, matrix and global mask."""
+        card, question, found = self.case.model.card, self.question, self.found
+        targets, self.record.absent = find_targets(found.segmentation, question.labels, card, question.target_mask, self.monitor)
+        names = [label.name for label in card.labels]
+        rows = Rows(Regions(found.segmentation, names, question.extra_rois))
+        try:
+            maps = self._attribute(targets, rows)
+        except FloatingPointError as error:
+            if self.case.compute.autocast is None:
+                raise InputError(f"These weights cannot explain this CT: {error}.") from None
+            self.monitor.notice(f"The gradients left the range of {self.case.compute.precision}: starting again in float32.")
+            self.case.compute = replace(self.case.compute, autocast=None)
+            rows.restart()
+            maps = self._attribute(targets, rows)
+        regions = self._supervoxels()
+        masses = self._keep(maps, rows, regions)
+        found.matrix = rows.matrix(question.method)
+        self.record.explained = tuple(found.maps)
+        self.record.extra_rois = tuple(found.extra_rois)
+        self.record.finish_stage("importance")
+        if question.mask is not None and regions is not None:
+            middle = (1 + IMPORTANCE_END) / 2
+            stages = (Stage(self.monitor, "mask", IMPORTANCE_END, middle), Stage(self.monitor, "mask", middle, 1.0))
+            found.global_mask, self.record.global_mask = global_mask(
+                self.case, question.mask, found.segmentation, regions, masses, stages
+            )
+            self.record.finish_stage("mask")
+
+    def _attribute(self, targets: list[Target], rows: Rows) -> dict[str, Any]:
+        method, batch = self.question.method, self.case.batch()
+        engine = self.case.engine(targets, batch)
+
+        def on_estimate(estimate: Estimate) -> None:
+            rows.add_group(estimate)
+            self.watcher.estimated(estimate, method.samples)
+
+        stage = Stage(self.monitor, "explain", SEGMENT_END, EXPLAIN_END)
+        scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if self.question.target == "mean" else None
+        maps = attribute(engine, self.case.image, method, stage, scales, on_estimate, self.found.segmentation)
+        self.record.batch = batch.current
+        self.record.explained_windows, self.record.passes = len(engine.visits), engine.cost
+        self.record.finish_stage("explain")
+        return maps
+
+    def _supervoxels(self) -> np.ndarray | None:
+        """Every voxel's supervoxel for the global mask, where one is wanted."""
+        if self.question.mask is None:
+            return None
+        offset, scale = self.case.model.card.hu_scale
+        hu = offset + scale * self.case.image.numpy()
+        return self.question.mask.supervoxels.divide(hu, self.found.segmentation, self.case.grid.spacing)
+
+    def _keep(self, maps: dict[str, Any], rows: Rows, regions: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Take over the maps that are not zero everywhere, one at a time; attribution in every supervoxel of each."""
+        stage = Stage(self.monitor, "importance", EXPLAIN_END, IMPORTANCE_END)
+        masses: dict[str, np.ndarray] = {}
+        count = len(maps)
+        for number, name in enumerate(list(maps)):
+            stage.update(number / count, name)
+            attribution = maps.pop(name).numpy().astype(np.float32, copy=False)
+            sums = rows.regions.sums(attribution)
+            if sums.total == 0:
+                self.monitor.notice(f"The attribution of '{name}' is zero everywhere, so it has no importance.")
+                continue
+            self.found.maps[name] = attribution
+            rows.final[name] = sums
+            if regions is not None:
+                masses[name] = region_mass(regions, attribution)
+        if not self.found.maps:
+            raise InputError(
+                f"The attribution by {self.question.method.name} is zero everywhere for every label: these weights cannot be "
+                "explained so; try another ⟨method⟩."
+            )
+        return masses
