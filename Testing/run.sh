@@ -23,10 +23,11 @@ fi
 export QT_QPA_PLATFORM=offscreen
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,cohort,test]"
+.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,cohort,test,docs]"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+.venv/bin/lint-imports --no-logo
 # One thread of torch for each process: two processes that share the cores slow each other down otherwise.
 export OMP_NUM_THREADS=1
-.venv/bin/python -m pytest -n auto "$@"
+.venv/bin/python -m pytest -n auto --dist loadgroup "$@"

@@ -115,7 +115,7 @@ def _not_public() -> None:
         "What cannot be derived from the table: everything that needs the training patients (their matrices are not public): "
         "forests fitted on them, training against test patients, context shares of a second cohort; and what needs sex or age, the "
         "voxel maps, sizes in voxels, or signed and per-method results. Numbers printed in the paper were not at hand while this "
-        "was made, so none is set beside ours except the three of METHOD.md section 6 (0.055, 0.137, 0.847), which agree."
+        "was made, so none is set beside ours."
     )
 
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 SCANS = ROOT.parent / "shared" / "data" / "lidc-idri"
 CTS = tuple(SCANS / f"LIDC-IDRI-000{number}_ct_1p5mm.nii.gz" for number in (1, 2))
 
-# The paper's methods as METHOD section 2 gives them, then others of ours.
+# The paper's methods (equations 3 to 6), then others of ours.
 METHODS = (
     "gradient",
     "smoothgrad",

@@ -1,8 +1,8 @@
 """The outputs of many copies of one image in which some voxels are removed: what supervoxel methods and faithfulness ask for.
 
-``f̂_c`` is a sum over windows (METHOD section 2), so a removal changes only the parts of the windows that it touches. Windows that
-stay as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from it,
-and one forward pass serves all targets.
+``f̂_c`` is a sum over windows (see :mod:`~.stitched`), so a removal changes only the parts of the windows that it touches. Windows
+that stay as they are keep their clean part, a window is computed once for each different way in which supervoxels are removed from
+it, and one forward pass serves all targets.
 """
 
 from __future__ import annotations

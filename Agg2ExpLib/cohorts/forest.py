@@ -1,4 +1,4 @@
-"""Isolation forests on the rows of the importance matrix: how strange is a patient among others (METHOD section 4)."""
+"""Isolation forests on the rows of the importance matrix: how strange is a patient among others (Liu et al. 2008)."""
 
 from __future__ import annotations
 

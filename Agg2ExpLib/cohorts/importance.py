@@ -1,16 +1,15 @@
-"""Global RoI importance: the mean over patients with its confidence interval (METHOD section 4)."""
+"""Global RoI importance: the mean over patients with its confidence interval (docs/method.md#many-patients)."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..io.csv_table import write_table
 from ..roi_importance.matrix import ImportanceMatrix
 from ..roi_importance.tables import TIDY_COLUMNS
-from ..system.files import replacing
 from .bootstrap import mean_interval
 from .matrices import VALUES, CohortMatrices
 
@@ -97,21 +96,16 @@ def write_global(path: Path, matrix: GlobalImportance, name: str) -> None:
 
     Entries that no patient has are left out; undefined numbers are empty.
     """
-
-    def text(value: float) -> str:
-        return "" if np.isnan(value) else repr(float(value))
-
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(GLOBAL_COLUMNS)
-        for i, row in enumerate(matrix.rows):
-            for j, column in enumerate(matrix.columns):
-                if not matrix.patients[i, j]:
-                    continue
-                entry = [text(matrix.values[key][i, j]) for key in VALUES]
-                voxels = "" if np.isnan(matrix.roi_voxels[j]) else round(matrix.roi_voxels[j])
-                interval = [text(matrix.low[i, j]), text(matrix.high[i, j])]
-                writer.writerow([name, row, column, *entry, voxels, int(matrix.patients[i, j]), *interval])
+    rows = []
+    for i, row in enumerate(matrix.rows):
+        for j, column in enumerate(matrix.columns):
+            if not matrix.patients[i, j]:
+                continue
+            entry = [float(matrix.values[key][i, j]) for key in VALUES]
+            voxels = "" if np.isnan(matrix.roi_voxels[j]) else round(matrix.roi_voxels[j])
+            interval = [float(matrix.low[i, j]), float(matrix.high[i, j])]
+            rows.append([name, row, column, *entry, voxels, int(matrix.patients[i, j]), *interval])
+    write_table(path, GLOBAL_COLUMNS, rows)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..models.labels import BACKGROUND, Label
+from ..models.labels import BACKGROUND, Label, title_of
 
 VALUES = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
 
@@ -106,8 +106,7 @@ class CohortMatrices:
 
     def title(self, name: str) -> str:
         """A label or region as people read it."""
-        found = next((label.title for label in self.labels if label.name == name), None)
-        return found or name.replace("_", " ").capitalize()
+        return title_of(name)
 
     def select(self, keep: np.ndarray) -> CohortMatrices:
         """The cohort of some patients.

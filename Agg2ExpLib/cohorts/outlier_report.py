@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .figures import region_color
+from .found_outliers import AVERAGE, Outliers
 from .html import Cell, Name, Number, Page, fixed, percent, plain
 from .report import CAUTION
 from .significance import Test
-
-if TYPE_CHECKING:
-    from .outliers import Outliers
 
 
 def write_outlier_report(path: Path, outliers: Outliers, figures: dict[str, Path]) -> None:
@@ -80,9 +77,9 @@ def _findings(outliers: Outliers, strange: list[str]) -> list[str]:
     if strange:
         told.append(f"Strangest: {', '.join(strange[:5])}{' …' if len(strange) > 5 else ''}.")
     for test in outliers.correlations:
-        if test.subject == "average" and np.isfinite(test.p):
+        if test.subject == AVERAGE and np.isfinite(test.p):
             told.append(f"Average score and mean Dice: Spearman's ρ = {test.statistic:.2f} (p = {test.p:.2g}, n = {test.n}).")
-    clear = [test for test in outliers.correlations if test.subject != "average" and test.p_adjusted < 0.05]
+    clear = [test for test in outliers.correlations if test.subject != AVERAGE and test.p_adjusted < 0.05]
     if outliers.correlations:
         names = ", ".join(f"{outliers.cohort.title(test.subject).lower()} (ρ = {test.statistic:.2f})" for test in clear)
         told.append(f"Labels whose score goes with Dice at 5 % after correction: {names or 'none'}.")
@@ -97,9 +94,7 @@ def _findings(outliers: Outliers, strange: list[str]) -> list[str]:
 
 
 def _ranking(outliers: Outliers) -> tuple[list[str], list[list[Cell]]]:
-    from .outliers import mean_dice
-
-    found, dice = outliers.found, mean_dice(outliers)
+    found, dice = outliers.found, outliers.mean_dice()
     rows: list[list[Cell]] = []
     for position, index in enumerate(found.order, start=1):
         scores = found.scores[index]
@@ -123,6 +118,6 @@ def _ranking(outliers: Outliers) -> tuple[list[str], list[list[Cell]]]:
 
 def _test(outliers: Outliers, test: Test) -> list[Cell]:
     name: Cell = Name(outliers.cohort.title(test.subject), region_color(outliers.cohort, test.subject))
-    if test.subject == "average":
+    if test.subject == AVERAGE:
         name = Name("Average of the labels", "#1d2126")
     return [name, fixed(test.statistic, 2), plain(test.p, 2), plain(test.p_adjusted, 2), Number(test.n, str(test.n))]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
+from ..attribution.method import check_seed
 from ..errors import InputError
+from ..io.csv_table import write_table
 from ..monitor import Monitor, Stage
 from ..system.files import new_folder, write_json
+from ..version import __version__
 from ..views.plots import save_figure
 from .forest import Anomalies, Reference, fit_reference, require_sklearn, score_patients
+from .found_outliers import AVERAGE, Outliers
 from .groups import Column, group_tests, read_metadata
 from .matrices import CohortMatrices
 from .outlier_figures import dice_figure, group_figure, patients_figure, score_figure
 from .outlier_report import write_outlier_report
-from .read import read_cohort
+from .read import RECORD, read_cohort
 from .reference import SUFFIX, load_reference, save_reference
 from .significance import Test, adjusted, rank_correlation
-from .summarise import RECORD, write_table
 
-AVERAGE = "average"
 STRANGE_RANK = 0.9  # stranger than this share of the reference
 
 
@@ -54,25 +55,11 @@ class OutlierOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.trees <= 10_000:
             raise InputError(f"The number of trees must be 1 to 10000, not {self.trees}: 100 is usual.")
-        if self.seed < 0:
-            raise InputError(f"The seed must be 0 or more, not {self.seed}.")
+        check_seed(self.seed)
         if self.columns and not self.metadata:
             raise InputError("⟨columns⟩ names columns of a table: give it with ⟨metadata⟩.")
         if self.save_reference and not self.save_reference.endswith(SUFFIX):
             raise InputError(f"A reference is written as {SUFFIX}, not as '{Path(self.save_reference).name}'.")
-
-
-@dataclass
-class Outliers:
-    """What was found; the report is written from it."""
-
-    cohort: CohortMatrices
-    reference: Reference
-    found: Anomalies
-    strange: np.ndarray
-    correlations: list[Test] = field(default_factory=list)
-    groups: list[Test] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
 
 
 def find_outliers(
@@ -136,14 +123,6 @@ def find_outliers(
     return outliers
 
 
-def mean_dice(outliers: Outliers) -> np.ndarray:
-    """Mean Dice of each patient over the scored labels, ``[patients]``; NaN where not known."""
-    rows = [outliers.cohort.rows.index(name) for name in outliers.found.rows if name in outliers.cohort.rows]
-    dice = np.where(outliers.cohort.present[:, rows], outliers.cohort.dice[:, rows], np.nan)
-    count = np.isfinite(dice).sum(axis=1)
-    return np.divide(np.nansum(dice, axis=1), count, out=np.full(len(dice), np.nan), where=count > 0)
-
-
 def _check_weights(reference: Reference, cohort: CohortMatrices, mixed: bool, notices: list[str]) -> None:
     if reference.weights and cohort.fingerprint and set(reference.weights) != set(cohort.fingerprint):
         told = "Reference and patients were explained with different weights"
@@ -199,7 +178,7 @@ def _write(folder: Path, outliers: Outliers) -> None:
             for j, name in enumerate(found.rows)
         ],
     )
-    average = mean_dice(outliers)
+    average = outliers.mean_dice()
     write_table(
         folder / "ranking.csv",
         ["position", "patient", "average_score", "rank", "outlier", "strangest_label", "mean_dice", "in_reference"],
@@ -231,7 +210,7 @@ def _draw(folder: Path, outliers: Outliers, columns: list[Column]) -> dict[str, 
     if test is not None and np.isfinite(test.p):
         p = f"p = {test.p:.2g} (adjusted {test.p_adjusted:.2g})"
         words = f"Averages over labels: Spearman's ρ = {test.statistic:.2f}, {p}, n = {test.n}."
-        figures["score_and_dice"] = dice_figure(found, mean_dice(outliers), outliers.strange, words)
+        figures["score_and_dice"] = dice_figure(found, outliers.mean_dice(), outliers.strange, words)
     for name, figure in (("groups", group_figure(found, columns)), ("patients", patients_figure(found, outliers.cohort))):
         if figure is not None:
             figures[name] = figure

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutOfMemoryError, worded
+from ..io.csv_table import write_table
 from ..io.volume import sha256_of
 from ..runs.job import Job
 from ..runs.results import RUN_FILE
 from ..system.files import is_replaceable, write_json
 from .inputs import State, input_files, is_unread_same, same_content, states_of
 from .read import DICE_FILE
-from .summarise import write_table
 
 if TYPE_CHECKING:
     from ..training.pairs import LabelScheme

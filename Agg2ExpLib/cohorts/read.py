@@ -15,6 +15,8 @@ from .matrices import CohortMatrices, PatientMatrix
 from .tidy import read_tidy_patients
 from .wide import is_wide, read_dice, read_wide_patients
 
+# What a folder of a cohort holds: how it was made, and the results of every patient.
+RECORD = "cohort.json"
 PATIENTS = "patients"
 DICE_FILE = "dice.csv"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..errors import InputError
 from ..system.files import replacing
+from ..version import __version__
 from .forest import Reference, anomaly_scores
 
 SUFFIX = ".npz"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,7 @@ from .figures import context_order, region_color
 from .html import Cell, Name, Number, Page, Range, fixed, percent, plain
 from .importance import GlobalImportance
 from .matrices import CohortMatrices
-
-if TYPE_CHECKING:
-    from .summarise import Summary
+from .summary import Summary
 
 CAUTION = (
     "Research use only, not a medical device. Attributions say what a model's output is sensitive to; they do not say whether the "

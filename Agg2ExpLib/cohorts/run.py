@@ -11,20 +11,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
+from ..io.csv_table import write_table
 from ..io.patient_table import Entry, read_entries
 from ..io.volume import sha256_of
 from ..runs.job import Job
 from ..runs.results import TIDY_FILE
-from ..system.files import replacing, write_json
+from ..system.files import replacing
+from ..system.resumable_folder import ResumableFolder
 from ..training.pairs import LabelScheme, read_scheme
+from ..version import __version__
 from .cluster import GPU, gpus_here, offers_gpu, open_client, require_distributed
 from .importance import global_importance, write_global
 from .patient import Outcome, Task, do_patient, is_done
-from .read import DICE_FILE, PATIENTS, read_cohort
-from .summarise import RECORD, write_table
+from .read import DICE_FILE, PATIENTS, RECORD, read_cohort
 
 FAILED_FILE = "failed.csv"
 # Where and how fast things are computed does not make another cohort.
@@ -121,31 +122,18 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
         "maps": keep_maps,
         "label_map": {"values": dict(scheme.values), "masks": dict(scheme.masks)} if scheme is not None else None,
     }
-    try:
-        before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
-            raise InputError(f"{folder} is no cohort of Agg2Exp and not empty: choose another ⟨output⟩.") from None
-        before = None
-    except (OSError, ValueError) as error:
-        raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
-    if before is not None:
-        # What an older version did not know is as it was before there was a choice; what it noted of other methods does not count.
-        usual = _settings(Job("", "", "", method=MethodSpec(record["settings"]["method"])))
-        noted = before.get("settings", {})
-        before["settings"] = {key: noted.get(key, usual.get(key)) for key in record["settings"]}
-        changed = [key for key in ("kind", "weights", "settings", "maps", "label_map") if before.get(key) != record[key]]
-        if changed:
-            told = changed[0].replace("_", " ")
-            raise InputError(
-                f"{folder} holds a cohort with other {told}: repeat the command as it was to go on, or choose another ⟨output⟩."
-            )
+    home = ResumableFolder(folder, RECORD, "a cohort")
+    if home.before is None:
+        home.begin(PATIENTS)
+        home.write_record(record)
         return
-    try:
-        (folder / PATIENTS).mkdir(parents=True, exist_ok=True)
-        write_json(folder / RECORD, record)
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from None
+    # What an older version did not know is as it was before there was a choice; what it noted of other methods does not count.
+    usual = _settings(Job("", "", "", method=MethodSpec(record["settings"]["method"])))
+    noted = home.before.get("settings", {})
+    before = {**home.before, "settings": {key: noted.get(key, usual.get(key)) for key in record["settings"]}}
+    changed = [key for key in ("kind", "weights", "settings", "maps", "label_map") if before.get(key) != record[key]]
+    if changed:
+        raise home.refuse(f"other {changed[0].replace('_', ' ')}")
 
 
 def _settings(job: Job) -> dict[str, Any]:

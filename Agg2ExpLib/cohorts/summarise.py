@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from ..attribution.method import check_seed
 from ..errors import InputError
+from ..io.csv_table import write_table
 from ..models.labels import BACKGROUND, GROUP_COLORS, select_labels
 from ..monitor import Monitor, Stage
 from ..roi_importance.graph import importance_graph
-from ..system.files import new_folder, replacing, write_json
+from ..system.files import new_folder, write_json
+from ..version import __version__
 from ..views.plots import graph_figure, matrix_figure, save_figure
 from .figures import context_figure, context_order, distribution_figure, histogram_figure, histogram_labels
 from .importance import GlobalImportance, global_importance, write_global
 from .matrices import CohortMatrices
 from .positions import cohort_positions
-from .read import read_cohort
+from .read import RECORD, read_cohort
 from .report import write_report
-from .significance import Test, adjusted, compare_two
+from .significance import adjusted, compare_two
+from .summary import Summary
 from .systems import by_system, with_systems
-
-RECORD = "cohort.json"
 
 
 @dataclass(frozen=True)
@@ -64,25 +64,9 @@ class SummaryOptions:
             raise InputError(f"The confidence must be at least 0.5 and below 1, not {self.confidence:g}: 0.95 is usual.")
         if not 100 <= self.resamples <= 1_000_000:
             raise InputError(f"The number of bootstrap samples must be 100 to 1000000, not {self.resamples}.")
-        if self.seed < 0:
-            raise InputError(f"The seed must be 0 or more, not {self.seed}.")
+        check_seed(self.seed)
         if self.compare and self.name == self.compare_name:
             raise InputError(f"Both cohorts are called '{self.name}': give two different ⟨names⟩.")
-
-
-@dataclass
-class Summary:
-    """What was found; the report is written from it."""
-
-    name: str
-    cohort: CohortMatrices
-    overall: GlobalImportance
-    systems: GlobalImportance
-    other: CohortMatrices | None = None
-    other_name: str = ""
-    other_overall: GlobalImportance | None = None
-    differences: list[Test] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
 
 
 def summarise_cohort(sources: Sequence[str | Path], output: str | Path, options: SummaryOptions, monitor: Monitor) -> Summary:
@@ -192,18 +176,6 @@ def _write_tables(folder: Path, summary: Summary) -> None:
         low, high = summary.overall.low[row, column], summary.overall.high[row, column]
         rows.append([name, 1 - inside, 1 - high, 1 - low, inside, int(summary.overall.patients[row, column])])
     write_table(folder / "context.csv", ["label", "context", "ci_low", "ci_high", "inside", "patients"], rows)
-
-
-def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A CSV; NaN becomes an empty cell and floats keep every digit."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    return value if not isinstance(value, float) else "" if np.isnan(value) else repr(float(value))
 
 
 def _draw(folder: Path, summary: Summary, pairs: list[str], stage: Stage) -> dict[str, Path]:

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..models.labels import BACKGROUND
 from .figures import context_order
+from .found_outliers import AVERAGE
 
 if TYPE_CHECKING:
-    from .outliers import Outliers
-    from .summarise import Summary
+    from .found_outliers import Outliers
+    from .summary import Summary
 
 
 def summary_in_words(summary: Summary, count: int = 3) -> str:
@@ -44,7 +45,7 @@ def outliers_in_words(outliers: Outliers, count: int = 5) -> str:
             share = f"stranger than {100 * found.average_rank[index]:.0f} % of the reference"
             lines.append(f"  {found.patients[index]}  {found.average[index]:.3f}  {share}, most in {label}")
     for test in outliers.correlations:
-        if test.subject == "average" and np.isfinite(test.p):
+        if test.subject == AVERAGE and np.isfinite(test.p):
             lines.append(f"  average score and mean Dice: Spearman {test.statistic:.2f}, p = {test.p:.2g}, n = {test.n}")
     for test in outliers.groups:
         if np.isfinite(test.p):

@@ -9,8 +9,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from .. import __version__
 from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
+from ..version import __version__
 from . import cohort, demo, evaluate, explain, importance, render, run, segment, train
 
 BAD_INPUT = 2

@@ -1,1 +1,1 @@
-"""How good is an attribution method? Faithfulness, sensitivity, complexity and efficiency (METHOD section 5), over patients."""
+"""How good is an attribution method? Faithfulness, sensitivity, complexity (equations 8 to 10) and efficiency."""

@@ -17,13 +17,14 @@ from ..models.labels import Label
 from ..models.model import Model
 from ..monitor import Stage
 from ..runs.case import make_case
+from ..system.resumable_folder import FolderError
 from .drops import output_drops
 from .measure import Subject, measure, measuring_device, warm_up
 from .method_specs import MethodSpec
 from .progress import Part
 from .score import Row
 from .settings import Settings
-from .store import Store, StoreError
+from .store import Store
 from .subsets import random_subset
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def failure(patient: str, method: str, error: Exception, compute: Compute) -> Fa
 
     Raises:
         Cancelled: the user asked to stop.
-        StoreError: the folder cannot be written.
+        FolderError: the folder cannot be written.
     """
-    if isinstance(error, Cancelled | StoreError):
+    if isinstance(error, Cancelled | FolderError):
         raise error
     if compute.device.type == "cuda":
         import torch

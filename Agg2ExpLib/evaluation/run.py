@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..cohorts.summarise import write_table
 from ..errors import InputError, worded
 from ..inference.compute import Compute, choose_compute
 from ..inference.network import at_work
+from ..io.csv_table import write_table
 from ..io.patient_table import Entry
 from ..io.volume import sha256_of, stem_of
 from ..models.labels import Label, select_labels
@@ -20,6 +19,7 @@ from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage
 from ..runs.record import versions
 from ..system.files import replacing
+from ..version import __version__
 from .method_specs import MethodSpec, parse_methods
 from .patient import Failure, Setup, evaluate_patient, failure
 from .progress import Part

@@ -43,8 +43,8 @@ def noisy_copy(image: torch.Tensor, copy: int, radius: float, noise: str, seed: 
 class Sensitivity:
     """Mean over noisy copies of ``‖e − e′‖_F / ‖e‖_F`` for one label.
 
-    Both maps are normalised by their own max |e| first, as all attributions of METHOD section 5 are. A factor between the two maps
-    therefore does not count as a change; ``scale`` tells it.
+    Both maps are normalised by their own max |e| first, as for all metrics. A factor between the two maps therefore does not count
+    as a change; ``scale`` tells it.
     """
 
     changes: list[float] = field(default_factory=list)

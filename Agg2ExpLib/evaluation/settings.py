@@ -8,6 +8,7 @@ from typing import Any
 
 from ..attribution.method import check_seed
 from ..errors import InputError
+from ..inference.compute import check_window_batch
 from ..inference.sliding_window import BLEND, OVERLAP
 from .sensitivity import NOISES
 
@@ -78,8 +79,7 @@ class Settings:
             raise InputError(
                 f"The threshold must be at least 0 and less than 1, not {self.threshold:g}: set ⟨threshold⟩ to 0.1, say."
             )
-        if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
-            raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
+        check_window_batch(self.window_batch)
         check_seed(self.seed)
 
     def fixed(self) -> dict[str, Any]:

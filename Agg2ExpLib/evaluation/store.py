@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..system.files import replacing, write_json
+from ..system.resumable_folder import ResumableFolder
 from .score import Row
 
 RECORD = "evaluation.json"
 WORK = "work"
 # What must stay the same from one run to the next in a folder.
 _FIXED = ("kind", "model", "settings")
-
-
-class StoreError(InputError):
-    """The folder cannot be written, so that going on is of no use."""
 
 
 class Store:
@@ -37,34 +32,19 @@ class Store:
     """
 
     def __init__(self, folder: Path, record: dict[str, Any]):
-        self.folder = folder
-        try:
-            before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
-                raise InputError(f"{folder} is no evaluation of Agg2Exp and not empty: choose another ⟨output⟩.") from None
-            before = None
-        except (OSError, ValueError) as error:
-            raise InputError(f"Cannot read {folder / RECORD}: {error}.") from None
-        if before is not None:
-            changed = _difference(before, record)
-            if changed:
-                raise InputError(
-                    f"{folder} holds an evaluation with another {changed}: repeat the command as it was to go on (methods, labels "
-                    "and patients may change), or choose another ⟨output⟩."
-                )
-        try:
-            (folder / WORK).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from None
+        self._home = ResumableFolder(folder, RECORD, "an evaluation", free="methods, labels and patients")
+        if self._home.before is not None and (changed := _difference(self._home.before, record)):
+            raise self._home.refuse(f"another {changed}")
+        self._work = self._home.begin(WORK)
         self.write_record(record)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Write ``evaluation.json``."""
-        try:
-            write_json(self.folder / RECORD, record)
-        except OSError as error:
-            raise _no_room(self.folder, error) from None
+        """Write ``evaluation.json``.
+
+        Raises:
+            FolderError: the folder cannot be written.
+        """
+        self._home.write_record(record)
 
     def rows(self, key: dict[str, Any], patient: str, method: str) -> list[Row] | None:
         """The rows of a finished piece under the names that patient and method have in this run; None where it is not finished."""
@@ -83,13 +63,13 @@ class Store:
             method: its parameters.
 
         Raises:
-            StoreError: the folder cannot be written.
+            FolderError: the folder cannot be written.
         """
         lines = [[row.label, row.metric, row.value, row.unit, row.note] for row in rows]
         try:
             write_json(self._path(key, ".json"), {"key": key, "method": method, "rows": lines})
         except OSError as error:
-            raise _no_room(self.folder, error) from None
+            raise self._home.full(error) from None
 
     def arrays(self, key: dict[str, Any]) -> dict[str, np.ndarray]:
         """Arrays kept under a key; empty where there are none."""
@@ -103,17 +83,17 @@ class Store:
         """Keep arrays.
 
         Raises:
-            StoreError: the folder cannot be written.
+            FolderError: the folder cannot be written.
         """
         try:
             with replacing(self._path(key, ".npz")) as temporary:
                 np.savez(temporary, **arrays)  # type: ignore[arg-type]
         except OSError as error:
-            raise _no_room(self.folder, error) from None
+            raise self._home.full(error) from None
 
     def _path(self, key: dict[str, Any], suffix: str) -> Path:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return self.folder / WORK / f"{digest[:32]}{suffix}"
+        return self._work / f"{digest[:32]}{suffix}"
 
 
 def _difference(before: dict[str, Any], record: dict[str, Any]) -> str | None:
@@ -132,9 +112,3 @@ def _difference(before: dict[str, Any], record: dict[str, Any]) -> str | None:
 def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 40 else f"{text[:12]}…"
-
-
-def _no_room(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"Cannot write to {folder} ({error.strerror or error}): make room and repeat the command; what is finished is kept."
-    )

@@ -131,6 +131,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
+def check_window_batch(requested: int | str) -> None:
+    """Refuse what cannot be a number of windows.
+
+    Raises:
+        InputError: neither ``auto`` nor a positive whole number.
+    """
+    if requested != "auto" and (not isinstance(requested, int) or requested < 1):
+        raise InputError(f"The window batch must be 'auto' or a positive number, not {requested!r}.")
+
+
 class BatchSize:
     """How many windows (or noisy copies of windows) go through the network at once; halves when the memory runs out.
 

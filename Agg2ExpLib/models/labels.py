@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 BACKGROUND = "background"
 
-# Section 4 of METHOD: one colour per anatomical system in the importance graph.
+# The paper's: one colour per anatomical system in the importance graph.
 GROUP_COLORS: dict[str, Color] = {
     "cardiovascular": (200, 40, 40),
     "muscles": (214, 170, 30),
@@ -28,6 +28,11 @@ GROUP_COLORS: dict[str, Color] = {
 }
 OTHER_GROUP = "other organs"
 PATHOLOGY_GROUP = "pathologies"
+
+
+def title_of(name: str) -> str:
+    """The name of a label or region as people read it: ``Lung upper lobe left``."""
+    return name.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Label:
     @property
     def title(self) -> str:
         """The name as people read it: ``Lung upper lobe left``."""
-        return self.name.replace("_", " ").capitalize()
+        return title_of(self.name)
 
 
 _LEFT, _RIGHT = Code("7771000", "Left"), Code("24028007", "Right")

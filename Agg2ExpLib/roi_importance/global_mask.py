@@ -1,6 +1,6 @@
 """The global binary mask: the supervoxels that matter most over all explained labels, and what the model draws with and without it.
 
-After "Supervoxel attributions of Swin UNETR segmentation" (doi:10.1002/ima.70323), METHOD section 7: regions are kept in the order
+After "Supervoxel attributions of Swin UNETR segmentation" (doi:10.1002/ima.70323): regions are kept in the order
 of their share of the attribution, and the rest is dropped. Whether the mask tells the truth is checked by segmenting twice more: a
 faithful mask is enough for the model (Dice stays high when only the mask is kept) and needed by it (Dice falls when it is removed).
 """

@@ -1,6 +1,6 @@
 """The importance graph and its layouts, without any drawing: shared by the figures and by Slicer's panel.
 
-Nodes are regions, an edge ``b → a`` carries ``E[a, b]``: how much of label a's attribution falls into region b (METHOD section 4).
+Nodes are regions, an edge ``b → a`` carries ``E[a, b]``: how much of label a's attribution falls into region b (equation 7).
 Only :func:`importance_graph` needs networkx, so that a Slicer without it can still show a result's graph.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color
+from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color, title_of
 
 if TYPE_CHECKING:
     import networkx
@@ -94,7 +94,7 @@ def graph_parts(
             continue
         group = label.group if label else PATHOLOGY_GROUP
         nodes[name] = {
-            "title": label.title if label else name.replace("_", " ").capitalize(),
+            "title": title_of(name),
             "group": group,
             "color": group_color(group),
             "label_color": label.color if label else group_color(group),

@@ -1,4 +1,4 @@
-"""Local RoI importance: how much of each label's attribution falls into each region of interest (METHOD section 3).
+"""Local RoI importance: how much of each label's attribution falls into each region of interest.
 
 Everything works on plain arrays, so that regions can be added later without running the model again. Rows are explained labels,
 columns are regions; ``E[a, b] = ‖e_a · R_b‖₁ / ‖e_a‖₁`` (equation 7 of the paper).

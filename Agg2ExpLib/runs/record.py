@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..attribution.method import Method
 from ..inference.compute import Compute
 from ..io.volume import SUFFIXES
 from ..models.model import Model
+from ..version import __version__
 
 _PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
 

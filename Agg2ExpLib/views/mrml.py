@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.volume import Volume
-from ..models.labels import Code, Label
+from ..models.labels import Code, Label, title_of
 from .mrml_colors import color_node_for, measure_overlay, set_overlay_threshold
 from .mrml_mask import add_global_mask
 from .mrml_nodes import Segment, add_segmentation, add_table, add_volume, update_volume
@@ -226,7 +226,7 @@ def add_regions(scene: Any, results: Results, ct: Any, taken: set[str]) -> Any:
     """The extra regions and the target mask as a segmentation node, None without any; ``taken`` are segment ids of the labels."""
     layers = []
     for index, (name, volume) in enumerate(results.extra_rois().items()):
-        title = name.replace("_", " ").capitalize()
+        title = title_of(name)
         layers.append(
             (
                 volume.array,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color
+from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color, title_of
 from ..roi_importance.graph import Point, anatomical_layout, circular_layout
 from ..system.files import replacing
 
@@ -115,7 +115,6 @@ def matrix_figure(
     from matplotlib.colors import Normalize, PowerNorm
     from matplotlib.figure import Figure
 
-    titles = {label.name: label.title for label in labels}
     order = sorted(range(len(matrix.rows)), key=lambda row: matrix.rows[row] == BACKGROUND)
     values = matrix.variant(variant).astype(np.float64)
     if variant in _SHARES:
@@ -126,7 +125,8 @@ def matrix_figure(
     blocks = _blocks(matrix)
     count = sum(len(block) for block in blocks)
     cell = 0.62 if count > 8 else 0.8
-    longest = max(len(titles.get(name, name)) for name in matrix.columns)
+    titles = {name: title_of(name) for name in (*matrix.rows, *matrix.columns)} | {label.name: label.title for label in labels}
+    longest = max(len(titles[name]) for name in matrix.columns)
     left, right, below, above = 2.1, 0.4, 0.25 + 0.063 * longest, 1.25
     width = left + right + cell * (count + 0.5 * (len(blocks) - 1))
     tall = 0.55 if errors else 0.46
@@ -148,13 +148,11 @@ def matrix_figure(
         drawn = axes.imshow(shown, cmap="Greys" if grey else "YlOrRd", norm=Normalize(0, 160) if grey else norm, aspect="auto")
         image = image if grey else drawn
         _write_cells(axes, matrix, order, block, shown, drawn, errors and variant in ("absolute", "mass"))
-        axes.set_xticks(range(len(block)), [titles.get(name, _title(name)) for name in (matrix.columns[c] for c in block)])
+        axes.set_xticks(range(len(block)), [titles[matrix.columns[c]] for c in block])
         for text in axes.get_xticklabels():
             text.set(rotation=45, ha="right", rotation_mode="anchor", size=9, color=_INK)
         first = at == left
-        axes.set_yticks(
-            range(len(matrix.rows)), [titles.get(row, _title(row)) for row in (matrix.rows[r] for r in order)] if first else []
-        )
+        axes.set_yticks(range(len(matrix.rows)), [titles[matrix.rows[r]] for r in order] if first else [])
         axes.tick_params(length=0, labelsize=9, labelcolor=_INK)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -358,10 +356,6 @@ def _wrapped(title: str) -> str:
     cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
     first, second = min(cuts, key=lambda cut: max(len(cut[0]), len(cut[1])))
     return f"{first}\n{second}"
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def _rgb(color: Sequence[int]) -> tuple[float, float, float]:

@@ -87,7 +87,7 @@ def test_drawn_mask_in_place_of_the_segment(scene):
 
 
 def test_the_papers_plain_sum_is_there_to_compare(scene):
-    """Without ``w / Σw`` each window's own gradient is added (METHOD section 6)."""
+    """Without ``w / Σw`` each window's own gradient is added (docs/method.md#where-the-published-code-differs)."""
     network, image, plan, targets = scene
     target = targets[0]
     engine = StitchedGradient(network, plan, [target], CPU64, BatchSize(CPU64, Monitor()), exact=False)

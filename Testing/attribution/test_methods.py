@@ -15,6 +15,7 @@ from Agg2ExpLib.attribution.methods import METHODS, all_parameters, make_method
 from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
 from Agg2ExpLib.errors import Cancelled, InputError
 from Agg2ExpLib.inference.compute import BatchSize
+from Agg2ExpLib.inference.sliding_window import WindowPlan
 from Agg2ExpLib.monitor import Monitor
 from support.networks import random_network
 from support.scene import AIR, CPU64, SHAPE, close, explain, gradient_at, make_scene, picked, smooth_network, value
@@ -187,6 +188,48 @@ def test_expected_gradients_by_their_definition(scene):
             start = method.images[number].double()
             expected += gradient_at(scene, target, start + alpha * (scene[1] - start)) * (scene[1] - start) / 7
         close(maps[target.name], expected)
+
+
+class _Squares(torch.nn.Module):
+    """``x²`` as the only channel: the gradient at a point of the way tells which point it is."""
+
+    def forward(self, x):
+        return x**2
+
+
+def places_taken(samples, seed):
+    """Reference and ``α`` behind each copy, found from the map alone: ``e = 2 (x' + α (x − x')) (x − x')``."""
+    generator = torch.Generator().manual_seed(3)
+    image = torch.rand(4, 4, 4, generator=generator, dtype=torch.float64)
+    everywhere = Target("all", 0, np.ones(image.shape, dtype=bool))
+    scene = (_Squares(), image, WindowPlan(image.shape, image.shape), [everywhere])
+    method = make_method("expected_gradients", samples=samples, seed=seed)
+    method.images = [torch.rand(4, 4, 4, generator=generator) + 2 * number for number in range(3)]
+    groups = []
+    explain(scene, method, on_estimate=lambda estimate: groups.append(estimate.group_mean("all")))
+    assert len(groups) == samples, "one copy a group, for this test to see each"
+    found = []
+    for group in groups:
+        ways = [image.numpy() - reference.double().numpy() for reference in method.images]
+        starts = [image.numpy() - way for way in ways]
+        alphas = [(group / (2 * way) - start) / way for way, start in zip(ways, starts, strict=True)]
+        number = int(np.argmin([np.ptp(alpha) for alpha in alphas]))
+        assert np.ptp(alphas[number]) < 1e-6
+        found.append((number, float(alphas[number].mean())))
+    return found
+
+
+def test_places_on_the_way_are_uniform_and_references_take_turns():
+    from scipy.stats import kstest
+
+    found = [places_taken(9, seed) for seed in range(12)]
+    for run in found:
+        assert [[number for number, _ in run].count(reference) for reference in range(3)] == [3, 3, 3]
+    assert len({run[0][0] for run in found}) > 1, "the order of the references depends on the seed"
+    places = [alpha for run in found for _, alpha in run]
+    assert len(set(np.round(places, 6))) == len(places)
+    assert kstest(places, "uniform").pvalue > 0.01
+    assert places_taken(9, 4) == found[4]
 
 
 def test_expected_gradients_without_references(scene):

@@ -162,7 +162,7 @@ def test_patients_are_done_again_when_their_files_hold_something_else_and_only_t
     shutil.copy(table.parent / "truth0.nii.gz", tmp_path)
     (output / "patients" / "p1" / "done.json").write_text(json.dumps({"key": first["key"]}), encoding="utf-8")
     record = json.loads((output / "cohort.json").read_text(encoding="utf-8"))
-    del record["label_map"], record["settings"]["mask_coverage"]  # choices that the older version did not have
+    del record["label_map"], record["settings"]["blend"]  # choices that the older version did not have
     (output / "cohort.json").write_text(json.dumps(record), encoding="utf-8")
     again(2)
     assert state() == (tables, times)

@@ -247,7 +247,7 @@ def test_results_lie_where_the_patient_is(order, flips, angle, suffix, tmp_path_
     [
         ({"labels": ("hart",)}, "did you mean 'heart'"),
         ({"labels": ("spleen",)}, "the model has background, lung"),
-        ({"samples": 0}, "samples"),
+        ({"samples": 0}, "set samples to 20"),
         ({"overlap": 1.0}, "overlap"),
         ({"blend": "linear"}, "blending"),
         ({"method": "magic"}, "smoothgrad"),

@@ -11,7 +11,7 @@ from Agg2ExpLib.runs.pipeline import run_job
 from Agg2ExpLib.runs.results import Results
 
 
-def do(ct: Path, weights: Path, output: Path, **options: Any) -> Results:
+def do(ct: Path, weights: Path, output: Path, monitor: Monitor | None = None, **options: Any) -> Results:
     """Explain the heart in two samples or steps, unless the options say otherwise."""
     options = {"device": "cpu", "labels": ("heart",), "samples": 2, "steps": 2, **options}
-    return Results.open(run_job(Job.of(str(ct), str(weights), str(output), **options), Monitor()))
+    return Results.open(run_job(Job.of(str(ct), str(weights), str(output), **options), monitor or Monitor()))
