@@ -14,12 +14,12 @@ are independent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .matrix import Regions
+from .matrix import ImportanceMatrix, Regions
 
 MOST_GROUPS = 8  # maps kept at a time: with more the interval hardly narrows, with fewer Student's t widens it
 _SLAB = 8  # slices of the first axis that are worked on at a time
@@ -172,6 +172,37 @@ def jackknife(without: np.ndarray, weights: np.ndarray, whole: np.ndarray | None
     corrected = len(weights) * whole - ((1 - 1 / inverse) * without).sum(axis=0)
     error: np.ndarray = np.sqrt(((pseudo - corrected) ** 2 / (inverse - 1)).mean(axis=0))
     return error
+
+
+def without_sampling(matrix: ImportanceMatrix) -> ImportanceMatrix:
+    """The matrix of a method that takes no samples: its limits are what it has."""
+    return replace(
+        matrix,
+        limit=matrix.mass,
+        limit_error=np.zeros(matrix.mass.shape),
+        positive_limit=matrix.positive_mass,
+        negative_limit=matrix.negative_mass,
+        mean_limit=matrix.mean,
+        enrichment_limit=matrix.enrichment,
+    )
+
+
+def with_limits(matrix: ImportanceMatrix, rows: Mapping[str, LimitRow]) -> ImportanceMatrix:
+    """The matrix with the limits of these rows; those of the others stay as they are."""
+    arrays = {
+        name: getattr(matrix, name).copy()
+        for name in ("limit", "limit_error", "positive_limit", "negative_limit", "mean_limit", "enrichment_limit")
+    }
+    voxels = np.where(matrix.roi_voxels > 0, matrix.roi_voxels, np.nan)
+    own = [index for index, column in enumerate(matrix.columns) if column not in matrix.extra]
+    share = voxels / matrix.roi_voxels[own].sum()
+    for name, row in rows.items():
+        index = matrix.rows.index(name)
+        arrays["limit"][index], arrays["limit_error"][index] = row.limit, row.error
+        arrays["positive_limit"][index], arrays["negative_limit"][index] = row.positive, row.negative
+        known = np.where(np.isfinite(row.limit), row.sums, np.nan)
+        arrays["mean_limit"][index], arrays["enrichment_limit"][index] = known / voxels, row.limit / share
+    return replace(matrix, **arrays)
 
 
 class GroupMaps:

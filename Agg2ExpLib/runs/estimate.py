@@ -165,7 +165,7 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
         if copies is None:
             raise ValueError(f"{method.name} passes the windows in ways of its own")
         visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
-        pass_s = float(seconds["explain"]) / (copies * passes)
+        pass_s = float(seconds["explain"]) / float(run["windows"].get("done") or copies * passes)
         met = min((passes - visited) / (windows * explained), 1.0)
     elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
         pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
