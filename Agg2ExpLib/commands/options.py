@@ -68,7 +68,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="paper: exactly as published (20 independent samples, the right rule, no correction)",
+        help="paper: as published (20 independent samples, right rule, no correction)",
     )
     group.add_argument("--target", choices=TARGETS, default="sum", help="sum or mean of the label's logits (default sum)")
     group.add_argument(

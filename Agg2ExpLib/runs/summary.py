@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def summarise(results: Results, count: int = 3) -> str:
     """Which regions matter most for each explained label, with the error of each share.
 
-    Shares are equation 7 for endless samples where that is known, else of the map; the background is told apart, since it takes most of the mass by its size alone.
+    Shares are equation 7 for endless samples where that is known, else of the map; the background is
+    told apart, since it takes most of the mass by its size alone.
     """
     return f"{_explained_in_words(results.run, results.importance(), count)}\nResults: {results.folder}"
 
