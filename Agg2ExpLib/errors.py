@@ -36,6 +36,12 @@ class InputError(ValueError):
 
     Attributes:
         template: the sentence with its parameters as ``⟨name⟩``; ``str()`` gives it with plain names.
+
+    Examples:
+        >>> try:
+        ...     agg2exp.explain("chest.nii.gz", "swin_unetr.pt", labels=["hart"])
+        ... except agg2exp.InputError as error:
+        ...     print(error)  # The model has no label 'hart': did you mean 'heart'?
     """
 
     def __init__(self, template: str):
@@ -57,6 +63,12 @@ class OutOfMemoryError(RuntimeError):
     Attributes:
         template: what happened, with parameters as ``⟨name⟩``; ``str()`` gives it with plain names.
         hint: what the user can do about it, in the same form.
+
+    Examples:
+        >>> try:
+        ...     result = agg2exp.segment("chest.nii.gz", "swin_unetr.pt", device="cpu")
+        ... except agg2exp.OutOfMemoryError as error:
+        ...     print(error, error.hint)
     """
 
     def __init__(self, template: str, hint: str):
@@ -68,4 +80,13 @@ class OutOfMemoryError(RuntimeError):
 
 
 class Cancelled(Exception):
-    """The user asked to stop; nothing of the run is kept."""
+    """The user asked to stop; nothing of the run is kept.
+
+    Examples:
+        >>> monitor = agg2exp.LogMonitor()
+        >>> monitor.stop()  # from a button, a signal handler, another thread
+        >>> try:
+        ...     result = agg2exp.segment("chest.nii.gz", "swin_unetr.pt", monitor=monitor)
+        ... except agg2exp.Cancelled:
+        ...     print("nothing was kept")
+    """

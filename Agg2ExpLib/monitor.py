@@ -18,6 +18,12 @@ class Monitor:
     Attributes:
         wants_partial: whether partial results are worth writing.
         notices: everything told by :meth:`notice` so far.
+
+    Examples:
+        >>> class Printed(agg2exp.Monitor):
+        ...     def progress(self, stage, fraction, message="", eta_s=None):
+        ...         print(f"{fraction:4.0%} {stage} {message}")
+        >>> agg2exp.explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], samples=2, monitor=Printed())
     """
 
     wants_partial = False

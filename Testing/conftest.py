@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from support.networks import CT_AFFINE, small_chest, write_small_model
 from support.standin_fixtures import panelInPath, slicerApp  # noqa: F401
 from support.swin_networks import swin

@@ -30,8 +30,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from label_pictures import PATIENTS, draw  # noqa: E402
 
 from Agg2ExpLib.errors import InputError  # noqa: E402
-from Agg2ExpLib.io.grid import resample  # noqa: E402
-from Agg2ExpLib.io.volume import Volume, read_ct, read_volume, scale_intensity  # noqa: E402
+from Agg2ExpLib.io.ct_values import scale_intensity  # noqa: E402
+from Agg2ExpLib.io.read import read_ct, read_volume  # noqa: E402
+from Agg2ExpLib.io.resample import resample  # noqa: E402
+from Agg2ExpLib.io.volume import Volume  # noqa: E402
 from Agg2ExpLib.models.labels import PAPER_LABELS  # noqa: E402
 from Agg2ExpLib.roi_importance.dice import dice_per_label  # noqa: E402
 from Agg2ExpLib.synthetic import scans as synthetic  # noqa: E402

@@ -12,7 +12,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from Agg2ExpLib.io.grid import Grid, model_grid, resample
+from Agg2ExpLib.io.grid import Grid, model_grid
+from Agg2ExpLib.io.resample import resample
 from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.labels import PAPER_LABELS, Label
 

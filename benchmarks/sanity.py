@@ -60,8 +60,10 @@ def demo_case():
 
     from Agg2ExpLib.attribution.stitched import Target
     from Agg2ExpLib.inference.sliding_window import WindowPlan
-    from Agg2ExpLib.io.grid import Grid, model_grid, resample
-    from Agg2ExpLib.io.volume import Volume, scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
+    from Agg2ExpLib.io.grid import Grid, model_grid
+    from Agg2ExpLib.io.resample import resample
+    from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.models.model import demo_weights, load_model
     from Agg2ExpLib.synthetic.phantom import make_phantom
 

@@ -101,7 +101,7 @@ def make_case(shape: tuple[int, int, int], count: int) -> tuple[torch.Tensor, li
     """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
     from scipy.ndimage import zoom
 
-    from Agg2ExpLib.io.volume import scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     phantom = make_phantom(0)

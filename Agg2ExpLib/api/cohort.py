@@ -36,7 +36,12 @@ def cohort(
     Raises:
         InputError: a source cannot be read, or they do not belong together.
 
-    >>> found = cohort(["result_a", "result_b", "result_c"], "cohort")
+    Examples:
+        >>> results = [agg2exp.Result.open(folder) for folder in ("result_a", "result_b", "result_c")]
+        >>> found = agg2exp.cohort(results)  # or folders, or CSV tables
+        >>> found.overall.matrix().to_frame().loc["heart"].nlargest(3)
+        >>> found.overall.low, found.overall.high  # 95 % interval of every entry
+        >>> agg2exp.cohort(results, "summary")  # writes tables, figures and report.html
     """
     from ..cohorts.summarise import SummaryOptions, compute_summary, summarise_cohort
 

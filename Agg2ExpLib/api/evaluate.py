@@ -43,7 +43,11 @@ def evaluate(
     Raises:
         InputError: something given cannot be used, or nothing at all could be evaluated.
 
-    >>> found = evaluate("chest.nii.gz", model, ["gradient", "smoothgrad:samples=10"], ["heart"], runs=20)
+    Examples:
+        >>> model = agg2exp.Model.load("swin_unetr.pt")
+        >>> methods = ["gradient", "smoothgrad:samples=2"]
+        >>> found = agg2exp.evaluate("chest.nii.gz", model, methods, ["heart"], runs=4, subset_voxels=500, copies=1)
+        >>> [(row.method, row.metric, row.value) for row in found.rows]
     """
     from ..evaluation.run import entries_of
     from ..evaluation.run import evaluate as evaluate_into
@@ -72,7 +76,7 @@ def _as_file(ct: Any, folder: Path) -> str:
     """A scan's file; one in memory is written for as long as the evaluation runs."""
     if isinstance(ct, str | Path):
         return str(ct)
-    from ..io.volume import write_volume
+    from ..io.write import write_volume
 
     volume = read_ct(ct)
     folder.mkdir()

@@ -16,7 +16,8 @@ from ..errors import InputError, OutOfMemoryError
 from ..inference.compute import choose_compute, is_out_of_memory
 from ..inference.network import at_work
 from ..inference.sliding_window import BLEND, OVERLAP
-from ..io.volume import Volume, sha256_of
+from ..io.source_files import sha256_of
+from ..io.volume import Volume
 from ..models.model import Model, load_model
 from ..monitor import Monitor
 from ..runs.case import make_case
@@ -62,7 +63,12 @@ def segment(
         InputError: CT, model or a setting cannot be used.
         OutOfMemoryError: one window does not fit into the device's memory.
 
-    >>> labels = segment("chest.nii.gz", "swin_unetr.pt").segmentation
+    Examples:
+        >>> model = agg2exp.Model.load("swin_unetr.pt")
+        >>> result = agg2exp.segment("chest.nii.gz", model)
+        >>> result.segmentation.shape, result.affine
+        >>> heart = result.segmentation == model.labels.index("heart")
+        >>> print(result)  # the volume of every label
     """
     windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
     return _run(ct, model, None, windows, window_batch, patient_id, monitor)
@@ -109,8 +115,12 @@ def explain(
         InputError: CT, model, a region, the method or a setting cannot be used, or there is nothing to explain.
         OutOfMemoryError: one window does not fit into the device's memory.
 
-    >>> result = explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], samples=8)
-    >>> result.matrix.to_frame().loc["heart"].nlargest(5)
+    Examples:
+        >>> model = agg2exp.Model.load("swin_unetr.pt")
+        >>> result = agg2exp.explain("chest.nii.gz", model, labels=["heart"], samples=8, antithetic=True)
+        >>> result.matrix.to_frame().loc["heart"].nlargest(5)
+        >>> lesion = agg2exp.explain("chest.nii.gz", model, labels=["lung"], method="gradient", regions={"lesion": "lesion.nrrd"})
+        >>> lesion.matrix.to_frame("enrichment").loc["lung", "lesion"]  # 1 is chance
     """
     names = (labels,) if isinstance(labels, str) else tuple(labels)
     if target not in TARGETS:

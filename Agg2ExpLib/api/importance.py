@@ -33,7 +33,12 @@ def importance(result: Result | str | Path, regions: Mapping[str, Any] | Sequenc
     Raises:
         InputError: the result has no maps, or a region cannot be used.
 
-    >>> with_lesion = importance("result", {"lesion": "lesion.nrrd"})
+    Examples:
+        >>> result = agg2exp.Result.open("result_a")
+        >>> with_lesion = agg2exp.importance(result, {"lesion": "lesion.nrrd"})
+        >>> upper = np.arange(result.hu.shape[2]) > 20  # a mask on the result's own grid
+        >>> halves = agg2exp.importance(result, {"upper": np.broadcast_to(upper, result.hu.shape).copy()})
+        >>> halves.matrix.to_frame()["upper"]
     """
     monitor = monitor or LogMonitor()
     result = Result.open(result) if isinstance(result, str | Path) else result

@@ -9,7 +9,13 @@ from ..monitor import Monitor
 
 
 class LogMonitor(Monitor):
-    """Passes notices on to ``logging.getLogger("agg2exp")`` as warnings and progress as debug messages."""
+    """Passes notices on to ``logging.getLogger("agg2exp")`` as warnings and progress as debug messages.
+
+    Examples:
+        >>> logging.getLogger("agg2exp").setLevel(logging.ERROR)  # no notices on the screen; results keep them
+        >>> result = agg2exp.segment("chest.nii.gz", "swin_unetr.pt", monitor=agg2exp.LogMonitor())
+        >>> result.notices
+    """
 
     _log = logging.getLogger("agg2exp")
 

@@ -34,11 +34,12 @@ class Result(Explanation):
         grid: shape and affine of the model grid.
         run: parameters, versions, checksums and times, as in ``run.json``.
 
-    >>> result = explain(ct, model, labels=["heart"])
-    >>> result.matrix.to_frame()
-    >>> result.plot("heart")
-    >>> result.save("result")
-    >>> again = Result.open("result")
+    Examples:
+        >>> result = agg2exp.explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], samples=4)
+        >>> strongest = np.unravel_index(np.abs(result.maps["heart"]).argmax(), result.maps["heart"].shape)
+        >>> result.matrix.to_frame("standard_error")
+        >>> result.plot("heart", "heart.png")
+        >>> again = agg2exp.Result.open(result.save("result"))
     """
 
     @classmethod

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..io.affines import LPS_TO_RAS
 from ..io.grid import Grid
+from ..io.read import checked_ct, read_volume
+from ..io.read import read_ct as read_ct_file
 from ..io.regions import place_mask, read_all_regions, read_mask
-from ..io.volume import LPS_TO_RAS, Volume, checked_ct, read_volume
-from ..io.volume import read_ct as read_ct_file
+from ..io.volume import Volume
 
 _KINDS = "a file or DICOM folder, an array with its affine, or an image of nibabel, SimpleITK or MONAI"
 
@@ -32,8 +34,11 @@ def read_ct(source: Any, affine: Any = None, name: str = "ct") -> Volume:
     Raises:
         InputError: it cannot be used; one sentence says why.
 
-    >>> ct = read_ct("chest.nii.gz")
-    >>> ct = read_ct(hu, affine=np.diag([-1.5, -1.5, 1.5, 1]))
+    Examples:
+        >>> ct = agg2exp.read_ct("chest.nii.gz")  # or a folder with a DICOM series
+        >>> ct = agg2exp.read_ct(hu, affine=np.diag([-6, -6, 6, 1]))  # an array and how it lies in the patient
+        >>> ct = agg2exp.read_ct(nibabel.load("chest.nii.gz"), name="case 7")
+        >>> ct.array.shape, ct.grid.spacing, ct.warnings
     """
     if isinstance(source, str | Path):
         return read_ct_file(source)

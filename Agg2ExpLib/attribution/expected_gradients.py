@@ -60,7 +60,7 @@ class ExpectedGradients(Method):
         Raises:
             InputError: there are none, or one cannot be read.
         """
-        from ..io.volume import sha256_of
+        from ..io.source_files import sha256_of
         from .references import read_reference
 
         if not self.references:

@@ -74,7 +74,14 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def parameter(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field that is a :class:`Parameter` of its method."""
+    """A dataclass field that is a :class:`Parameter` of its method.
+
+    Examples:
+        >>> @dataclass
+        ... class Sharper(agg2exp.methods()["gradient"]):
+        ...     power: float = agg2exp.parameter(2.0, "how much strong voxels stand out")
+        >>> Sharper(power=3.0).power
+    """
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
@@ -140,6 +147,12 @@ class Method(ABC):
         summary: one sentence on what it does.
         when: one sentence on when to use it.
         random: whether the result depends on a seed; the others have no Monte-Carlo error.
+
+    Examples:
+        >>> method = agg2exp.methods()["smoothgrad"](samples=8, antithetic=True)
+        >>> method.title, method.random, method.samples
+        >>> [entry.name for entry in method.parameters()]
+        >>> method.record()
     """
 
     name: ClassVar[str]

@@ -155,8 +155,11 @@ METHODS = Registry(
 def methods() -> dict[str, type[Method]]:
     """All methods by name.
 
-    >>> for name, method in methods().items():
-    ...     print(name, method.summary, method.parameters())
+    Examples:
+        >>> for name, method in agg2exp.methods().items():
+        ...     print(f"{name}: {method.summary} {method.when}")
+        ...     for entry in method.parameters():
+        ...         print(f"  {entry.name} = {entry.default}: {entry.help}")
     """
     return dict(METHODS)
 
@@ -164,13 +167,20 @@ def methods() -> dict[str, type[Method]]:
 def register(method: type[Method]) -> type[Method]:
     """Add a method to those that are known, for this process; usable as a decorator.
 
-    >>> @register
-    ... @dataclass
-    ... class Mine(Method):
-    ...     name, title, summary, when = "mine", "Mine", "What it does.", "When to use it."
-
     Raises:
         TypeError, ValueError: see :meth:`Registry.add`.
+
+    Examples:
+        >>> from Agg2ExpLib.attribution.sums import mean_of_gradients
+        >>> @agg2exp.register
+        ... @dataclass
+        ... class Magnitude(agg2exp.Method):
+        ...     name, title = "magnitude", "Magnitude"
+        ...     summary, when = "The size of the gradient, without its sign.", "When the sign is of no interest."
+        ...
+        ...     def explain(self, request):
+        ...         return mean_of_gradients(request, [[0]], lambda sample: request.image, finish=torch.abs)
+        >>> agg2exp.explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], method="magnitude")
     """
     METHODS.add(method)
     return method

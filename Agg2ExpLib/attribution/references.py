@@ -26,8 +26,10 @@ def read_reference(path: Path, card: ModelCard, grid: Grid) -> torch.Tensor:
     import numpy as np
     import torch
 
-    from ..io.grid import Grid, resample
-    from ..io.volume import read_ct, scale_intensity
+    from ..io.ct_values import scale_intensity
+    from ..io.grid import Grid
+    from ..io.read import read_ct
+    from ..io.resample import resample
 
     ct = read_ct(path)
     affine = grid.affine.copy()

@@ -1,4 +1,4 @@
-"""The gradient of a stitched segmentation, window by window (METHOD section 2).
+"""The gradient of a stitched segmentation, window by window (docs/method.md#the-gradient-of-a-stitched-output).
 
 The target of label c, ``f̂_c(x) = Σ_i f_c(x)_i · ŷ_c(i)``, is linear in the window outputs:
 ``f̂_c = Σ_w ⟨ŷ_c · w / Σw, f_c^window⟩``. Its exact gradient is therefore a sum of vector-Jacobian products, one per window, with

@@ -1,4 +1,4 @@
-"""Supervoxels: the volume cut into regions that are kept or removed as a whole (METHOD sections 2 and 7)."""
+"""Supervoxels: the volume cut into regions that are kept or removed as a whole."""
 
 from __future__ import annotations
 

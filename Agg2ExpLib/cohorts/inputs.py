@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.regions import parse_region
-from ..io.volume import files_of, sha256_of
+from ..io.source_files import files_of, sha256_of
 from ..runs.job import Job
 
 # bytes, modified_ns and, for several files, listing; with sha256 what is noted of a file

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutOfMemoryError, worded
 from ..io.csv_table import write_table
-from ..io.volume import sha256_of
+from ..io.source_files import sha256_of
 from ..runs.job import Job
 from ..runs.results import RUN_FILE
 from ..system.files import is_replaceable, write_json

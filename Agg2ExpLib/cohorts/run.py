@@ -15,7 +15,7 @@ from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..io.csv_table import write_table
 from ..io.patient_table import Entry, read_entries
-from ..io.volume import sha256_of
+from ..io.source_files import sha256_of
 from ..runs.job import Job
 from ..runs.results import TIDY_FILE
 from ..system.files import replacing

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.grid import Grid, resample
-from ..io.regions import parse_region, read_regions, segments_of
-from ..io.volume import read_volume
+from ..io.grid import Grid
+from ..io.read import read_volume
+from ..io.region_files import segments_of
+from ..io.regions import parse_region, read_regions
+from ..io.resample import resample
 from ..models.labels import Label
 from ..training.pairs import LabelScheme
 

@@ -35,7 +35,7 @@ def add_parser(verbs: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Make the patient, explain, render, and say where everything lies."""
     from ..errors import InputError
-    from ..io.volume import write_volume
+    from ..io.write import write_volume
     from ..models.model import demo_weights
     from ..runs.job import Job
     from ..runs.results import Results

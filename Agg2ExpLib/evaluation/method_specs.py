@@ -11,7 +11,7 @@ from typing import Any
 from ..attribution.method import Method, Parameter
 from ..attribution.methods import METHODS, make_method
 from ..errors import InputError
-from ..io.volume import sha256_of
+from ..io.source_files import sha256_of
 
 _SWITCHES = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 

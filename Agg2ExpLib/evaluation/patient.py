@@ -12,7 +12,7 @@ from ..attribution.method import Method
 from ..attribution.stitched import StitchedGradient, Target
 from ..errors import Cancelled, InputError, OutOfMemoryError, worded
 from ..inference.compute import Compute, is_out_of_memory
-from ..io.volume import read_ct
+from ..io.read import read_ct
 from ..models.labels import Label
 from ..models.model import Model
 from ..monitor import Stage

@@ -13,7 +13,8 @@ from ..inference.compute import Compute, choose_compute
 from ..inference.network import at_work
 from ..io.csv_table import write_table
 from ..io.patient_table import Entry
-from ..io.volume import sha256_of, stem_of
+from ..io.source_files import sha256_of
+from ..io.volume import stem_of
 from ..models.labels import Label, select_labels
 from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage

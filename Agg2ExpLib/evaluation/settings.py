@@ -17,9 +17,9 @@ METRICS = ("faithfulness", "sensitivity", "complexity")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of an evaluation; the defaults are those of METHOD section 5.
+    """Settings of an evaluation; the defaults are the paper's (docs/method.md#measuring-methods).
 
-    The noise of the sensitivity is uniform by default, although the paper's text says Gaussian: section 5 gives a radius, which
+    The noise of the sensitivity is uniform by default, although the paper's text says Gaussian: it gives a radius, which
     only bounded noise has (as in Yeh et al.'s definition), the published code draws it so, and Quantus does so.
 
     Attributes:

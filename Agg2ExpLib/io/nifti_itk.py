@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+from ..system.regular_files import open_regular
+from .affines import LPS_TO_RAS
+from .voxel_data import READ_BYTES, damaged
 
 
 def read_with_itk(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -21,6 +24,7 @@ def read_with_itk(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """
     import SimpleITK
 
+    _check_stream(path)
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
@@ -57,3 +61,17 @@ def write_with_itk(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
         SimpleITK.WriteImage(image, str(path), useCompression=path.name.lower().endswith(".gz"))
     except RuntimeError as error:
         raise OSError(f"{path.name} cannot be written") from error
+
+
+def _check_stream(path: Path) -> None:
+    """Refuse a compressed file that is not whole, which ITK may take as it comes."""
+    with open_regular(path) as file:
+        if file.read(2) != b"\x1f\x8b":
+            return
+        file.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                while stream.read(READ_BYTES):
+                    pass
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise damaged(path) from error

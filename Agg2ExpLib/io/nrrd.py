@@ -1,7 +1,7 @@
-"""NRRD files: the header as text, and our own uncompressed files that can be mapped into memory.
+"""NRRD files: the header read as text, the voxels by ourselves, checked, and our own files, which can be mapped into memory.
 
-Reading of any other NRRD is left to SimpleITK; the header is needed for what SimpleITK does not tell (is there an orientation at
-all, segment names, where the voxels start).
+Format: https://teem.sourceforge.net/nrrd/format.html. The header is needed for what SimpleITK does not tell (is there an
+orientation at all, segment names, where the voxels start), and the voxels are read here because ITK takes damaged ones.
 """
 
 from __future__ import annotations
@@ -14,29 +14,40 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from ..errors import InputError
+from ..system.regular_files import open_regular
+from .affines import LPS_TO_RAS
+from .detached import MOST_FILES, VoxelFiles, beside, numbered
+from .voxel_data import GZIP, HEX, RAW, TEXT, damaged
 
 TYPES = {
     "uint8": ("uint8", "uchar", "unsigned char", "uint8_t"),
     "int8": ("int8", "signed char", "int8_t"),
-    "int16": ("int16", "short", "short int", "signed short", "int16_t"),
-    "uint16": ("uint16", "ushort", "unsigned short", "uint16_t"),
+    "int16": ("int16", "short", "short int", "signed short", "signed short int", "int16_t"),
+    "uint16": ("uint16", "ushort", "unsigned short", "unsigned short int", "uint16_t"),
     "int32": ("int32", "int", "signed int", "int32_t"),
     "uint32": ("uint32", "uint", "unsigned int", "uint32_t"),
     "float32": ("float",),
     "float64": ("double",),
 }
-NUMPY_TYPES = {name: np.dtype(numpy_name) for numpy_name, names in TYPES.items() for name in names}
-NRRD_TYPES = {np.dtype(numpy_name): names[1] if len(names) > 1 else names[0] for numpy_name, names in TYPES.items()}
-# Patient directions of a NRRD space's axes, as signs that turn them into RAS.
-SPACE_TO_RAS = {
-    "left-posterior-superior": (-1, -1, 1),
-    "lps": (-1, -1, 1),
-    "right-anterior-superior": (1, 1, 1),
-    "ras": (1, 1, 1),
-    "left-anterior-superior": (-1, 1, 1),
-    "las": (-1, 1, 1),
+_LONG_TYPES = {
+    "int64": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "uint64": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
 }
-MAX_HEADER_BYTES = 1 << 20
+NUMPY_TYPES = {name: np.dtype(numpy_name) for numpy_name, names in TYPES.items() for name in names}
+_READ_TYPES = NUMPY_TYPES | {name: np.dtype(numpy_name) for numpy_name, names in _LONG_TYPES.items() for name in names}
+NRRD_TYPES = {np.dtype(numpy_name): names[1] if len(names) > 1 else names[0] for numpy_name, names in TYPES.items()}
+ENCODINGS = {"raw": RAW, "gzip": GZIP, "gz": GZIP, "text": TEXT, "txt": TEXT, "ascii": TEXT, "hex": HEX}
+# Old names with a space or without, and what they mean.
+_FIELDS = {
+    name.replace(" ", ""): name
+    for name in (
+        "number", "type", "block size", "dimension", "space", "space dimension", "sizes", "spacings", "thicknesses", "axis mins",
+        "axis maxs", "space directions", "centers", "centerings", "kinds", "labels", "units", "min", "max", "old min", "old max",
+        "endian", "encoding", "line skip", "byte skip", "content", "sample units", "space units", "space origin",
+        "measurement frame", "data file",
+    )
+}  # fmt: skip
+MAX_HEADER_BYTES = 1 << 24
 ALIGNMENT = 64
 
 
@@ -45,86 +56,145 @@ class NrrdHeader:
     """The text at the start of a NRRD file.
 
     Attributes:
+        path: of the file.
         fields: the standard fields, names in lower case ("sizes", "space directions", …).
         keys: the key/value pairs ("Segment0_Name", …).
         data_offset: bytes before the voxels, for a file that holds its own.
+        list: names of the files of the voxels, where the header lists them.
     """
 
+    path: Path
     fields: dict[str, str]
     keys: dict[str, str]
     data_offset: int
+    list: tuple[str, ...] = ()
 
     @property
-    def has_orientation(self) -> bool:
-        """Whether the file says how its axes lie in the patient."""
-        return self.fields.get("space", "").lower() in SPACE_TO_RAS and "space directions" in self.fields
+    def sizes(self) -> tuple[int, ...]:
+        """Samples along every axis, the fastest first.
+
+        Raises:
+            InputError: they are missing or make no sense.
+        """
+        try:
+            sizes = tuple(int(part) for part in self.fields["sizes"].split())
+            dimension = int(self.fields["dimension"])
+        except (KeyError, ValueError):
+            raise self.unreadable() from None
+        if len(sizes) != dimension or not 1 <= dimension <= 16 or min(sizes) < 1:
+            raise self.unreadable()
+        return sizes
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the voxels, in the order of bytes of the file.
+
+        Raises:
+            InputError: not one number a voxel, or the order of bytes is missing.
+        """
+        name = self.fields.get("type", "").lower()
+        if name not in _READ_TYPES:
+            raise InputError(f"{self.path.name} holds {name or 'unknown'} voxels: export the CT as a grey-scale image.")
+        dtype = _READ_TYPES[name]
+        endian = self.fields.get("endian", "little" if dtype.itemsize == 1 or self.encoding in (TEXT, HEX) else "").lower()
+        if endian not in ("little", "big"):
+            raise self.unreadable()
+        return dtype.newbyteorder(">" if endian == "big" else "<")
+
+    @property
+    def encoding(self) -> str:
+        """See :func:`~.voxel_data.read_part`.
+
+        Raises:
+            InputError: another one.
+        """
+        name = self.fields.get("encoding", "").lower()
+        if name not in ENCODINGS:
+            raise InputError(f"{self.path.name} is encoded as '{name[:40]}', which is not read: export it raw or with gzip.")
+        return ENCODINGS[name]
+
+    def files(self) -> tuple[Path, ...]:
+        """The files of the voxels: its own, or others beside it.
+
+        Raises:
+            InputError: it names files elsewhere.
+        """
+        name = self.fields.get("data file", "")
+        if not name:
+            return (self.path,)
+        if name.split()[0].upper() == "LIST":
+            return tuple(beside(self.path, entry) for entry in self.list) or (beside(self.path, ""),)
+        return numbered(self.path, name.split()) if "%" in name else (beside(self.path, name),)
+
+    def voxels(self) -> np.ndarray:
+        """All samples, shape :attr:`sizes`, in native byte order and Fortran order.
+
+        Raises:
+            InputError: they are damaged, missing or not plain numbers.
+            OSError: a file cannot be opened.
+        """
+        files = self.files()
+        try:
+            lines, skip = (int(self.fields.get(name, 0)) for name in ("line skip", "byte skip"))
+        except ValueError:
+            raise self.unreadable() from None
+        if lines < 0 or skip < -1 or (skip > 0 and self.encoding != RAW):
+            raise self.unreadable()
+        start = self.data_offset if files == (self.path,) and skip >= 0 else 0
+        return VoxelFiles(self.path, self.sizes, self.dtype, self.encoding, files, start, lines, skip).read()
+
+    def unreadable(self) -> InputError:
+        """The refusal of a header that makes no sense."""
+        return InputError(f"{self.path.name} has a NRRD header that cannot be understood, or it is damaged: export it again.")
 
 
 def read_header(path: Path) -> NrrdHeader:
     """Parse the header of a ``.nrrd`` or ``.nhdr`` file.
 
     Raises:
-        InputError: it is no NRRD file.
+        InputError: it is no NRRD file, or has a field twice or one that the format does not know.
         OSError: it cannot be opened.
     """
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
-    with path.open("rb") as stream:
-        if not stream.readline(64).startswith(b"NRRD"):
+    with open_regular(path) as stream:
+        if not stream.readline(64).startswith(b"NRRD000"):
             raise InputError(f"{path.name} is not a NRRD file, or it is damaged: export the image again.")
         # A header ends at an empty line or, for detached voxels, at the end of the file.
         while stream.tell() < MAX_HEADER_BYTES:
-            line = stream.readline(MAX_HEADER_BYTES).decode("utf-8", errors="replace").strip("\r\n")
+            line = stream.readline(MAX_HEADER_BYTES).decode("utf-8", errors="surrogateescape").strip("\r\n")
             if not line:
-                return NrrdHeader(fields, keys, stream.tell())
+                return NrrdHeader(path, fields, keys, stream.tell())
             if line.startswith("#"):
                 continue
-            if ":=" in line:
+            if ":=" in line and ": " not in line.split(":=", 1)[0]:
                 key, value = line.split(":=", 1)
-                keys[key.strip()] = value.strip()
-            elif ": " in line:
-                name, value = line.split(":", 1)
-                fields[name.strip().lower()] = value.strip()
+                keys[key.strip()] = _unescaped(value.strip())
+                continue
+            name, colon, value = line.partition(":")
+            name = _FIELDS.get(name.strip().lower().replace(" ", ""), "")
+            if not colon or not name or name in fields:
+                raise NrrdHeader(path, {}, {}, 0).unreadable()
+            fields[name] = value.strip()
+            if name == "data file" and value.split()[:1] and value.split()[0].upper() == "LIST":
+                names = (stream.readline(4096).decode("utf-8", errors="surrogateescape").strip() for _ in range(MOST_FILES))
+                return NrrdHeader(path, fields, keys, stream.tell(), tuple(filter(None, names)))
     raise InputError(f"{path.name} has no end of its NRRD header: export the image again.")
 
 
-def map_voxels(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """The voxels of an uncompressed 3D NRRD mapped into memory, and its affine; None if the file needs SimpleITK.
-
-    Returns:
-        Read-only array ``[x, y, z]`` (Fortran order) and the 4×4 affine voxel → RAS mm.
+def map_voxels(header: NrrdHeader, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """The voxels of an uncompressed file mapped into memory, read-only ``[x, y, z]`` in Fortran order; None for any other file.
 
     Raises:
-        InputError: it is no NRRD file, or it is shorter than its header says.
+        InputError: it is shorter or longer than its header says.
         OSError: it cannot be opened.
     """
-    header = read_header(path)
-    fields = header.fields
-    dtype = NUMPY_TYPES.get(fields.get("type", "").lower())
-    simple = (
-        dtype is not None
-        and fields.get("dimension") == "3"
-        and fields.get("encoding", "").lower() == "raw"
-        and header.has_orientation
-        and not {"data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip"} & fields.keys()
-    )
-    if not simple or dtype is None:
+    if header.encoding != RAW or header.sizes != shape or {"data file", "line skip", "byte skip"} & header.fields.keys():
         return None
-    if dtype.itemsize > 1:
-        dtype = dtype.newbyteorder(">" if fields.get("endian", "little").lower() == "big" else "<")
-    try:
-        x, y, z = (int(size) for size in fields["sizes"].split())
-        to_ras = np.array(SPACE_TO_RAS[fields["space"].lower()], dtype=np.float64)
-        affine = np.eye(4)
-        affine[:3, :3] = np.stack([_vector(text) for text in fields["space directions"].split()], axis=1)
-        affine[:3, 3] = _vector(fields["space origin"])
-    except (KeyError, ValueError):
-        return None
-    affine[:3] *= to_ras[:, None]
-    if path.stat().st_size < header.data_offset + x * y * z * dtype.itemsize:
-        raise InputError(f"{path.name} is damaged or incomplete: copy or export it again.")
-    voxels = np.memmap(path, dtype=dtype, mode="r", offset=header.data_offset, shape=(x, y, z), order="F")
-    return voxels, affine
+    size = header.path.stat().st_size
+    if size != header.data_offset + int(np.prod(shape, dtype=np.int64)) * header.dtype.itemsize:
+        raise damaged(header.path)
+    return np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.data_offset, shape=shape, order="F")
 
 
 def nrrd_header(dtype: np.dtype, shape: tuple[int, ...], affine: np.ndarray, encoding: str = "raw") -> bytes:
@@ -135,7 +205,7 @@ def nrrd_header(dtype: np.dtype, shape: tuple[int, ...], affine: np.ndarray, enc
     """
     if dtype not in NRRD_TYPES:
         raise ValueError(f"cannot store {dtype} voxels")
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
+    to_lps = LPS_TO_RAS @ np.asarray(affine, dtype=np.float64)
     columns = [f"({','.join(repr(float(value)) for value in to_lps[:3, column])})" for column in range(4)]
     lines = [
         "NRRD0004",
@@ -175,9 +245,6 @@ def write_nrrd(path: Path, array: np.ndarray, affine: np.ndarray, compress: bool
             target.close()
 
 
-def _vector(text: str) -> np.ndarray:
-    """Three numbers of a NRRD vector "(1,0,0)"."""
-    values = np.array([float(part) for part in text.strip("()").split(",")])
-    if values.shape != (3,):
-        raise ValueError(text)
-    return values
+def _unescaped(text: str) -> str:
+    r"""A value of a key, in which the format writes ``\n`` for a new line and ``\\`` for a backslash."""
+    return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")

@@ -58,6 +58,12 @@ class Model:
 
     Raises:
         InputError: no module, one in training mode, or settings that make no sense.
+
+    Examples:
+        >>> model = agg2exp.Model.load("swin_unetr.pt")
+        >>> labels = ["background", "lung", "heart"]
+        >>> own = agg2exp.Model(network, labels, spacing=(6, 6, 6), hu_window=(-1024, 1024), roi_size=32)
+        >>> own.labels, own.architecture, own.card.hu_window
     """
 
     def __init__(
@@ -94,7 +100,9 @@ class Model:
     def load(cls, weights: str | os.PathLike[str], card: str | os.PathLike[str] | None = None) -> Model:
         """A model from files; see :func:`load_model`.
 
-        >>> model = Model.load("swin_unetr.pt")
+        Examples:
+            >>> model = agg2exp.Model.load("swin_unetr.pt")
+            >>> model = agg2exp.Model.load("swin_unetr.pt", card="swin_unetr.json")
         """
         return load_model(weights, card)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..io.grid import Grid, model_grid, resample
+from ..io.grid import Grid, model_grid
+from ..io.resample import resample
 
 if TYPE_CHECKING:
     import numpy as np

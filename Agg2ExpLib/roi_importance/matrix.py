@@ -50,6 +50,12 @@ class ImportanceMatrix:
         limit: what ``mass`` would be for endless samples, see limit.py; ``mass`` itself for methods without sampling, NaN where it
             cannot be told. The others that end so are to their namesakes what ``limit`` is to ``mass``.
         limit_error: standard error of ``limit`` that covers spread and remaining bias.
+
+    Examples:
+        >>> matrix = agg2exp.Result.open("result_a").matrix
+        >>> matrix.strongest("heart", 3)
+        >>> matrix.to_frame()  # rows are labels, columns regions; also "enrichment", "positive", "standard_error", …
+        >>> matrix.to_frame("tidy").query("standard_error < 0.01")
     """
 
     rows: tuple[str, ...]

@@ -15,8 +15,8 @@ from ..attribution.stitched import StitchedGradient, Target
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
+from ..io.ct_values import scale_intensity
 from ..io.grid import Grid
-from ..io.volume import scale_intensity
 from ..models.model import Model
 from ..models.model_input import on_model_grid
 from ..monitor import Monitor, Stage

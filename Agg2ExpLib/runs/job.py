@@ -16,6 +16,7 @@ from ..attribution.method import KINDS, Parameter
 from ..attribution.methods import DEFAULT_METHOD, all_parameters, preset
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
+from ..inference.compute import check_window_batch
 from ..inference.sliding_window import BLEND, OVERLAP
 from .mask_settings import MaskSettings
 
@@ -46,6 +47,12 @@ class Job:
         patient_id: written into the results; by default the CT's file name.
         overwrite: whether an existing results folder may be replaced.
         unused: parameters of other methods that were set although nothing here has them; a run tells of them.
+
+    Examples:
+        >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="from_job", labels=("heart",))
+        >>> monitor = agg2exp.LogMonitor()
+        >>> folder = agg2exp.run_job(job, monitor)
+        >>> result = agg2exp.Result.open(folder)
     """
 
     ct: str
@@ -73,8 +80,7 @@ class Job:
             raise InputError(f"Unknown ⟨task⟩ '{self.task}': use explain or segment.")
         if self.target not in TARGETS:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
-        if self.window_batch != "auto" and (not isinstance(self.window_batch, int) or self.window_batch < 1):
-            raise InputError(f"The window batch must be 'auto' or a positive number, not {self.window_batch!r}.")
+        check_window_batch(self.window_batch)
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 

@@ -23,6 +23,12 @@ class MaskSettings:
 
     Raises:
         InputError: coverage and number together, or one of them out of range.
+
+    Examples:
+        >>> wanted = agg2exp.MaskSettings(coverage=0.9)
+        >>> result = agg2exp.explain("chest.nii.gz", "swin_unetr.pt", labels=["heart"], samples=2, mask=wanted)
+        >>> result.global_mask.mean()  # its share of the volume
+        >>> result.run["global_mask"]["dice"]["heart"]  # drawn again with only the mask, and without it
     """
 
     coverage: float | None = None

@@ -11,8 +11,9 @@ from ..attribution.method import Method
 from ..errors import InputError, OutOfMemoryError
 from ..inference.compute import Compute, choose_compute, is_out_of_memory
 from ..inference.network import at_work
+from ..io.read import read_ct
 from ..io.regions import read_all_regions, read_mask
-from ..io.volume import read_ct, sha256_of
+from ..io.source_files import sha256_of
 from ..models.model import load_model
 from ..monitor import Monitor, Stage
 from ..system.files import OutputFolder
@@ -20,6 +21,7 @@ from .case import Case, make_case
 from .explanation import READ_END, Question, explain_case
 from .job import Job
 from .record import RunRecord
+from .results import check_region_files
 from .targets import requested_labels
 from .write import FolderWatcher, write_explanation
 
@@ -38,6 +40,10 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         InputError: something given cannot be used; nothing was written.
         OutOfMemoryError: one window does not fit into the device's memory.
         Cancelled: the monitor asked to stop; nothing was written.
+
+    Examples:
+        >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="segmented", task="segment")
+        >>> folder = agg2exp.run_job(job, agg2exp.Monitor())
     """
     compute = choose_compute(job.device, job.precision)
     method = job.method.make() if job.task == "explain" else None
@@ -109,6 +115,7 @@ def _question(job: Job, method: Method, case: Case, stage: Stage, monitor: Monit
     if job.target_mask is not None:
         mask, warnings = read_mask(Path(job.target_mask), case.grid)
     extra, told = read_all_regions(job.extra_rois, case.grid, case.model.labels)
+    check_region_files(name for name, _ in extra)
     for warning in (*warnings, *told):
         monitor.notice(warning)
     stage.update(0.9, "method")

@@ -12,13 +12,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.regions import read_all_regions
-from ..io.volume import write_volume
+from ..io.write import write_volume
 from ..monitor import Monitor
 from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
 from .record import without_name
-from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, extra_roi_path
+from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, check_region_files, extra_roi_path
 
 
 def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
@@ -87,6 +87,7 @@ def recompute_importance(
     grid = results.segmentation().grid
     before = results.run.get("extra_rois", ())
     added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
+    check_region_files([*before, *(name for name, _ in added)])
     for warning in warnings:
         monitor.notice(warning)
     folder = OutputFolder(output, overwrite)

@@ -15,8 +15,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..models.labels import Label, make_labels
+from ..system.json_files import read_json
+from ..system.names import folded, safe_file_name
+from .result_checks import checked_run
 
 if TYPE_CHECKING:
     from ..io.volume import Volume
@@ -42,13 +45,27 @@ EXTRA_ROIS = "extra_rois"
 
 def attribution_path(folder: Path, label: str) -> Path:
     """Where a label's map lies."""
-    return folder / ATTRIBUTIONS / f"{label}.nrrd"
+    return folder / ATTRIBUTIONS / f"{safe_file_name(label)}.nrrd"
 
 
 def extra_roi_path(folder: Path, name: str) -> Path:
     """Where an extra region lies; characters that file systems refuse become ``_``."""
-    safe = re.sub(r"[^\w .+()-]", "_", name)
+    safe = safe_file_name(re.sub(r"[^\w .+()-]", "_", name))
     return folder / EXTRA_ROIS / f"{safe}.nii.gz"
+
+
+def check_region_files(names: Iterable[str]) -> None:
+    """Refuse extra regions that would share a file.
+
+    Raises:
+        InputError: two names differ only by capitals, or by characters that file systems refuse.
+    """
+    files: dict[str, str] = {}
+    for name in names:
+        file = folded(extra_roi_path(Path(), name).name)
+        if file in files:
+            raise InputError(f"The regions '{files[file]}' and '{name}' are too alike for file names: name one differently.")
+        files[file] = name
 
 
 @dataclass(frozen=True)
@@ -73,14 +90,9 @@ class Results:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"There is no results folder {folder}: give the folder that a run of agg2exp wrote.")
-        try:
-            run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"{folder} is not a results folder of Agg2Exp: it has no {RUN_FILE}.") from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"Cannot read {folder / RUN_FILE}: {error}.") from None
-        if not isinstance(run, dict) or "labels" not in run or "patient" not in run:
-            raise InputError(f"{folder / RUN_FILE} was not written by Agg2Exp: it names no labels.")
+        if not (folder / RUN_FILE).is_file():
+            raise InputError(f"{folder} is not a results folder of Agg2Exp: it has no {RUN_FILE}.")
+        run = checked_run(read_json(folder / RUN_FILE, "The record"), folder / RUN_FILE)
         return cls(folder, run)
 
     @property
@@ -117,7 +129,7 @@ class Results:
         Raises:
             InputError: the label was not explained, or its file is missing.
         """
-        from ..io.volume import read_map
+        from ..io.read import read_map
 
         if label not in self.explained:
             raise InputError(f"This result has no map of '{label}': it explains {', '.join(self.explained) or 'nothing'}.")
@@ -144,6 +156,6 @@ class Results:
         return read_tidy(self.folder / TIDY_FILE, tuple(label.name for label in self.labels))[1]
 
     def _read(self, path: Path) -> Volume:
-        from ..io.volume import read_volume
+        from ..io.read import read_volume
 
         return read_volume(path)

@@ -10,7 +10,7 @@ import numpy as np
 from ..attribution.method import Estimate
 from ..errors import InputError
 from ..io.grid import Grid
-from ..io.volume import write_volume
+from ..io.write import write_volume
 from ..monitor import Monitor
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import write_json

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..io.volume import Volume, read_volume, stem_of
+from ..io.read import read_volume
+from ..io.volume import Volume, stem_of
 from ..models.labels import BACKGROUND, PAPER_LABELS, Label, make_labels
 from ..synthetic.tissues import CHANNEL_OF_ID
 

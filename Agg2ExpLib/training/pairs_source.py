@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..io.grid import model_grid, resample
-from ..io.volume import read_ct
+from ..io.grid import model_grid
+from ..io.read import read_ct
+from ..io.resample import resample
 from ..synthetic.scans import Example
 from ..system.files import replacing
 from .pairs import LabelScheme, Pair

@@ -62,7 +62,7 @@ def planes_figure(
     limit = float(np.percentile(strength[strength > 0], 99.5)) if strength.any() else 1.0
     sizes = [hu.shape[right] * spacing[right] for right, _, _ in _PLANES.values()]
     tallest = max(hu.shape[up] * spacing[up] for _, up, _ in _PLANES.values())
-    figure = Figure(figsize=(12, 12 * tallest / sum(sizes) + 0.9), facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(12, 12 * tallest / sum(sizes) + 1.1), facecolor=_PAPER, layout="constrained")
     grid = figure.add_gridspec(1, 3, width_ratios=sizes)
     for column, name in enumerate(_PLANES):
         axes = figure.add_subplot(grid[column])
@@ -120,5 +120,5 @@ def _draw(
             va={0.02: "bottom", 0.98: "top"}.get(y, "center"),
         )
     axes.set_axis_off()
-    axes.set_title(name, color=_INK, fontsize=9)
+    axes.text(0.02, 0.98, name, transform=axes.transAxes, color=_INK, fontsize=9, ha="left", va="top")
     return image

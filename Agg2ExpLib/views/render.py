@@ -216,7 +216,8 @@ def _render_figures(results: Results, output: Path) -> list[Path]:
 
 
 def _read_original(results: Results, path: Path) -> Volume:
-    from ..io.volume import read_ct, sha256_of
+    from ..io.read import read_ct
+    from ..io.source_files import sha256_of
 
     volume = read_ct(path)
     if sha256_of(path) != results.run["ct"]["sha256"]:

@@ -167,8 +167,8 @@ def test_slic_sees_hu_and_the_spacing_of_the_model(small_weights, monkeypatch):
     from dataclasses import replace
 
     from Agg2ExpLib.attribution import supervoxels
+    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.io.grid import Grid
-    from Agg2ExpLib.io.volume import scale_intensity
     from Agg2ExpLib.models.model import load_model
 
     model = load_model(small_weights)

@@ -202,7 +202,7 @@ def places_taken(samples, seed):
     generator = torch.Generator().manual_seed(3)
     image = torch.rand(4, 4, 4, generator=generator, dtype=torch.float64)
     everywhere = Target("all", 0, np.ones(image.shape, dtype=bool))
-    scene = (_Squares(), image, WindowPlan(image.shape, image.shape), [everywhere])
+    scene = (_Squares().eval(), image, WindowPlan(image.shape, image.shape), [everywhere])
     method = make_method("expected_gradients", samples=samples, seed=seed)
     method.images = [torch.rand(4, 4, 4, generator=generator) + 2 * number for number in range(3)]
     groups = []

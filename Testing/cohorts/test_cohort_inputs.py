@@ -10,7 +10,7 @@ import pytest
 
 from Agg2ExpLib.cohorts.inputs import input_files, is_unread_same, same_content, states_of
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io.volume import sha256_of
+from Agg2ExpLib.io.source_files import sha256_of
 from Agg2ExpLib.runs.job import Job
 
 

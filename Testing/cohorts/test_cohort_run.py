@@ -22,7 +22,7 @@ from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.io.patient_table import read_entries
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.job import Job
 from support.geometry import save_segmentation
 from support.networks import CT_AFFINE, NAMES, small_chest

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from Agg2ExpLib.commands.cli import main
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.models.model import demo_weights, load_model
 from Agg2ExpLib.synthetic.phantom import make_phantom

@@ -21,7 +21,7 @@ from Agg2ExpLib.evaluation.run import Evaluation, entries_of, evaluate
 from Agg2ExpLib.evaluation.score import ABSENT
 from Agg2ExpLib.evaluation.settings import Settings
 from Agg2ExpLib.io.patient_table import Entry
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.monitor import Monitor
 from support.networks import CT_AFFINE, small_chest
 

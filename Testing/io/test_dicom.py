@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io.grid import model_grid, resample
-from Agg2ExpLib.io.volume import read_ct
+from Agg2ExpLib.io.grid import model_grid
+from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.resample import resample
 from support.geometry import found_place, grids, make_grid, marker_place, paint, save_dicom
 from support.paths import DATA
 

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Agg2ExpLib.io import grid as grid_module
-from Agg2ExpLib.io.grid import Grid, model_grid, resample
-from Agg2ExpLib.io.volume import Volume, read_ct
+from Agg2ExpLib.io.grid import Grid, model_grid
+from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.resample import resample
+from Agg2ExpLib.io.volume import Volume
 from support.geometry import AIR, found_place, grids, make_grid, marker_place, paint, save_nifti
 
 STEPS = st.sampled_from([(1.5, 1.5, 1.5), (1.1, 2.3, 1.7), (3.0, 1.0, 2.0)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.grid import Grid, model_grid
 from Agg2ExpLib.io.regions import parse_region, read_all_regions, read_mask, read_regions
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from support.geometry import grids, make_grid, save_itk, save_nifti, save_segmentation
 from support.paths import DATA
 

@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io import volume as volume_module
-from Agg2ExpLib.io.grid import model_grid, resample
-from Agg2ExpLib.io.volume import read_ct, read_map, read_volume, scale_intensity, sha256_of, stem_of, write_volume
+from Agg2ExpLib.io.ct_values import scale_intensity
+from Agg2ExpLib.io.grid import model_grid
+from Agg2ExpLib.io.read import read_ct, read_map, read_volume
+from Agg2ExpLib.io.resample import resample
+from Agg2ExpLib.io.source_files import sha256_of
+from Agg2ExpLib.io.volume import stem_of
+from Agg2ExpLib.io.write import write_volume
 from support.geometry import AIR, SMALL_GRID, found_place, grids, make_grid, marker_place, paint, save_itk, save_nifti
 from support.geometry import save_as as save
 from support.paths import DATA

@@ -7,7 +7,8 @@ import pytest
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io import volume as volume_module
-from Agg2ExpLib.io.volume import read_ct, sha256_of
+from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.source_files import sha256_of
 from support.geometry import SMALL_GRID, marker_place, paint, save_dicom, save_itk, save_nifti
 from support.geometry import save_as as save
 

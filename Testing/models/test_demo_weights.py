@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from Agg2ExpLib.inference.compute import choose_compute
-from Agg2ExpLib.io.grid import resample
-from Agg2ExpLib.io.volume import Volume, read_ct, read_volume, write_volume
+from Agg2ExpLib.io.read import read_ct, read_volume
+from Agg2ExpLib.io.resample import resample
+from Agg2ExpLib.io.volume import Volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.runs.job import Job

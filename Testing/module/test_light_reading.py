@@ -12,7 +12,7 @@ import pytest
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.nifti import read_nifti, write_nifti
 from Agg2ExpLib.io.nifti_itk import read_with_itk, write_with_itk
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from support.geometry import make_grid
 from support.paths import ROOT
 from support.small_result import write_result

@@ -16,7 +16,7 @@ from support.small_result import SPACING, write_result
 
 def test_maps_are_interpolated_linearly_and_end_where_the_model_saw_nothing(slicerApp, tmp_path: Path) -> None:  # noqa: N803
     """A CT whose voxels lie half a step to the right of the model's: each value is the mean of two neighbours."""
-    from Agg2ExpLib.io.volume import read_volume
+    from Agg2ExpLib.io.read import read_volume
 
     result = write_result(tmp_path / "result")
     panel = Panel(slicerApp, tmp_path, Path("none"))

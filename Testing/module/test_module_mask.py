@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.results import Results
 from support.module_panel import Panel
 from support.small_result import MASK_FACTS, write_result

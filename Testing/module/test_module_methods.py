@@ -61,7 +61,7 @@ def change(panel: Panel, entry: Any) -> Any:
 
 def job_of(panel: Panel) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the engine is told by a click on Explain, as the child reads it; no child computes here. With it the files it names."""
-    from Agg2ExpLib.io.volume import read_volume
+    from Agg2ExpLib.io.read import read_volume
 
     engine, told = panel.controller.engine, {}
     real_start, program = engine.start, engine._pythonExecutable

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from Agg2ExpLib.io.volume import read_volume
+from Agg2ExpLib.io.read import read_volume
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 

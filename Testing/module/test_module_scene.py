@@ -208,7 +208,7 @@ def test_a_region_outside_the_ct_is_refused(loaded: Panel) -> None:
 
 
 def test_export(loaded: Panel, tmp_path: Path) -> None:
-    from Agg2ExpLib.io.volume import read_volume
+    from Agg2ExpLib.io.read import read_volume
     from Agg2ExpLib.runs.results import Results
 
     target = tmp_path / "export"

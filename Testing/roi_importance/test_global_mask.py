@@ -93,7 +93,7 @@ def test_the_dice_of_a_run_is_that_of_the_masked_image(small_ct, small_weights, 
     """Repeated with MONAI over the whole volume."""
     from monai.inferers import sliding_window_inference
 
-    from Agg2ExpLib.io.volume import scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.models.model import load_model
     from Agg2ExpLib.roi_importance.dice import dice_per_label
 

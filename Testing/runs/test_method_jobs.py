@@ -10,7 +10,7 @@ from Agg2ExpLib.attribution.spec import MethodSpec
 from Agg2ExpLib.commands.cli import build_parser
 from Agg2ExpLib.commands.options import job_from
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.job import Job
 from Agg2ExpLib.runs.summary import summarise
 from support.jobs import do
@@ -71,8 +71,10 @@ def test_expected_gradients(small_ct, small_weights, tmp_path):
 def test_a_scan_is_its_own_reference_in_place(small_ct, small_weights):
     """The patient's own CT as reference lies on the very voxels of the patient's image."""
     from Agg2ExpLib.attribution.references import read_reference
-    from Agg2ExpLib.io.grid import model_grid, resample
-    from Agg2ExpLib.io.volume import read_ct, scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
+    from Agg2ExpLib.io.grid import model_grid
+    from Agg2ExpLib.io.read import read_ct
+    from Agg2ExpLib.io.resample import resample
     from Agg2ExpLib.models.model import load_model
 
     card, ct = load_model(small_weights).card, read_ct(small_ct)

@@ -12,7 +12,8 @@ from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Orientation
 
 from Agg2ExpLib.attribution.smoothgrad import SmoothGrad
 from Agg2ExpLib.errors import Cancelled, InputError
-from Agg2ExpLib.io.volume import read_volume, write_volume
+from Agg2ExpLib.io.read import read_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.runs.job import Job

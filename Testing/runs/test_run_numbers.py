@@ -9,7 +9,8 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from Agg2ExpLib.errors import Cancelled, InputError
-from Agg2ExpLib.io.volume import read_volume, write_volume
+from Agg2ExpLib.io.read import read_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.roi_importance.limit import jackknife

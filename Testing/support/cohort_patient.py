@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.io.volume import write_volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
 from Agg2ExpLib.roi_importance.tables import write_tidy

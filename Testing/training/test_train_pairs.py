@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io.grid import model_grid, resample
-from Agg2ExpLib.io.volume import read_ct, write_volume
+from Agg2ExpLib.io.grid import model_grid
+from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.resample import resample
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic.tissues import AORTA, RIBS_LEFT, TRACHEA
 from Agg2ExpLib.training.pairs import find_pairs, read_scheme

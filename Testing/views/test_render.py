@@ -317,7 +317,8 @@ def test_a_machine_that_cannot_draw_says_what_to_install(result, tmp_path):
 
 @needs_slicer
 def test_the_original_ct_is_shown_in_full_resolution_and_checked(small_ct, small_weights, tmp_path):
-    from Agg2ExpLib.io.volume import read_ct, write_volume
+    from Agg2ExpLib.io.read import read_ct
+    from Agg2ExpLib.io.write import write_volume
     from Agg2ExpLib.monitor import Monitor
     from Agg2ExpLib.runs.job import Job
     from Agg2ExpLib.runs.pipeline import run_job

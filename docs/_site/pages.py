@@ -27,14 +27,14 @@ OUTSIDE = {
 }
 LIBRARY = ROOT / "Agg2ExpLib"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
-_TITLES = {"io": "Input and output"}
+_TITLES = {"io": "Input and output", "roi_importance": "RoI importance"}
 _WORDS = {
     "attribution": "The methods, and the gradient of a stitched segmentation that they share.",
-    "cohort": "Many patients: runs, global importance, outliers, comparison of one patient with others.",
+    "cohorts": "Many patients: runs, global importance, outliers, comparison of one patient with others.",
     "commands": "The command line, one verb a module.",
     "errors": "What callers tell apart.",
     "evaluation": "Faithfulness, sensitivity, complexity and efficiency of attribution methods.",
-    "importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
+    "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
     "inference": "Device, precision, windows, segmentation.",
     "io": "CTs, label maps and tables: reading, writing, the model grid.",
     "models": "Weights, networks, model cards, labels.",

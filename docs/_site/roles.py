@@ -20,7 +20,8 @@ class Roles(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_unused: Any) -> None:
         """Change the docstring of one object."""
         if obj.docstring is not None:
-            obj.docstring.value = _ROLE.sub(lambda match: _link(match, obj), obj.docstring.value)
+            text = _ROLE.sub(lambda match: _link(match, obj), obj.docstring.value)
+            obj.docstring.value = re.sub(r"^::\n|(?<=\w:):$", "", text, flags=re.MULTILINE)
 
     def on_attribute(self, *, attr: griffe.Attribute, **_unused: Any) -> None:
         """Show the default of a method's parameter, the first argument of ``parameter``."""

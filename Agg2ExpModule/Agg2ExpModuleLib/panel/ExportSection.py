@@ -112,7 +112,8 @@ def _explains(results: Any, ct: Any) -> bool:
     """Whether a result was made of this CT, as far as its voxels on the model grid tell; its name may differ."""
     import numpy as np
 
-    from Agg2ExpLib.io.grid import Grid, resample
+    from Agg2ExpLib.io.grid import Grid
+    from Agg2ExpLib.io.resample import resample
     from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.views.mrml_nodes import array_of
 

@@ -111,8 +111,10 @@ class Exporter:
             self.written.append(self.target / name)
 
     def _maps(self) -> Iterator[str]:
-        from Agg2ExpLib.io.grid import Grid, resample
-        from Agg2ExpLib.io.volume import Volume, write_volume
+        from Agg2ExpLib.io.grid import Grid
+        from Agg2ExpLib.io.resample import resample
+        from Agg2ExpLib.io.volume import Volume
+        from Agg2ExpLib.io.write import write_volume
 
         if self.choice.mapFormat == "nii.gz" and not isInstalled("nibabel"):
             raise InputError(_("NIfTI files need the package nibabel: choose NRRD, or install the requirements (Input)."))

@@ -61,6 +61,7 @@ class ExtraRegions:
         from Agg2ExpLib.io.grid import Grid
         from Agg2ExpLib.io.regions import read_all_regions
         from Agg2ExpLib.runs.recompute import extended_matrix, extended_regions
+        from Agg2ExpLib.runs.results import check_region_files
 
         if self.segmentation in (self.record.segmentation, self.record.extra):
             raise InputError(_("These regions are in the matrix already: choose another segmentation."))
@@ -78,6 +79,7 @@ class ExtraRegions:
                 taken = [*kept, *(name for name, _mask in found)]
                 regions, warnings = read_all_regions([f"{file}:{name}"], Grid((x, y, z), results.affine), labels, taken)
                 found += regions
+                check_region_files([*kept, *(name for name, _mask in found)])
                 self.warnings += warnings
         if not found:
             raise InputError(_("The segmentation has no visible segment: draw one, or show it."))

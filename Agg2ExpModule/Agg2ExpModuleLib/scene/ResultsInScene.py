@@ -229,7 +229,7 @@ class LiveMap:
     def steps(self, path: Path, label: str, title: str, percentile: float, sign: str) -> Iterator[None]:
         """Read a partial map and make it the node, in pieces; a file that is being replaced just now is left alone."""
         from Agg2ExpLib.errors import InputError
-        from Agg2ExpLib.io.volume import read_map
+        from Agg2ExpLib.io.read import read_map
 
         try:
             volume = read_map(path)

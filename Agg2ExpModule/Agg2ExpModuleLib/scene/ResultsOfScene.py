@@ -10,7 +10,8 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io.volume import Volume, write_volume
+from Agg2ExpLib.io.volume import Volume
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import Label
 from Agg2ExpLib.views.mrml_mask import GLOBAL_MASK
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
@@ -78,7 +79,8 @@ class ResultsOfScene:
 
     def _onGrid(self, segmentation: Any, name: str) -> np.ndarray:
         """A segment's mask on the model grid: placed where it was cut out, or resampled when it was drawn on another grid."""
-        from Agg2ExpLib.io.grid import Grid, resample
+        from Agg2ExpLib.io.grid import Grid
+        from Agg2ExpLib.io.resample import resample
 
         part, affine = segmentMask(segmentation, name)
         x, y, z = self.shape
@@ -101,7 +103,8 @@ def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
     """
     import shutil
 
-    from Agg2ExpLib.io.grid import Grid, resample
+    from Agg2ExpLib.io.grid import Grid
+    from Agg2ExpLib.io.resample import resample
     from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
     from Agg2ExpLib.runs import results as names
     from Agg2ExpLib.system.files import OutputFolder, write_json

@@ -115,7 +115,7 @@ def segmentMask(segmentation: Any, segmentId: str) -> tuple[np.ndarray, np.ndarr
 
 def writeSegment(segmentation: Any, segmentId: str, path: Path) -> None:
     """Write a segment as a NRRD label map of 0 and 1; raises as :func:`segmentMask`."""
-    from Agg2ExpLib.io.volume import write_volume
+    from Agg2ExpLib.io.write import write_volume
 
     mask, affine = segmentMask(segmentation, segmentId)
     write_volume(path, mask.astype(np.uint8), affine)
