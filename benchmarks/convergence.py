@@ -7,7 +7,7 @@
 Every pair of passes (one with ε added, one with ε taken away) is computed once and kept in ``--cache`` as float16, so that a run
 that was stopped goes on, and all schemes and seeds are told from the same passes: a seed is a block of pairs of its own; with more
 seeds than blocks, pairs are drawn anew for each. The reference is the limit from all pairs. Errors are percentage points of shares,
-over all explained labels and the model's own regions. Prints Markdown; ``--section NAME`` also puts it into RESULTS.md under that heading.
+over all explained labels and the model's own regions. Prints Markdown; ``--section NAME`` also puts it into RESULTS.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from compare import write_section  # noqa: E402
 
-from Agg2ExpLib.roi_importance.limit import GroupMaps, group_sums, limit_row  # noqa: E402
+from Agg2ExpLib.roi_importance.groups import GroupMaps  # noqa: E402
+from Agg2ExpLib.roi_importance.limit import group_sums, limit_row  # noqa: E402
 from Agg2ExpLib.roi_importance.matrix import Regions  # noqa: E402
 
 SIGMA = 0.1
@@ -184,23 +185,22 @@ def measure(args: argparse.Namespace, passes: Passes) -> dict:
     present = np.flatnonzero(np.bincount(passes.segmentation.ravel()))
     regions = Regions(np.searchsorted(present, passes.segmentation), [str(label) for label in present])
     own, total = len(present), len(passes)
-    tested = sorted({*(int(n) for n in args.samples.split(",")), *(2**k for k in range(1, 12) if 2**k <= args.most), args.most})
+    tested = [int(n) for n in args.samples.split(",")]
+    numbers = sorted({*tested, *(2**k for k in range(1, 12) if 2**k <= args.most), args.most})
     found: dict = {"errors": {}, "covered": {}, "values": {}, "reference": []}
     for number, label in enumerate(passes.labels):
         means, firsts = passes.of_label(number)
         reference, told = limit_of(regions, [p.mean(axis=0) for p in np.array_split(means, REFERENCE_GROUPS)], own)
         found["reference"].append((reference, told))
         for name, paired, scheme in SCHEMES:
-            for n in tested:
+            for n in numbers:
+                seeds = args.seeds if n in tested else max(args.seeds // 4, 3)  # the curve needs fewer than the intervals
                 size = n // 2 if paired else n
                 if size < (1 if scheme is plain_of else 2) or size > total:
                     continue
                 rng = np.random.default_rng(n)
                 values, errors = zip(
-                    *(
-                        scheme(regions, (means if paired else firsts)[chosen], own)
-                        for chosen in blocks(total, size, args.seeds, rng)
-                    ),
+                    *(scheme(regions, (means if paired else firsts)[chosen], own) for chosen in blocks(total, size, seeds, rng)),
                     strict=True,
                 )
                 off = 100 * (np.array(values) - reference)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..attribution.method import Estimate, Method
 from ..attribution.smoothgrad import FIRST_SAMPLES
-from ..roi_importance.limit import GroupMaps, LimitRow, group_sums, limit_row, with_limits, without_sampling
+from ..roi_importance.groups import GroupMaps
+from ..roi_importance.limit import LimitRow, group_sums, limit_row, with_limits, without_sampling
 from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from Agg2ExpLib.roi_importance.limit import GroupMaps, group_sums, limit_row
+from Agg2ExpLib.roi_importance.groups import GroupMaps
+from Agg2ExpLib.roi_importance.limit import group_sums, limit_row
 from Agg2ExpLib.roi_importance.matrix import Regions
 
 SHAPE = (14, 12, 13)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Agg2ExpLib.roi_importance.limit import GroupMaps, group_sums, jackknife, limit_row, student
+from Agg2ExpLib.roi_importance.groups import GroupMaps
+from Agg2ExpLib.roi_importance.limit import group_sums, jackknife, limit_row, student
 from Agg2ExpLib.roi_importance.matrix import Regions
 
 NAMES = ("background", "a", "b", "c")
