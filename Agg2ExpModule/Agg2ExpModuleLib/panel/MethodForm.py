@@ -7,9 +7,9 @@ from typing import Any
 
 import qt
 
-from ..words.MethodWords import choiceTitle, parameterTitles, sentence, titleOf
+from ..words.MethodWords import choiceTitle, parameterTitles, precisions, sentence, titleOf
 from .ChoiceBox import ChoiceBox
-from .MethodSettings import AUTO, OWN, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
+from .MethodSettings import AUTO, OWN, PRECISION, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
 from .PanelState import PanelState
 from .ReferenceList import ReferenceList
 
@@ -105,11 +105,13 @@ class _Field:
     def __init__(self, entry: Any, parent: Any, onChanged: Any):
         self._entry, self._onChanged, self._busy = entry, onChanged, False
         self._choice: ChoiceBox | None = None
-        if entry.choices:
+        self._precision = entry.name == PRECISION
+        if entry.choices or self._precision:
             self.widget = qt.QComboBox(parent)
             self.widget.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
             self.widget.minimumContentsLength = _FIELD_CHARACTERS
-            self._choice = ChoiceBox(self.widget, onChanged)
+            chosen = (lambda title: onChanged(precisions().get(title))) if self._precision else onChanged
+            self._choice = ChoiceBox(self.widget, chosen)
         elif entry.kind == "bool":
             self.widget = qt.QCheckBox(parent)
             self.widget.toggled.connect(self._onWidget)
@@ -134,7 +136,10 @@ class _Field:
         """Show a value; nobody is told."""
         self._busy = True
         try:
-            if self._choice is not None:
+            if self._choice is not None and self._precision:
+                titles = {error: title for title, error in precisions().items()}
+                self._choice.setChoices([(title, title) for title in precisions()], titles.get(value, titles[None]))
+            elif self._choice is not None:
                 self._choice.setChoices([(name, choiceTitle(name)) for name in self._entry.choices], value)
             elif self._entry.kind == "bool":
                 self.widget.checked = bool(value)

@@ -310,8 +310,7 @@ def contextShares(record: ResultRecord) -> dict[str, float]:
     matrix = record.matrix
     if matrix is None:
         return {}
+    shares = matrix.best()
     return {
-        row: 1.0 - float(matrix.mass[index, matrix.columns.index(row)])
-        for index, row in enumerate(matrix.rows)
-        if row in matrix.columns
+        row: 1.0 - float(shares[index, matrix.columns.index(row)]) for index, row in enumerate(matrix.rows) if row in matrix.columns
     }
