@@ -209,7 +209,7 @@ def measure(args: argparse.Namespace, passes: Passes) -> dict:
                 found["errors"].setdefault((name, n), []).append(off)
                 inside = np.abs(off) <= 196 * np.array(errors) + 1e-9
                 found["covered"].setdefault((name, n), []).append(np.where(np.isnan(errors), np.nan, inside))
-                if label == 8:  # the heart in itself, as in the table of METHOD 3a
+                if label == 8:  # the heart in itself, as in the table of docs/method.md
                     found["values"][name, n] = float(np.mean(np.array(values)[:, list(present).index(8)]))
         print(f"label {label} done", file=sys.stderr, flush=True)
     return found
