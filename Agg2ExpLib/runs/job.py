@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..attribution.method import KINDS, Parameter
-from ..attribution.methods import DEFAULT_METHOD, all_parameters
+from ..attribution.methods import DEFAULT_METHOD, all_parameters, preset
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.compute import check_window_batch
@@ -100,7 +100,7 @@ class Job:
     @staticmethod
     def entries() -> tuple[str, ...]:
         """Names of all entries that a job file may have."""
-        return (*_own_kinds(), "method", MASK_COVERAGE, MASK_REGIONS, *all_parameters())
+        return (*_own_kinds(), "method", "preset", MASK_COVERAGE, MASK_REGIONS, *all_parameters())
 
     def to_json(self) -> dict[str, Any]:
         """The job as a flat JSON object, every parameter of its method spelled out."""
@@ -136,8 +136,8 @@ class Job:
                 values[key] = _checked(key, value, own[key])
             elif key in parameters:
                 others[key] = _checked(key, value, parameters[key].kind)
-            elif key in (MASK_COVERAGE, MASK_REGIONS, "method"):
-                kind = {"method": "str", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
+            elif key in (MASK_COVERAGE, MASK_REGIONS, "method", "preset"):
+                kind = {"method": "str", "preset": "str | None", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
                 others[key] = _checked(key, value, kind)
             else:
                 near = difflib.get_close_matches(key, cls.entries(), n=1)
@@ -181,7 +181,10 @@ def _checked(key: str, value: Any, kind: str) -> Any:
 def _method_and_mask(entries: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """The flat entries sorted: those of the method, those of the mask, and those that nothing uses."""
     given = dict(entries)
-    method = MethodSpec.picked(given.pop("method", DEFAULT_METHOD), given)
+    name, chosen = given.pop("method", DEFAULT_METHOD), given.pop("preset", None)
+    if chosen is not None:
+        given |= preset(chosen, name, given)
+    method = MethodSpec.picked(name, given)
     coverage, number = given.pop(MASK_COVERAGE, None), given.pop(MASK_REGIONS, None)
     mask = None
     if coverage is not None or number is not None:

@@ -42,6 +42,8 @@ class RunRecord:
         batch: windows per pass at the end of the run.
         explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
             took in them (forward and backward); what a run's speed is reckoned from.
+        passes_done: all passes together, where labels took different numbers of samples.
+        samples, errors: with a tolerance, what each label took and the largest error of its shares, in percentage points.
     """
 
     def __init__(
@@ -68,6 +70,9 @@ class RunRecord:
         self.global_mask: dict[str, Any] | None = None
         self.batch: int | None = None
         self.explained_windows, self.passes = 0, 0
+        self.passes_done: int | None = None
+        self.samples: dict[str, int] = {}
+        self.errors: dict[str, float] = {}
 
     def ask(self, method: Method, drawn: bool) -> None:
         """Note that something is explained, by which method, and whether over a drawn mask."""
@@ -116,6 +121,11 @@ class RunRecord:
                 "target_mask": self._drawn,
                 "windows": {"explained": self.explained_windows, "passes": self.passes},
             }
+        if self.samples:
+            content["samples"] = self.samples
+            content["largest_error"] = {name: round(error, 4) for name, error in self.errors.items() if np.isfinite(error)}
+        if self.passes_done is not None:
+            content["windows"]["done"] = self.passes_done
         if self.global_mask is not None:
             content["global_mask"] = self.global_mask
         method = {"method": self._method.name, **self._method.record()} if self._method is not None else {}

@@ -242,8 +242,9 @@ def _write_cells(
             red, green, blue, _ = image.to_rgba(value)
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             text = _cell(value)
-            if errors and np.isfinite(matrix.standard_error[row, column]):
-                text += f"\n±{100 * matrix.standard_error[row, column]:.2f}"
+            error = matrix.best("standard_error")[row, column]
+            if errors and np.isfinite(error):
+                text += f"\n±{100 * error:.2f}"
             axes.text(position, line, text, ha="center", va="center", size=8, color="white" if dark else _INK, linespacing=1.0)
             if matrix.columns[column] == matrix.rows[row]:
                 axes.add_patch(Rectangle((position - 0.47, line - 0.46), 0.94, 0.92, fill=False, edgecolor=_INK, linewidth=1.3))
