@@ -120,8 +120,15 @@ class Results:
         return self._read(self.folder / CT_FILE)
 
     def segmentation(self) -> Volume:
-        """The predicted labels; values are the labels' ``index``."""
-        return self._read(self.folder / SEGMENTATION_FILE)
+        """The predicted labels; values are the labels' ``index``.
+
+        Raises:
+            InputError: it cannot be read, or has values of no label.
+        """
+        volume = self._read(self.folder / SEGMENTATION_FILE)
+        if volume.array.dtype.kind not in "iu" or volume.array.min() < 0 or volume.array.max() >= len(self.labels):
+            raise InputError(f"{self.folder / SEGMENTATION_FILE} has values of no label in {RUN_FILE}: take the result as it was.")
+        return volume
 
     def attribution(self, label: str) -> Volume:
         """A label's signed map, memory-mapped where the file allows.
@@ -150,10 +157,19 @@ class Results:
         return self._read(path) if path.is_file() else None
 
     def importance(self) -> ImportanceMatrix:
-        """The local RoI importance matrix."""
+        """The local RoI importance matrix.
+
+        Raises:
+            InputError: it cannot be read, or names what the record does not.
+        """
         from ..roi_importance.tables import read_tidy
 
-        return read_tidy(self.folder / TIDY_FILE, tuple(label.name for label in self.labels))[1]
+        names = tuple(label.name for label in self.labels)
+        matrix = read_tidy(self.folder / TIDY_FILE, names)[1]
+        known = {*names, *self.run.get("extra_rois", ())}
+        if unknown := [name for name in (*matrix.rows, *matrix.columns) if name not in known]:
+            raise InputError(f"{self.folder / TIDY_FILE} names '{unknown[0]}', which {RUN_FILE} lacks: take the result as it was.")
+        return matrix
 
     def _read(self, path: Path) -> Volume:
         from ..io.read import read_volume
