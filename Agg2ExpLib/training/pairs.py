@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..io.read import read_volume
 from ..io.volume import Volume, stem_of
 from ..models.labels import BACKGROUND, PAPER_LABELS, Label, make_labels
 from ..synthetic.tissues import CHANNEL_OF_ID
+from ..system.json_files import read_json
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CT_NAMES, _MAP_NAMES = ("ct", "image", "img"), ("labels", "label", "segmentation", "seg", "mask")
@@ -129,9 +129,9 @@ def read_scheme(data: Path, label_map: str | None) -> LabelScheme:
         folder = data if data.is_dir() else data.parent
         if not (folder / "dataset.json").is_file():
             raise InputError("Which labels do the label maps hold? Give ⟨label_map⟩: thorax, names in order, or a JSON file.")
-        return _scheme(_dataset_labels(_read_json(folder / "dataset.json"), folder / "dataset.json"), "dataset.json")
+        return _scheme(_dataset_labels(read_json(folder / "dataset.json", "The file"), folder / "dataset.json"), "dataset.json")
     if label_map.endswith(".json"):
-        return _scheme(_read_json(Path(label_map)), label_map)
+        return _scheme(read_json(label_map, "The label map"), label_map)
     names = [name.strip() for name in label_map.split(",") if name.strip()]
     names = names[1:] if names and names[0] == BACKGROUND else names
     return _scheme({name: value for value, name in enumerate(names, start=1)}, "⟨label_map⟩")
@@ -173,15 +173,6 @@ def _dataset_labels(content: object, file: Path) -> dict[str, Any]:
     if all(key.isdigit() for key in labels):
         return {str(name): int(value) for value, name in labels.items() if int(value) > 0}
     return {name: value for name, value in labels.items() if name != "ignore" and value not in (0, "0")}
-
-
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"Cannot read {path} ({error.strerror}): check the path.") from None
-    except ValueError as error:
-        raise InputError(f"{path} is no valid JSON ({error}).") from None
 
 
 def _pairs_of_table(table: Path) -> list[Pair]:
