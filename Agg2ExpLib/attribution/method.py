@@ -6,7 +6,7 @@ Nothing here loads torch or numpy, so that menus and command lines can list the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..models.model import Model
     from .stitched import StitchedGradient
     from .supervoxels import Supervoxels
+
+
+MOST_COUNT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ class Request:
         image: model-grid image ``[x, y, z]``.
         stage: is told the progress.
         scales: factor of each target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target).
-        on_estimate: is given the estimate after each group of samples.
+        on_estimate: is given the estimate after each group of samples. It may answer with the number of samples that targets are
+            expected to need; those that have them get no more.
         segmentation: labels predicted for the image, integers ``[x, y, z]``; None where there are none.
     """
 
@@ -128,7 +132,7 @@ class Request:
     image: torch.Tensor
     stage: Stage
     scales: dict[str, float]
-    on_estimate: Callable[[Estimate], None]
+    on_estimate: Callable[[Estimate], Mapping[str, float] | None]
     segmentation: np.ndarray | None = None
 
     def scale(self, name: str) -> float:
@@ -159,6 +163,11 @@ class Method(ABC):
     summary: ClassVar[str]
     when: ClassVar[str]
     random: ClassVar[bool] = False
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The parameters that were given, with those that follow from them."""
+        return values
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -199,6 +208,16 @@ class Method(ABC):
     def spread_is_error(self) -> bool:
         """Whether the groups of copies are independent repetitions, so that their spread gives the Monte-Carlo error."""
         return self.random
+
+    @property
+    def wanted_error(self) -> float | None:
+        """Percentage points below which the error of the importance is to be brought; None for a fixed number of samples."""
+        return None
+
+    @property
+    def tells_limit(self) -> bool:
+        """Whether the importance for endless samples is told beside that of the map."""
+        return self.spread_is_error
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
         """Look at the model and read further inputs, before anything long begins.
@@ -255,7 +274,7 @@ def _kind_of(annotation: Any) -> str:
 
 
 def check_count(title: str, option: str, words: str, value: int, least: int = 1) -> None:
-    """Refuse a number of samples or steps that is too small.
+    """Refuse a number of samples or steps that is too small, or that no run would ever end.
 
     Raises:
         InputError: with the option to change.
@@ -263,6 +282,8 @@ def check_count(title: str, option: str, words: str, value: int, least: int = 1)
     if value < least:
         number = {1: "one", 2: "two"}.get(least, str(least))
         raise InputError(f"{title} needs at least {number} {words}, not {value}: set ⟨{option}⟩ to 20, say.")
+    if value > MOST_COUNT:
+        raise InputError(f"{title} takes at most {MOST_COUNT} for ⟨{option}⟩, not {value}: set it to 20, say.")
 
 
 def check_seed(seed: int) -> None:
@@ -276,17 +297,17 @@ def check_seed(seed: int) -> None:
 
 
 def equal_groups(samples: int, least: int = 1, even: bool = False) -> list[Sequence[int]]:
-    """Samples in groups of equal size, for at least 5 groups where there are enough; a rest makes a smaller last one.
+    """Samples in groups of equal size, for at least 8 groups where there are enough; a rest makes a smaller last one.
 
-    After each group a better map is there to show, and the spread between groups gives the Monte-Carlo error. The groups are the
-    same on every machine, so that the error is too.
+    After each group a better map is there to show, and what differs between groups gives limit and Monte-Carlo error. The groups
+    are the same on every machine, so that these are too.
 
     Args:
         samples: to be grouped.
         least: smallest size of a group, at most 4.
         even: whether a group holds an even number.
     """
-    size = max(least, min(4, samples // 5))
+    size = max(least, min(4, samples // 8))
     if even:
         size += size % 2
     return [range(start, min(start + size, samples)) for start in range(0, samples, size)]

@@ -61,6 +61,7 @@ RESERVED = frozenset(
         "window_batch",
         "patient_id",
         "overwrite",
+        "preset",
         "model",
         "monitor",
         "debug",
@@ -225,7 +226,35 @@ def make_method(name: str, **parameters: Any) -> Method:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none'}."
             raise InputError(f"The method {name} has no parameter '{key}': {hint}")
-    return method(**{key: known[key].check(value) for key, value in parameters.items()})
+    return method(**method.completed({key: known[key].check(value) for key, value in parameters.items()}))
+
+
+# Names for sets of parameters; a method takes those that it has.
+PRESETS: dict[str, dict[str, Any]] = {
+    # as published: independent copies, the right rule, equation 7 of the map without a correction
+    "paper": {"samples": 20, "sigma": 0.1, "antithetic": False, "limit": False, "tolerance": None, "steps": 20, "rule": "right"},
+}
+
+
+def preset(name: str, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a method in a preset.
+
+    Args:
+        name: of the preset.
+        method: name of the method.
+        given: parameters that were given beside it.
+
+    Raises:
+        InputError: no such preset, or one of the parameters is given with another value.
+    """
+    if name not in PRESETS:
+        raise InputError(f"Unknown ⟨preset⟩ '{name}': choose one of {', '.join(PRESETS)}.")
+    own = {entry.name for entry in find_method(method).parameters()}
+    values = {key: value for key, value in PRESETS[name].items() if key in own}
+    for key, value in values.items():
+        if given.get(key) is not None and given[key] != value:
+            raise InputError(f"The ⟨preset⟩ {name} sets ⟨{key}⟩ to {value}, not {given[key]}: leave out one of the two.")
+    return values
 
 
 def attribute(
@@ -234,7 +263,7 @@ def attribute(
     method: Method,
     stage: Stage,
     scales: dict[str, float] | None = None,
-    on_estimate: Callable[[Estimate], None] = lambda estimate: None,
+    on_estimate: Callable[[Estimate], Mapping[str, float] | None] = lambda estimate: None,
     segmentation: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """Attribution maps of all targets of ``engine`` in one go.

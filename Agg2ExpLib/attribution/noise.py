@@ -24,6 +24,7 @@ class NoisyCopies(Method):
         samples: number of copies.
         sigma: noise level σ relative to the image's range.
         seed: of the noise.
+        limit: whether the importance for endless samples is told.
 
     Raises:
         InputError: too few samples, or a noise level that is not positive.
@@ -34,6 +35,7 @@ class NoisyCopies(Method):
     samples: int = parameter(20, "random copies of the image")
     sigma: float = parameter(0.1, "noise level relative to the image's range")
     seed: int = parameter(0, "of the random numbers")
+    limit: bool = parameter(True, "estimate the importance for endless samples beside that of the map")
 
     def __post_init__(self) -> None:
         check_count(self.title, "samples", "noise samples" if self.least > 1 else "noise sample", self.samples, self.least)
@@ -42,6 +44,11 @@ class NoisyCopies(Method):
                 f"{self.title}'s noise must be a positive number, not {self.sigma:g}: set ⟨sigma⟩ to 0.1 or use ⟨method⟩ gradient."
             )
         check_seed(self.seed)
+
+    @property
+    def tells_limit(self) -> bool:
+        """Where it is wanted."""
+        return self.limit
 
     @property
     def least(self) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .method import Request, equal_groups, parameter
@@ -13,6 +14,13 @@ from .sums import mean_of_gradients
 
 if TYPE_CHECKING:
     import torch
+
+    from ..io.grid import Grid
+    from ..models.model import Model
+    from ..monitor import Monitor
+
+# With a tolerance: the most samples by default, those of the first look at the error, and those that an error of 0.5 points takes.
+MOST_SAMPLES, FIRST_SAMPLES, USUAL_SAMPLES = 200, 8, 24
 
 
 @dataclass
@@ -24,10 +32,11 @@ class SmoothGrad(NoisyCopies):
 
     Args:
         samples, sigma, seed: see :class:`~.noise.NoisyCopies`.
-        antithetic: whether the noise comes in pairs of opposite sign.
+        antithetic: whether the noise comes in pairs of opposite sign; an odd number of samples is then rounded up.
+        tolerance: take samples until each label's largest ``limit_error``, in percentage points, is no larger; at most ``samples``.
 
     Raises:
-        InputError: a bad parameter, or an odd number of samples in pairs.
+        InputError: a bad parameter.
     """
 
     name = "smoothgrad"
@@ -35,15 +44,50 @@ class SmoothGrad(NoisyCopies):
     summary = "Gradients averaged over noisy copies of the CT: clear signed maps with a known error."
     when = "The paper's choice and the default: use it unless there is a reason not to."
 
-    antithetic: bool = parameter(False, "noise in pairs of opposite sign, for a smaller error")
+    antithetic: bool = parameter(True, "noise in pairs of opposite sign, for a smaller error")
+    tolerance: float | None = parameter(
+        None, "take samples until the error of every share is below this many percentage points, such as 0.5"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.antithetic and self.samples % 2:
-            raise InputError(f"Antithetic noise comes in pairs: set ⟨samples⟩ to an even number, not {self.samples}.")
+        if self.tolerance is not None and not (self.tolerance > 0 and math.isfinite(self.tolerance)):
+            raise InputError(
+                f"⟨tolerance⟩ is an error in percentage points above 0, not {self.tolerance:g}: set it to 0.5, say, or leave it "
+                "out for a fixed number of ⟨samples⟩."
+            )
+        if self.tolerance is not None and not self.limit:
+            raise InputError("⟨tolerance⟩ is about the error of ⟨limit⟩: leave out one of the two.")
+        self._asked = self.samples
+        if self.antithetic:
+            self.samples += self.samples % 2
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """With a tolerance, samples that were not given are as many as a demanding one takes."""
+        return {"samples": MOST_SAMPLES, **values} if values.get("tolerance") is not None else values
+
+    @property
+    def wanted_error(self) -> float | None:
+        """The tolerance."""
+        return self.tolerance
+
+    def cost(self) -> float | None:
+        """Copies of the image; with a tolerance those that a usual CT takes (measured: the error falls like n^-½)."""
+        if self.tolerance is None:
+            return float(self.samples)
+        return min(max(USUAL_SAMPLES * (0.5 / self.tolerance) ** 2, FIRST_SAMPLES), float(self.samples))
+
+    def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
+        """Tell of a number of samples that was rounded."""
+        if self.samples != self._asked:
+            monitor.notice(f"Noise comes in pairs of opposite sign: {self.samples} samples are taken instead of {self._asked}.")
 
     def groups(self) -> list[Sequence[int]]:
         """Samples that are computed together; never half a pair, so that groups stay independent."""
+        if self.tolerance is not None:
+            size = 2 if self.antithetic else 1
+            return [range(start, start + size) for start in range(0, self.samples, size)]
         return equal_groups(self.samples, self.least, self.antithetic)
 
     def copy(self, image: torch.Tensor, sample: int) -> torch.Tensor:

@@ -26,9 +26,8 @@ class MethodSpec:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        method = self.make()
-        given = {entry.name for entry in method.parameters()} & self.values.keys()
-        object.__setattr__(self, "values", {name: getattr(method, name) for name in given})
+        known = {entry.name: entry for entry in self.make().parameters()}
+        object.__setattr__(self, "values", {name: known[name].check(value) for name, value in self.values.items()})
 
     @classmethod
     def picked(cls, name: str, entries: Mapping[str, Any]) -> MethodSpec:

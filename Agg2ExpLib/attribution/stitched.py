@@ -7,7 +7,7 @@ the cotangent ``ŷ_c · w / Σw`` cropped to the window. Only one batch of windo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,7 @@ class StitchedGradient:
         self.visits = self._plan_visits()
         self.buffer_device = self._choose_buffer_device()
         self._batch_chosen = False
+        self.passes = 0  # forward and backward passes of a window that were done
 
     def _plan_visits(self) -> list[tuple[Window, tuple[int, ...]]]:
         """Windows with the targets that meet them; windows alike in targets follow each other, so that they can share a batch."""
@@ -101,7 +102,18 @@ class StitchedGradient:
     @property
     def cost(self) -> int:
         """Network passes (forward and backward) that one copy of the image takes."""
-        return sum(1 + len(met) for _, met in self.visits)
+        return self.cost_of({target.name for target in self.targets})
+
+    def cost_of(self, names: Collection[str]) -> int:
+        """As :attr:`cost`, for these targets alone."""
+        return sum(1 + len(met) for _, met in self._visits_of(names))
+
+    def _visits_of(self, names: Collection[str] | None) -> list[tuple[Window, tuple[int, ...]]]:
+        """The visits that these targets need, alike ones in a row; all for None."""
+        if names is None or len(set(names)) == len(self.targets):
+            return self.visits
+        kept = ((window, tuple(i for i in met if self.targets[i].name in names)) for window, met in self.visits)
+        return sorted((visit for visit in kept if visit[1]), key=lambda visit: visit[1])
 
     def new_buffers(self) -> dict[str, torch.Tensor]:
         """A zero map ``[X, Y, Z]`` (padded shape) for every target, to collect gradients in."""
@@ -120,6 +132,7 @@ class StitchedGradient:
         begin: float,
         end: float,
         weights: Sequence[float] | None = None,
+        names: Collection[str] | None = None,
     ) -> None:
         """Add ``Σ_images w · ∂f̂_c/∂x`` of every target to its buffer in ``sums``.
 
@@ -128,14 +141,16 @@ class StitchedGradient:
             sums: buffers from :meth:`new_buffers`.
             stage: is told progress from ``begin`` to ``end`` of it.
             weights: ``w`` of each image; without them all are 1.
+            names: the targets that are wanted; None for all. Those left out cost no passes.
         """
         copies = [self.plan.pad(image.to(self.compute.device, self.compute.dtype), self.pad_value) for image in images]
         self.choose_batch(copies[0])
         done, position = 0, 0
-        while position < len(self.visits):
-            met = self.visits[position][1]
+        visits, cost = self._visits_of(names), self.cost_of(names) if names is not None else self.cost
+        while position < len(visits):
+            met = visits[position][1]
             most = max(self.batch.current // len(copies), 1)
-            windows = [window for window, same in self.visits[position : position + most] if same == met]
+            windows = [window for window, same in visits[position : position + most] if same == met]
             gradients = self._gradients(windows, met, copies, weights)
             for row, target in enumerate(met):
                 buffer = sums[self.targets[target].name]
@@ -143,7 +158,8 @@ class StitchedGradient:
                     buffer[window] += gradients[row][column].to(buffer.device)
             position += len(windows)
             done += len(windows) * (1 + len(met))
-            stage.update(begin + (end - begin) * done / self.cost, ", ".join(self.targets[i].name for i in met))
+            self.passes += len(windows) * (1 + len(met)) * len(copies)
+            stage.update(begin + (end - begin) * done / cost, ", ".join(self.targets[i].name for i in met))
 
     def values(self, image: torch.Tensor) -> dict[str, float]:
         """``f̂_c`` of every target for an image ``[x, y, z]``, summed in float64; forward passes alone."""

@@ -10,6 +10,8 @@ from .method import Estimate, Request
 if TYPE_CHECKING:
     import torch
 
+    from .stitched import StitchedGradient
+
 
 def mean_of_gradients(
     request: Request,
@@ -32,31 +34,77 @@ def mean_of_gradients(
     names = tuple(totals)
     sums = engine.new_buffers() if len(groups) > 1 else totals
     samples = sum(len(group) for group in groups)
-    done, share = 0, 0.0
+    course = _Course(engine, names, samples)
+    done = 0
+    shares = dict.fromkeys(names, 0.0)
     for group in groups:
+        active = course.active(done)
+        if not active:
+            break
         weights = [weight(sample) for sample in group] if weight else None
         copies = [copy(sample) for sample in group]
-        engine.add(copies, sums, request.stage, done / samples, (done + len(group)) / samples, weights)
+        engine.add(copies, sums, request.stage, *course.step(done, len(group)), weights, active)
         del copies
-        for name in names:
+        done += len(group)
+        part = sum(weights) if weights else len(group)
+        for name in active:
             sums[name] *= request.scale(name)
             if len(groups) > 1:
                 totals[name] += sums[name]
-        done += len(group)
-        part = sum(weights) if weights else len(group)
-        share += part
+            shares[name] += part
 
-        def so_far(name: str, share: float = share) -> torch.Tensor:
-            return finish(totals[name][inside] / share)
+        def so_far(name: str) -> torch.Tensor:
+            return finish(totals[name][inside] / shares[name])
 
         def of_group(name: str, part: float = part) -> torch.Tensor:
             return finish(sums[name][inside] / part)
 
-        request.on_estimate(Estimate(done, names, len(group), so_far, of_group))
+        course.needed.update(request.on_estimate(Estimate(done, active, len(group), so_far, of_group)) or {})
         if len(groups) > 1:
-            for name in names:
+            for name in active:
                 sums[name].zero_()
-    return {name: finish(totals.pop(name)[inside].div_(share)).cpu() for name in names}
+    return {name: finish(totals.pop(name)[inside].div_(shares[name])).cpu() for name in names}
+
+
+class _Course:
+    """How far a run has come whose end moves: each target has a number of samples that it is expected to need.
+
+    Args:
+        engine: tells what samples cost.
+        names: of the targets.
+        samples: the most.
+    """
+
+    def __init__(self, engine: StitchedGradient, names: tuple[str, ...], samples: int):
+        self._engine, self._samples = engine, samples
+        self._at = 0.0
+        self._costs: dict[tuple[str, ...], int] = {}
+        self.needed: dict[str, float] = dict.fromkeys(names, samples)
+
+    def active(self, done: int) -> tuple[str, ...]:
+        """The targets that need more than so many samples."""
+        return tuple(name for name, needed in self.needed.items() if needed > done)
+
+    def step(self, done: int, size: int) -> tuple[float, float]:
+        """From where to where on the scale 0..1 the next samples lead: never back, to 1 with the last."""
+        begin, left = self._at, self._cost_after(done)
+        now = self._cost(self.active(done)) * size
+        self._at += (1 - begin) * min(now / left, 1.0)
+        return begin, self._at
+
+    def _cost_after(self, done: int) -> float:
+        """Passes from here to where every target has what it needs."""
+        cost, at = 0.0, float(done)
+        for needed in sorted({min(value, self._samples) for value in self.needed.values()}):
+            if needed > at:
+                cost += (needed - at) * self._cost(self.active(int(at)))
+                at = needed
+        return max(cost, 1.0)
+
+    def _cost(self, names: tuple[str, ...]) -> int:
+        if names not in self._costs:
+            self._costs[names] = self._engine.cost_of(names)
+        return self._costs[names]
 
 
 class Collector(Protocol):

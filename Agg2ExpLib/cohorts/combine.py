@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.labels import PAPER_LABELS, Label, make_labels
 from .matrices import VALUES, CohortMatrices, PatientMatrix
+from .settings import unlike
 
 _SUM_TOLERANCE = 1e-3  # published tables are rounded
 
@@ -87,7 +88,10 @@ def _check_models(patients: Sequence[PatientMatrix], mixed: bool) -> list[str]:
 def _check_settings(patients: Sequence[PatientMatrix]) -> list[str]:
     told = []
     for key in dict.fromkeys(key for one in patients for key in one.settings):
-        found = {repr(one.settings[key]): one.patient for one in reversed(patients) if key in one.settings}
+        having = [one for one in reversed(patients) if key in one.settings]
+        if having and key not in {name for one in having for name in unlike(having[0].settings, one.settings)}:
+            continue
+        found = {repr(one.settings[key]): one.patient for one in having}
         if len(found) > 1:
             parts = ", ".join(f"{value} ({patient})" for value, patient in sorted(found.items()))
             told.append(f"The patients were not explained alike: {key} is {parts}.")

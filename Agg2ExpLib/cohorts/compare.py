@@ -163,8 +163,9 @@ def comparing(
     mine = [matrix.columns.index(name) for name in columns]
     theirs = [reference.columns.index(name) for name in columns]
     labels, rows, lacking = [], [], []
+    shares = matrix.best()
     for line, name in enumerate(matrix.rows):
-        values = matrix.mass[line, mine]
+        values = shares[line, mine]
         known = reference.row(name)[:, theirs] if name in reference.rows else np.empty((0, len(columns)))
         if len(known) and np.isfinite(values).all():
             labels.append(_boxes(name, values, known))

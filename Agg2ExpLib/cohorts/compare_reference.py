@@ -12,8 +12,9 @@ import numpy as np
 from ..errors import InputError
 from ..roi_importance.matrix import ImportanceMatrix
 from .combine import combine
-from .read import read_patients, settings_of
+from .read import read_patients
 from .reference import SUFFIX, read_reference
+from .settings import ESTIMATE, estimate_of, settings_of, unlike
 
 _TREES, _SEED = 100, 0  # as agg2exp cohort outliers has them
 _SAME = 1e-9  # masses that differ less are the same number, written and read again
@@ -105,7 +106,7 @@ def fitting_reference(reference: ComparisonReference, matrix: ImportanceMatrix, 
         raise InputError(
             f"Reference and patient have different label sets ('{lacking}' is in one only): choose a reference of the same model."
         )
-    notices = [*reference.notices, *_check_model(reference, run), *_check_settings(reference, run)]
+    notices = [*reference.notices, *_check_model(reference, run), *_check_settings(reference, run, matrix)]
     same = _same_patient(reference, matrix, run)
     if same.any():
         left = int((~same).sum())
@@ -129,7 +130,7 @@ def _check_model(reference: ComparisonReference, run: Mapping[str, Any]) -> list
     return []
 
 
-def _check_settings(reference: ComparisonReference, run: Mapping[str, Any]) -> list[str]:
+def _check_settings(reference: ComparisonReference, run: Mapping[str, Any], matrix: ImportanceMatrix) -> list[str]:
     """Refuses another method or target, which changes every number; other differences are told."""
     own = settings_of(run)
     if bool(run.get("target_mask", False)) != bool(reference.settings.get("drawn mask as target", False)):
@@ -137,13 +138,15 @@ def _check_settings(reference: ComparisonReference, run: Mapping[str, Any]) -> l
         raise InputError(f"In {which} a drawn segment was explained and not a label: such results cannot be compared.")
     if not reference.settings or not own:
         return ["It is not known whether reference and patient were explained by the same method."]
-    differing = [key for key, value in reference.settings.items() if own.get(key) != value]
+    own = {**own, ESTIMATE: estimate_of(matrix.has_limit)}
+    theirs = {ESTIMATE: estimate_of(False), **reference.settings}  # older references are of the maps
+    differing = [key for key in unlike(theirs, own) if key in theirs]
     if "method" in differing:
         raise InputError(
             f"The reference was explained with the method '{reference.settings['method']}' and this patient with "
             f"'{own.get('method')}': explain the patient with the same method."
         )
-    told = ", ".join(f"{key} {reference.settings[key]} and {own.get(key)}" for key in differing)
+    told = ", ".join(f"{key} {theirs[key]} and {own.get(key)}" for key in differing)
     return [f"Reference and patient were not explained alike ({told})."] if differing else []
 
 
@@ -158,6 +161,6 @@ def _same_patient(reference: ComparisonReference, matrix: ImportanceMatrix, run:
     shared = [name for name in reference.rows if name in matrix.rows]
     if shared:
         theirs = reference.mass[:, [reference.rows.index(name) for name in shared]]
-        mine = matrix.mass[[matrix.rows.index(name) for name in shared]][:, where]
+        mine = matrix.best()[[matrix.rows.index(name) for name in shared]][:, where]
         same |= (np.abs(theirs - mine) < _SAME).all(axis=(1, 2))
     return same

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..models.labels import BACKGROUND, Label, title_of
+from ..roi_importance.matrix import LIMIT_OF
+from .settings import ESTIMATE, estimate_of
 
 VALUES = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
 
@@ -21,7 +23,7 @@ class PatientMatrix:
         source: file or folder it comes from, for messages.
         rows: explained labels.
         columns: regions.
-        values: the arrays of :data:`VALUES`; NaN where not known.
+        values: the arrays of :data:`VALUES`, told for endless samples where that is known; NaN where not known.
         roi_voxels: voxels of each region ``[columns]``; NaN where not known.
         dice: Dice of labels, where known.
         folder: the results folder, where there is one.
@@ -45,6 +47,13 @@ class PatientMatrix:
     extra: tuple[str, ...] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     ct: str | None = None
+
+
+def with_best(read: PatientMatrix) -> PatientMatrix:
+    """The patient with the limits that its ``values`` hold in the place of what its map gives, see ``ImportanceMatrix.best``."""
+    known = np.isfinite(read.values["limit"])
+    values = {name: np.where(known, read.values[LIMIT_OF[name]], read.values[name]) for name in VALUES}
+    return replace(read, values=values, settings={**read.settings, ESTIMATE: estimate_of(bool(known.any()))})
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 from ..io.csv_lines import read_lines
 from ..runs.results import RUN_FILE, TIDY_FILE, Results
 from .combine import combine
 from .matrices import CohortMatrices, PatientMatrix
+from .settings import settings_of
 from .tidy import read_tidy_patients
 from .wide import is_wide, read_dice, read_wide_patients
 
@@ -68,14 +68,6 @@ def read_patients(sources: Iterable[str | Path]) -> list[PatientMatrix]:
     return patients
 
 
-def settings_of(run: Mapping[str, Any]) -> dict[str, object]:
-    """What must be alike in patients that are compared, from the content of a ``run.json``; empty where it does not tell."""
-    parameters = run.get("parameters") or {}
-    settings = {key: parameters.get(key) for key in ("method", "samples", "sigma", "target", "overlap", "blend")}
-    settings["drawn mask as target"] = bool(run.get("target_mask", False))
-    return settings if parameters else {}
-
-
 def _read_table(path: Path) -> list[PatientMatrix]:
     header, lines = read_lines(path)
     if is_wide(header):
@@ -111,7 +103,7 @@ def _read_result(folder: Path) -> PatientMatrix:
         labels=results.labels,
         extra=tuple(run.get("extra_rois", ())),
         dice=scores,
-        settings=settings_of(run),
+        settings={**settings_of(run), **read[0].settings},
         ct=(run.get("ct") or {}).get("sha256"),
     )
 

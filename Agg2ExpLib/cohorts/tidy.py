@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.csv_lines import nearest, number, require_columns
-from ..roi_importance.tables import TIDY_COLUMNS
-from .matrices import VALUES, PatientMatrix
+from ..roi_importance.tables import LIMIT_COLUMNS, TIDY_COLUMNS
+from .matrices import VALUES, PatientMatrix, with_best
 
 _NEEDED = ("patient", "label", "roi", "mass")
 
@@ -24,7 +24,7 @@ def read_tidy_patients(path: Path, header: tuple[str, ...], lines: list[dict[str
     for name in TIDY_COLUMNS:
         if name not in header and (hint := nearest(name, [other for other in header if other not in TIDY_COLUMNS])):
             raise InputError(f"{path} has no column '{name}'{hint}.")
-    known = [name for name in VALUES if name in header]
+    known = [name for name in (*VALUES, *LIMIT_COLUMNS) if name in header]
     entries: dict[str, dict[tuple[str, str], int]] = {}
     for index, line in enumerate(lines):
         patient, label, roi = line["patient"], line["label"], line["roi"]
@@ -45,7 +45,7 @@ def _patient(
 ) -> PatientMatrix:
     rows = tuple(dict.fromkeys(label for label, _ in entries))
     columns = tuple(dict.fromkeys(roi for _, roi in entries))
-    values = {name: np.full((len(rows), len(columns)), np.nan) for name in VALUES}
+    values = {name: np.full((len(rows), len(columns)), np.nan) for name in (*VALUES, *LIMIT_COLUMNS)}
     voxels = np.full(len(columns), np.nan)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
@@ -56,4 +56,4 @@ def _patient(
                 values[name][i, j] = number(path, index + 2, name, lines[index][name])
             if lines[index].get("roi_voxels"):
                 voxels[j] = number(path, index + 2, "roi_voxels", lines[index]["roi_voxels"])
-    return PatientMatrix(patient, path, rows, columns, values, voxels)
+    return with_best(PatientMatrix(patient, path, rows, columns, values, voxels))

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.csv_lines import nearest, number, read_lines, require_columns
-from .matrices import VALUES, PatientMatrix
+from ..roi_importance.tables import LIMIT_COLUMNS
+from .matrices import VALUES, PatientMatrix, with_best
 
-_ENTRY = re.compile(r"(?P<label>.+)_explanation_in_(?P<roi>.+)_(?P<value>mass|mean)")
+_ENTRY = re.compile(r"(?P<label>.+)_explanation_in_(?P<roi>.+)_(?P<value>mass|mean|limit_error|limit)")
 _DICE = "_dice"
 
 
@@ -49,13 +50,16 @@ def read_wide_patients(path: Path, header: tuple[str, ...], lines: list[dict[str
                 f"{path}, line {index + 2}: "
                 + (f"patient '{patient}' occurs twice: each may occur once." if patient else "the patient is empty.")
             )
-        values = {name: np.full((len(rows), len(columns)), np.nan) for name in VALUES}
+        values = {name: np.full((len(rows), len(columns)), np.nan) for name in (*VALUES, *LIMIT_COLUMNS)}
         for match in found:
             at = rows.index(match["label"]), columns.index(match["roi"])
             values[match["value"]][at] = number(path, index + 2, match.string, line[match.string])
         dice = {name.removesuffix(_DICE): number(path, index + 2, name, line[name]) for name in header if name.endswith(_DICE)}
         values["enrichment"] = _enrichment(values["mass"], values["mean"], rows, columns)
-        patients[patient] = PatientMatrix(patient, path, rows, columns, values, np.full(len(columns), np.nan), dice)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values["enrichment_limit"] = values["enrichment"] * values["limit"] / values["mass"]
+        found_one = PatientMatrix(patient, path, rows, columns, values, np.full(len(columns), np.nan), dice)
+        patients[patient] = with_best(found_one)
     return list(patients.values())
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from ..attribution.methods import METHODS, all_parameters, owners
+from ..attribution.methods import METHODS, PRESETS, all_parameters, owners
 from ..errors import on_command_line
 from ..inference.compute import PRECISIONS
 from ..inference.sliding_window import BLEND, BLENDS, OVERLAP
@@ -65,6 +65,11 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         "--labels", type=split, default=(), metavar="A,B", help="labels to explain, e.g. aorta,heart; default: all found"
     )
     group.add_argument("--method", default=DEFAULT_METHOD, metavar="NAME", help=f"{', '.join(METHODS)} (see below)")
+    group.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="paper: as published (20 independent samples, right rule, no correction)",
+    )
     group.add_argument("--target", choices=TARGETS, default="sum", help="sum or mean of the label's logits (default sum)")
     group.add_argument(
         "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
@@ -95,7 +100,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         elif entry.choices:
             more["choices"] = entry.choices
         else:
-            kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "int | str": _count}
+            kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "float | None": float, "int | str": _count}
             more |= {"type": kinds.get(entry.kind, str), "metavar": name[0].upper()}
         group.add_argument(on_command_line(name), **more)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color, title_of
+from .matrix import LIMIT_OF
 
 if TYPE_CHECKING:
     import networkx
@@ -46,7 +47,8 @@ def importance_graph(
         Node attributes: ``title``, ``group``, ``color`` (of the system, 0..255), ``label_color``, ``voxels``, ``explained``,
         ``extra``, ``context`` (``E[a, a]``; None where not explained). Edge attributes: ``weight`` (the variant), ``rank`` (1 is
         the strongest into its node), ``mass``, ``positive_mass``, ``negative_mass``, ``mean``, ``enrichment``,
-        ``standard_error``. A region's share in itself is its ``context`` and no edge. Graph attribute: ``variant``.
+        ``standard_error``, each with its limit where that is known. A region's
+        share in itself is its ``context`` and no edge. Graph attribute: ``variant``.
 
     Raises:
         ValueError: for an unknown variant.
@@ -104,6 +106,7 @@ def graph_parts(
             "context": None if row is None else float(values[row, column]),
         }
     edges = []
+    best = {name: matrix.best(name) for name in LIMIT_OF}
     for row, name in enumerate(matrix.rows):
         if name not in nodes:
             continue
@@ -117,12 +120,12 @@ def graph_parts(
             attributes = {
                 "weight": float(values[row, column]),
                 "rank": rank,
-                "mass": float(matrix.mass[row, column]),
-                "positive_mass": float(matrix.positive_mass[row, column]),
-                "negative_mass": float(matrix.negative_mass[row, column]),
-                "mean": float(matrix.mean[row, column]),
-                "enrichment": float(matrix.enrichment[row, column]),
-                "standard_error": float(matrix.standard_error[row, column]),
+                "mass": float(best["mass"][row, column]),
+                "positive_mass": float(best["positive_mass"][row, column]),
+                "negative_mass": float(best["negative_mass"][row, column]),
+                "mean": float(best["mean"][row, column]),
+                "enrichment": float(best["enrichment"][row, column]),
+                "standard_error": float(best["standard_error"][row, column]),
             }
             edges.append((matrix.columns[column], name, attributes))
     return nodes, edges

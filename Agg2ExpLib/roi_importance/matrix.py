@@ -7,13 +7,29 @@ columns are regions; ``E[a, b] = ‖e_a · R_b‖₁ / ‖e_a‖₁`` (equation 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas
+
+
+# Arrays of the matrix of the map, and the same of what that map would be for endless samples.
+LIMIT_OF = {
+    "mass": "limit",
+    "standard_error": "limit_error",
+    "positive_mass": "positive_limit",
+    "negative_mass": "negative_limit",
+    "mean": "mean_limit",
+    "enrichment": "enrichment_limit",
+}
+ARRAYS = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error", *LIMIT_OF.values())
+
+
+def _unknown() -> np.ndarray:
+    return np.empty((0, 0))
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,9 @@ class ImportanceMatrix:
         standard_error: Monte-Carlo standard error of ``mass``; 0 for methods without sampling, NaN where it cannot be told.
         roi_voxels: voxels of each region, shape ``[columns]``.
         extra: names of those columns that are not labels of the model; they may overlap the others.
+        limit: what ``mass`` would be for endless samples, see limit.py; ``mass`` itself for methods without sampling, NaN where it
+            cannot be told. The others that end so are to their namesakes what ``limit`` is to ``mass``.
+        limit_error: standard error of ``limit`` that covers spread and remaining bias.
 
     Examples:
         >>> matrix = agg2exp.Result.open("result_a").matrix
@@ -49,20 +68,45 @@ class ImportanceMatrix:
     standard_error: np.ndarray
     roi_voxels: np.ndarray
     extra: tuple[str, ...] = ()
+    limit: np.ndarray = field(default_factory=_unknown)
+    limit_error: np.ndarray = field(default_factory=_unknown)
+    positive_limit: np.ndarray = field(default_factory=_unknown)
+    negative_limit: np.ndarray = field(default_factory=_unknown)
+    mean_limit: np.ndarray = field(default_factory=_unknown)
+    enrichment_limit: np.ndarray = field(default_factory=_unknown)
+
+    def __post_init__(self) -> None:
+        for name in LIMIT_OF.values():
+            if getattr(self, name).shape != self.mass.shape:
+                object.__setattr__(self, name, np.full(self.mass.shape, np.nan))
+
+    def best(self, name: str = "mass") -> np.ndarray:
+        """``[rows, columns]`` of ``mass`` or another array of the map, with its limit wherever that is known.
+
+        This is what people are shown; a column whose limit is unknown, as a region added later, keeps the number of the map.
+        """
+        limit = getattr(self, LIMIT_OF[name])
+        known = np.isfinite(self.limit)
+        return np.where(known, limit, getattr(self, name))
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether what :meth:`best` gives differs in kind from the map's own numbers."""
+        return bool(np.isfinite(self.limit).any())
 
     def to_frame(self, values: str = "mass") -> pandas.DataFrame:
         """A pandas frame.
 
         Args:
-            values: a :meth:`variant`, ``standard_error``, ``positive_mass``, ``negative_mass`` (a row for each explained label, a
-                column for each region), or ``tidy``: one line an entry with all of them.
+            values: a :meth:`variant` or the name of an array such as ``limit``, ``limit_error`` or ``standard_error`` (a row for
+                each explained label, a column for each region), or ``tidy``: one line an entry with all of them.
 
         Raises:
             ValueError: for another name.
         """
         import pandas
 
-        names = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
+        names = ARRAYS
         if values == "tidy":
             index = pandas.MultiIndex.from_product([self.rows, self.columns], names=["label", "roi"])
             found = {name: getattr(self, name).ravel() for name in names}
@@ -75,19 +119,21 @@ class ImportanceMatrix:
     def variant(self, name: str) -> np.ndarray:
         """``[rows, columns]`` of one view of the matrix.
 
-        ``absolute`` is :attr:`mass`; ``positive`` and ``negative`` are equation 7 on the positive or negative part
-        alone (over the labels of the model each row sums to 1; NaN where a map has no such part); ``mean`` and ``enrichment``
-        are the attributes of that name.
+        All are the :meth:`best` that is known. ``absolute`` is the share of the attribution; ``positive`` and ``negative`` are
+        equation 7 on the positive or negative part alone (over the labels of the model each row sums to 1; NaN where a map has no
+        such part); ``mean`` and ``enrichment`` are the attributes of that name. ``mass`` is equation 7 of the map.
 
         Raises:
             ValueError: for another name.
         """
-        if name in ("absolute", "mass"):
+        if name == "mass":
             return self.mass
+        if name == "absolute":
+            return self.best()
         if name in ("mean", "enrichment"):
-            return getattr(self, name)
+            return self.best(name)
         if name in ("positive", "negative"):
-            part: np.ndarray = getattr(self, f"{name}_mass")
+            part = self.best(f"{name}_mass")
             own = [index for index, column in enumerate(self.columns) if column not in self.extra]
             total = part[:, own].sum(axis=1, keepdims=True)
             return np.divide(part, total, out=np.full_like(part, np.nan), where=total > 0)
@@ -109,14 +155,13 @@ class ImportanceMatrix:
         if measure == "mass" or sign == "absolute":
             return self.variant(sign if measure == "mass" else measure)
         # both are the mass times a constant of the region: only the mass needs to be split by sign
-        part = self.variant(sign) if measure == "enrichment" else getattr(self, f"{sign}_mass")
-        share = np.divide(part, self.mass, out=np.where(np.isnan(part), np.nan, 0.0), where=self.mass > 0)
-        product: np.ndarray = getattr(self, measure) * share
-        return product
+        part, mass = self.variant(sign) if measure == "enrichment" else self.best(f"{sign}_mass"), self.best()
+        share = np.divide(part, mass, out=np.where(np.isnan(part), np.nan, 0.0), where=mass > 0)
+        return self.best(measure) * share
 
     def strongest(self, row: str, count: int = 3, background: bool = False) -> list[tuple[str, float]]:
-        """The ``count`` regions with the largest mass in a row, strongest first, without the background by default."""
-        values = self.mass[self.rows.index(row)]
+        """The ``count`` regions with the largest share of a row, strongest first, without the background by default."""
+        values = self.best()[self.rows.index(row)]
         order = sorted(range(len(self.columns)), key=lambda index: -values[index])
         names = [(self.columns[i], float(values[i])) for i in order if background or self.columns[i] != "background"]
         return names[:count]
@@ -230,20 +275,3 @@ def importance_matrix(
         roi_voxels=regions.voxels,
         extra=tuple(name for name, _ in regions.extra),
     )
-
-
-def batch_means_error(group_masses: Sequence[np.ndarray], group_samples: int, samples: int) -> np.ndarray:
-    """Monte-Carlo standard error of a row from the same row on separate groups of noise samples (method of batch means).
-
-    Args:
-        group_masses: one row ``[columns]`` per group; the groups must be of one size, since a row depends on it.
-        group_samples: samples in each group.
-        samples: samples of the row whose error is wanted.
-
-    Returns:
-        Standard error of the row on all samples together, ``[columns]``; NaN for fewer than two groups.
-    """
-    groups = np.stack(group_masses)
-    if len(groups) < 2:
-        return np.full(groups.shape[1], np.nan)
-    return groups.std(axis=0, ddof=1) * np.sqrt(group_samples / samples)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .matrix import ImportanceMatrix
+from .matrix import ARRAYS, ImportanceMatrix
 
 # A global mask is made from the maps and does not change them.
 _OF_MASK = ("mask_coverage", "mask_regions")
-_ARRAYS = ("mass", "mean", "enrichment", "positive_mass", "negative_mass", "standard_error")
 
 
 def mergeable(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -48,5 +47,5 @@ def merge_matrices(before: ImportanceMatrix, after: ImportanceMatrix, order: tup
         raise ValueError("matrices over different regions cannot be merged")
     rows = tuple(name for name in order if name in before.rows or name in after.rows)
     picked = [(after, after.rows.index(name)) if name in after.rows else (before, before.rows.index(name)) for name in rows]
-    arrays: dict[str, Any] = {name: np.stack([getattr(source, name)[index] for source, index in picked]) for name in _ARRAYS}
+    arrays: dict[str, Any] = {name: np.stack([getattr(source, name)[index] for source, index in picked]) for name in ARRAYS}
     return ImportanceMatrix(rows=rows, columns=after.columns, roi_voxels=after.roi_voxels, extra=after.extra, **arrays)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..attribution.method import Method, summing_bytes
+from ..attribution.smoothgrad import FIRST_SAMPLES
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.sliding_window import OVERLAP
 from ..models.model_card import ModelCard
+from ..roi_importance.groups import MOST_GROUPS
 
 # Interpreter and libraries, before anything is computed.
 _LIBRARIES_BYTES = 500e6
@@ -42,6 +44,8 @@ class Speed:
         met: share of the windows that a label meets, on average.
         fixed_s: seconds for reading and writing.
         fixed_bytes: peak memory of an explanation without the volumes; None before one was measured.
+        need: samples × error² (percentage points) that labels took on average, from which follow the samples that another tolerance
+            takes; None before a run with one was measured.
     """
 
     device: str
@@ -52,6 +56,7 @@ class Speed:
     met: float
     fixed_s: float
     fixed_bytes: float | None
+    need: float | None = None
 
     def fits(self, card: ModelCard, device: str) -> bool:
         """Whether it was measured with a model like this on a device of this kind (``auto``: on any)."""
@@ -125,10 +130,17 @@ def estimate_run(
     seconds = None
     if speed is not None and (not labels or (method is not None and is_reckoned(method))):
         seconds = _START_S + speed.fixed_s + segmentations * windows * speed.segment_s
-        if labels and method is not None and (copies := method.cost()) is not None:
+        if labels and method is not None and (copies := _copies(method, speed)) is not None:
             pass_s = speed.pass_s if speed.pass_s is not None else _PASS_RATIO * speed.segment_s
             seconds += copies * pass_s * windows * (1 - (1 - speed.met) ** labels + labels * speed.met)
     return Estimate(seconds, memory, windows, bool(labels) and measured is not None)
+
+
+def _copies(method: Method, speed: Speed) -> float | None:
+    """Copies of the CT that a method takes; with a tolerance as many as earlier runs make one expect."""
+    if method.wanted_error is None or speed.need is None:
+        return method.cost()
+    return min(max(speed.need / method.wanted_error**2, FIRST_SAMPLES), float(method.samples))
 
 
 def speed_from_run(run: Mapping[str, Any], before: Speed | None = None) -> Speed | None:
@@ -165,7 +177,7 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
         if copies is None:
             raise ValueError(f"{method.name} passes the windows in ways of its own")
         visited, passes = int(run["windows"]["explained"]), int(run["windows"]["passes"])
-        pass_s = float(seconds["explain"]) / (copies * passes)
+        pass_s = float(seconds["explain"]) / float(run["windows"].get("done") or copies * passes)
         met = min((passes - visited) / (windows * explained), 1.0)
     elif before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels):
         pass_s, met, fixed = before.pass_s, before.met, before.fixed_bytes
@@ -177,7 +189,11 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     elif explained and "gpu" in peak:
         # A GPU is filled with as many windows as fit; a run needs no more than one.
         fixed = peak["gpu"] / max(int(run["window_batch"] or 1), 1)
-    return Speed(device, list(roi_size), channels, segment_s, pass_s, met, max(fixed_s, 0.0), fixed)
+    taken, errors = run.get("samples") or {}, run.get("largest_error") or {}
+    needs = [float(taken[name]) * float(error) ** 2 for name, error in errors.items() if name in taken]
+    same = before is not None and (before.device, tuple(before.roi_size), before.channels) == (device, roi_size, channels)
+    need = sum(needs) / len(needs) if needs else before.need if same and before is not None else None
+    return Speed(device, list(roi_size), channels, segment_s, pass_s, met, max(fixed_s, 0.0), fixed, need)
 
 
 def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, labels: int, method: Method | None) -> float:
@@ -190,6 +206,8 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
         return voxels * (2 + 4 + 4 + 1) + slab * channels * 4 * 2
     # Besides HU, image and segmentation: weights, mask and map of every label, and what the method holds.
     own = method.memory(labels) if method is not None else summing_bytes(1, 1, labels)
+    if method is not None and method.spread_is_error:
+        own += 2 * min(method.samples, MOST_GROUPS) * labels  # maps of groups of samples, in half precision
     return voxels * (2 + 4 + 1 + 4 + labels * (1 + 4) + own)
 
 

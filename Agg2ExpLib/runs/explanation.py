@@ -150,6 +150,8 @@ class _Run:
         regions = self._supervoxels()
         masses = self._keep(maps, rows, regions)
         found.matrix = rows.matrix(question.method)
+        if question.method.wanted_error is not None:
+            self._tell_precision(question.method.wanted_error, rows, found.matrix)
         self.record.explained = tuple(found.maps)
         self.record.extra_rois = tuple(found.extra_rois)
         self.record.finish_stage("importance")
@@ -165,17 +167,32 @@ class _Run:
         method, batch = self.question.method, self.case.batch()
         engine = self.case.engine(targets, batch)
 
-        def on_estimate(estimate: Estimate) -> None:
-            rows.add_group(estimate)
+        def on_estimate(estimate: Estimate) -> dict[str, float] | None:
+            rows.add_group(estimate, method)
             self.watcher.estimated(estimate, method.samples)
+            return rows.needed(estimate, method.wanted_error) if method.wanted_error is not None else None
 
         stage = Stage(self.monitor, "explain", SEGMENT_END, EXPLAIN_END)
         scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if self.question.target == "mean" else None
         maps = attribute(engine, self.case.image, method, stage, scales, on_estimate, self.found.segmentation)
         self.record.batch = batch.current
         self.record.explained_windows, self.record.passes = len(engine.visits), engine.cost
+        if method.wanted_error is not None:
+            self.record.passes_done = engine.passes
         self.record.finish_stage("explain")
         return maps
+
+    def _tell_precision(self, tolerance: float, rows: Rows, matrix: ImportanceMatrix) -> None:
+        """Note how many samples each label took, and say where they did not suffice."""
+        errors = {name: 100 * float(matrix.limit_error[index].max()) for index, name in enumerate(matrix.rows)}
+        self.record.samples = {name: rows.samples[name] for name in matrix.rows}
+        self.record.errors = errors
+        over = [f"{name} ({error:.2g})" for name, error in errors.items() if not error <= tolerance]
+        if over:
+            self.monitor.notice(
+                f"After {self.question.method.samples} samples the error is still above {tolerance:g} percentage points for "
+                f"{', '.join(over)}: set ⟨samples⟩ higher or ⟨tolerance⟩ wider."
+            )
 
     def _supervoxels(self) -> np.ndarray | None:
         """Every voxel's supervoxel for the global mask, where one is wanted."""

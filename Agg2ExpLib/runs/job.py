@@ -6,20 +6,22 @@ A job file is flat: the parameters of the method, and of the supervoxels of a gl
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..attribution.method import KINDS, Parameter
-from ..attribution.methods import DEFAULT_METHOD, all_parameters
+from ..attribution.methods import DEFAULT_METHOD, all_parameters, preset
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.compute import check_window_batch
 from ..inference.sliding_window import BLEND, OVERLAP
+from ..system.json_files import read_json
+from ..system.names import id_problem
 from .mask_settings import MaskSettings
 
+MOST_JOB_BYTES = 4 * 2**20
 TASKS = ("explain", "segment")
 TARGETS = ("sum", "mean")
 MASK_COVERAGE, MASK_REGIONS = "mask_coverage", "mask_regions"
@@ -81,6 +83,8 @@ class Job:
         if self.target not in TARGETS:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         check_window_batch(self.window_batch)
+        if self.patient_id is not None and (problem := id_problem(self.patient_id)):
+            raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 
@@ -96,7 +100,7 @@ class Job:
     @staticmethod
     def entries() -> tuple[str, ...]:
         """Names of all entries that a job file may have."""
-        return (*_own_kinds(), "method", MASK_COVERAGE, MASK_REGIONS, *all_parameters())
+        return (*_own_kinds(), "method", "preset", MASK_COVERAGE, MASK_REGIONS, *all_parameters())
 
     def to_json(self) -> dict[str, Any]:
         """The job as a flat JSON object, every parameter of its method spelled out."""
@@ -111,12 +115,7 @@ class Job:
         Raises:
             InputError: it cannot be read or has a wrong, missing or unknown entry.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise InputError(f"Cannot read the job file {path}: {error.strerror or error}.") from None
-        except ValueError as error:
-            raise InputError(f"The job file {path} is not valid JSON: {error}.") from None
+        content = read_json(path, "The job file", MOST_JOB_BYTES)
         return cls.from_json(content).relative_to(path.parent)
 
     @classmethod
@@ -137,8 +136,8 @@ class Job:
                 values[key] = _checked(key, value, own[key])
             elif key in parameters:
                 others[key] = _checked(key, value, parameters[key].kind)
-            elif key in (MASK_COVERAGE, MASK_REGIONS, "method"):
-                kind = {"method": "str", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
+            elif key in (MASK_COVERAGE, MASK_REGIONS, "method", "preset"):
+                kind = {"method": "str", "preset": "str | None", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
                 others[key] = _checked(key, value, kind)
             else:
                 near = difflib.get_close_matches(key, cls.entries(), n=1)
@@ -182,7 +181,10 @@ def _checked(key: str, value: Any, kind: str) -> Any:
 def _method_and_mask(entries: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """The flat entries sorted: those of the method, those of the mask, and those that nothing uses."""
     given = dict(entries)
-    method = MethodSpec.picked(given.pop("method", DEFAULT_METHOD), given)
+    name, chosen = given.pop("method", DEFAULT_METHOD), given.pop("preset", None)
+    if chosen is not None:
+        given |= preset(chosen, name, given)
+    method = MethodSpec.picked(name, given)
     coverage, number = given.pop(MASK_COVERAGE, None), given.pop(MASK_REGIONS, None)
     mask = None
     if coverage is not None or number is not None:

@@ -14,17 +14,21 @@ from ..errors import InputError
 from ..io.regions import read_all_regions
 from ..io.write import write_volume
 from ..monitor import Monitor
-from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
+from ..roi_importance.limit import without_sampling
+from ..roi_importance.matrix import LIMIT_OF, ImportanceMatrix, Regions, RegionSums, importance_matrix
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
-from .record import without_name
+from .privacy import private_names, without_names
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, check_region_files, extra_roi_path
+
+_OF_SAMPLES = ("standard_error", *LIMIT_OF.values())  # what cannot be told from the maps alone
 
 
 def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
     """The matrix of a result with more columns.
 
-    Monte-Carlo errors are kept for the columns that the result has; those of new columns are NaN, since the noise samples are gone.
+    Monte-Carlo errors and shares for endless samples are kept for the columns that the result has; those of new columns are NaN,
+    since the noise samples are gone: their maps would be several times as large as the result.
 
     Args:
         results: with the maps.
@@ -43,7 +47,7 @@ def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) 
 
 
 def extended_matrix(before: ImportanceMatrix, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
-    """The matrix over other regions; errors as for :func:`add_regions`.
+    """The matrix over other regions; errors and limits as for :func:`add_regions`.
 
     Args:
         before: gives the errors.
@@ -51,13 +55,15 @@ def extended_matrix(before: ImportanceMatrix, regions: Regions, sums: Mapping[st
         sums: for each explained label what ``regions.sums`` gave for its map.
     """
     matrix = importance_matrix(regions, dict(sums))
-    errors = matrix.standard_error.copy()
+    if (before.standard_error == 0).all():  # the method has no Monte-Carlo error
+        return without_sampling(replace(matrix, standard_error=np.zeros(matrix.mass.shape)))
+    arrays = {name: getattr(matrix, name).copy() for name in _OF_SAMPLES}
     for j, column in enumerate(matrix.columns):
         if column in before.columns:
-            errors[:, j] = [before.standard_error[before.rows.index(row), before.columns.index(column)] for row in matrix.rows]
-        elif (before.standard_error == 0).all():  # the method has no Monte-Carlo error
-            errors[:, j] = 0.0
-    return replace(matrix, standard_error=errors)
+            at = before.columns.index(column)
+            for name, array in arrays.items():
+                array[:, j] = [getattr(before, name)[before.rows.index(row), at] for row in matrix.rows]
+    return replace(matrix, **arrays)
 
 
 def recompute_importance(
@@ -102,9 +108,11 @@ def recompute_importance(
         write_wide(folder.temporary / WIDE_FILE, matrix, patient)
         run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
         run["notices"] = [*run.get("notices", ()), *warnings]
-        if patient_id and (name := run["ct"]["name"]):
-            run["ct"] = {**run["ct"], "name": None}
-            run["notices"] = without_name(run["notices"], name)
+        if patient_id:
+            ct_name = (run.get("ct") or {}).get("name")
+            private = private_names(ct_name or "ct", extra_rois)
+            run["ct"] = {**(run.get("ct") or {}), "name": None}
+            run["notices"] = [without_names(notice, private) for notice in run["notices"]]
         write_json(folder.temporary / RUN_FILE, run)
         return folder.publish()
     except OSError as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..attribution.method import Estimate, Method
-from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, batch_means_error, importance_matrix
+from ..attribution.smoothgrad import FIRST_SAMPLES
+from ..roi_importance.groups import GroupMaps
+from ..roi_importance.limit import LimitRow, group_sums, limit_row, with_limits, without_sampling
+from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
 
 
 @dataclass
@@ -16,41 +20,75 @@ class Rows:
 
     Attributes:
         regions: the columns.
-        groups: per label the row of each group of samples, for the Monte-Carlo error.
-        group_samples: samples of a full group.
+        groups: per label the maps of its groups of samples, for the limit of the importance and the errors.
         final: per label the sums of its final map.
+        samples: per label those taken.
+        errors: per label its largest error then, in percentage points.
     """
 
     regions: Regions
-    groups: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    group_samples: int = 0
+    groups: dict[str, GroupMaps] = field(default_factory=dict)
     final: dict[str, RegionSums] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    _next: dict[str, int] = field(default_factory=dict)
 
-    def add_group(self, estimate: Estimate) -> None:
+    def add_group(self, estimate: Estimate, method: Method) -> None:
         """Take in a group of samples.
 
         Raises:
             FloatingPointError: its maps are not finite.
         """
-        self.group_samples = self.group_samples or estimate.group_samples
         for name in estimate.names:
-            sums = self.regions.sums(estimate.group_mean(name))
-            if not np.isfinite(sums.total):
+            values = estimate.group_mean(name)
+            if not np.isfinite(values).all():
                 raise FloatingPointError(f"the gradient of '{name}' is not finite")
-            # A smaller last group has a row of its own kind, so it is left out of the spread.
-            if estimate.group_samples == self.group_samples:
-                self.groups.setdefault(name, []).append(sums.mass)
+            self.samples[name] = estimate.samples
+            if method.spread_is_error:
+                self.groups.setdefault(name, GroupMaps()).add(values, estimate.group_samples)
+
+    def needed(self, estimate: Estimate, tolerance: float) -> dict[str, float]:
+        """Samples that labels are expected to need for an error of their limits below so many percentage points.
+
+        Only now and then is there something to tell, since every look costs a little, and a look too many would stop at an error
+        that is small by luck.
+        """
+        told = {}
+        for name in estimate.names:
+            if estimate.samples < self._next.get(name, FIRST_SAMPLES):
+                continue
+            row = self.limit(name)
+            error = 100 * float(row.error.max()) if row is not None else np.nan
+            self.errors[name] = error
+            factor = max((error / tolerance) ** 2, 1.0) if np.isfinite(error) else 4.0
+            done = np.isfinite(error) and error <= tolerance
+            told[name] = estimate.samples * factor + (0 if done else 1)
+            self._next[name] = math.ceil(1.25 * estimate.samples)
+        return told
 
     def restart(self) -> None:
         """Forget the groups: a run begins again in another precision."""
-        self.groups.clear()
-        self.group_samples = 0
+        for kept in (self.groups, self.samples, self.errors, self._next):
+            kept.clear()
+
+    def limit(self, name: str, mass: np.ndarray | None = None) -> LimitRow | None:
+        """What a label's row would be for endless samples; None before there are two groups.
+
+        Args:
+            name: of the label.
+            mass: equation 7 of its map, ``[columns]``, where that is known.
+        """
+        kept = self.groups.get(name)
+        if kept is None or len(kept.samples) < 2:
+            return None
+        maps = [kept.map(number) for number in range(len(kept.samples))]
+        return limit_row(group_sums(self.regions, maps, kept.samples), len(self.regions.names), mass)
 
     def matrix(self, method: Method) -> ImportanceMatrix:
         """The matrix of the final maps."""
-        count = len(self.regions.columns)
-        if method.spread_is_error:
-            errors = {name: batch_means_error(self.groups[name], self.group_samples, method.samples) for name in self.final}
-        else:
-            errors = {name: np.full(count, np.nan if method.random else 0.0) for name in self.final}
-        return importance_matrix(self.regions, self.final, errors)
+        if not method.random:
+            nothing = np.zeros(len(self.regions.columns))
+            return without_sampling(importance_matrix(self.regions, self.final, dict.fromkeys(self.final, nothing)))
+        rows = {name: row for name, sums in self.final.items() if (row := self.limit(name, sums.mass)) is not None}
+        matrix = importance_matrix(self.regions, self.final, {name: row.standard_error for name, row in rows.items()})
+        return with_limits(matrix, rows) if method.tells_limit else matrix

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def summarise(results: Results, count: int = 3) -> str:
-    """Which regions matter most for each explained label, with the Monte-Carlo error of each share.
+    """Which regions matter most for each explained label, with the error of each share.
 
-    Shares are equation 7's mass; the background is told apart, since it takes most of the mass by its size alone.
+    Shares are equation 7 for endless samples where that is known, else of the map; the background is
+    told apart, since it takes most of the mass by its size alone.
     """
     return f"{_explained_in_words(results.run, results.importance(), count)}\nResults: {results.folder}"
 
@@ -36,6 +37,9 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
     counts = [
         (parameters[word], word) for word in ("samples", "steps", "coalitions") if word in parameters and method != "gradient"
     ]
+    if run.get("samples"):
+        few, many = min(run["samples"].values()), max(run["samples"].values())
+        counts = [(f"{few} to {many}" if few != many else few, "samples")]
     samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
     lines = [f"{run['patient']}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
     width = max(len(name) for name in matrix.rows)
@@ -43,19 +47,21 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
         parts = []
         for region, _ in matrix.strongest(row, count):
             column = matrix.columns.index(region)
-            share, error = matrix.mass[index, column], matrix.standard_error[index, column]
+            share, error = matrix.best()[index, column], matrix.best("standard_error")[index, column]
             precision = f" ± {100 * error:.1f}" if np.isfinite(error) and error > 0 else ""
             name = "itself" if region == row else region
             parts.append(f"{name} {100 * share:.1f}{precision} %")
         background = ""
         if BACKGROUND in matrix.columns:
-            background = f"   (background {100 * matrix.mass[index, matrix.columns.index(BACKGROUND)]:.0f} %)"
+            background = f"   (background {100 * matrix.best()[index, matrix.columns.index(BACKGROUND)]:.0f} %)"
+        if row in run.get("samples", {}):
+            background += f"   {run['samples'][row]} samples"
         lines.append(f"  {row:{width}}  leans on  {', '.join(parts)}{background}")
     for region in matrix.extra:
         column = matrix.columns.index(region)
-        order = np.argsort(-matrix.enrichment[:, column])[:count]
+        order = np.argsort(-matrix.best("enrichment")[:, column])[:count]
         shares = ", ".join(
-            f"{matrix.rows[i]} {100 * matrix.mass[i, column]:.2f} % (×{matrix.enrichment[i, column]:.1f})" for i in order
+            f"{matrix.rows[i]} {100 * matrix.best()[i, column]:.2f} % (×{matrix.best('enrichment')[i, column]:.1f})" for i in order
         )
         lines.append(f"  region {region}: {shares}   (× = share of attribution ÷ share of volume)")
     if "global_mask" in run:

@@ -132,7 +132,8 @@ def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights
     with (tmp_path / "out" / "failed.csv").open(encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
     assert line["patient"] == "qq"
-    assert "broken.nii.gz" in line["reason"]
+    assert "the CT is not a NIfTI file" in line["reason"]
+    assert "broken" not in line["reason"]
     assert (tmp_path / "out" / "roi_importance.csv").read_text(encoding="utf-8").count("p1,lung") == 5
     assert main([*args, "--seed", "4"]) == 2
     assert "holds a cohort with other settings" in capfd.readouterr().err

@@ -43,7 +43,7 @@ def inputs(small_ct, small_weights):
 
 
 def test_explain_and_then_importance(agg2exp, inputs, small_lesion, tmp_path):
-    done = agg2exp("explain", *inputs, "--labels", "heart,bone", "--samples", 2, "--output", tmp_path / "r")
+    done = agg2exp("explain", *inputs, "--labels", "heart,bone", "--samples", 6, "--output", tmp_path / "r")
     assert done.returncode == 0, done.stderr
     assert "heart  leans on" in done.stdout
     assert "±" in done.stdout
@@ -155,7 +155,7 @@ def test_help_has_examples_and_loads_nothing_heavy(verb):
 
 
 def write_job(tmp_path, small_ct, small_weights, **more):
-    job = {"ct": str(small_ct), "weights": str(small_weights), "output": "r", "device": "cpu", "samples": 3, **more}
+    job = {"ct": str(small_ct), "weights": str(small_weights), "output": "r", "device": "cpu", "samples": 6, **more}
     (tmp_path / "job.json").write_text(json.dumps(job))
     return tmp_path / "job.json"
 
@@ -174,7 +174,7 @@ def test_run_reports_events(small_ct, small_weights, tmp_path):
     assert 0 <= fractions[0] < fractions[-1] <= 1
     assert {"stage", "fraction", "eta_s", "message"} < set(events[0])
     partial = [event for event in events if event["event"] == "partial" and event["kind"] == "attribution"]
-    assert [(event["label"], event["samples"], event["of"]) for event in partial] == [("heart", 1, 3), ("heart", 2, 3)]
+    assert [(event["label"], event["samples"], event["of"]) for event in partial] == [("heart", 2, 6), ("heart", 4, 6)]
     assert {path.name for path in tmp_path.iterdir()} == {"job.json", "r"}
 
 

@@ -103,7 +103,9 @@ def test_the_files(plain, settings):
         "samples": 4,
         "sigma": 0.1,
         "seed": 0,
-        "antithetic": False,
+        "antithetic": True,
+        "limit": True,
+        "tolerance": None,
     }
     assert len(record["weights"]["sha256"]) == 64
     text = (plain.folder / "table.md").read_text(encoding="utf-8")
@@ -247,7 +249,7 @@ def test_exit_status_of_bad_input(scans, settings, tmp_path, capsys):
 def test_methods_in_words(scans):
     specs = parse_methods(
         [
-            "smoothgrad:samples=10,antithetic=on",
+            "smoothgrad:samples=10,antithetic=off",
             "kernel_shap:supervoxels=cubes,regions=64,coalitions=auto",
             f"expected_gradients:references={scans / 'ct0.nii.gz'}+{scans / 'ct1.nii.gz'}",
             "layer_cam:layer=4,relu=off",
@@ -256,7 +258,7 @@ def test_methods_in_words(scans):
         seed=7,
     )
     one, shap, expected, cam, gradient = specs
-    assert one.parameters == {"samples": 10, "sigma": 0.1, "seed": 7, "antithetic": True}
+    assert one.parameters == {"samples": 10, "sigma": 0.1, "seed": 7, "antithetic": False}
     assert (shap.parameters["regions"], shap.parameters["coalitions"]) == (64, "auto")
     assert len(expected.parameters["references"]) == 2
     assert all(len(checksum) == 64 for checksum in expected.identity()["references"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Agg2ExpLib.io import grid as grid_module
+from Agg2ExpLib.io import resample as resample_module
 from Agg2ExpLib.io.grid import LATTICE_TOLERANCE, Grid, model_grid
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.resample import resample
@@ -139,7 +139,7 @@ def test_slabs_join_without_a_seam(monkeypatch):
     volume = Volume(paint(grid, marker_place(grid)), grid.affine)
     target = model_grid(grid, (1.5, 1.5, 1.5))
     whole = resample(volume, target, outside=-5)
-    monkeypatch.setattr(grid_module, "SLAB_VOXELS", 400)
+    monkeypatch.setattr(resample_module, "SLAB_VOXELS", 400)
     np.testing.assert_allclose(resample(volume, target, outside=-5), whole, atol=1e-3)
 
 

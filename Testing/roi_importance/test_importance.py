@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Agg2ExpLib.roi_importance.matrix import Regions, batch_means_error, importance_matrix
+from Agg2ExpLib.roi_importance.limit import group_sums, limit_row
+from Agg2ExpLib.roi_importance.matrix import Regions, importance_matrix
 from Agg2ExpLib.roi_importance.tables import TIDY_COLUMNS, read_tidy, write_tidy, write_wide
 
 NAMES = ("background", "a", "b", "c")
@@ -71,18 +72,19 @@ def test_error_agrees_with_the_spread_over_seeds():
     segmentation, _, _ = make(shape=(16, 12, 10))
     regions = Regions(segmentation, NAMES)
     signal = np.linspace(-1, 2, segmentation.size).reshape(segmentation.shape) * (1 + segmentation)
-    rows, errors = [], []
+    rows, limits, errors = [], [], []
     for seed in range(60):
         noise = np.random.default_rng(seed).standard_normal((5, 4, *segmentation.shape))
         groups = signal + 1.5 * noise.mean(axis=1)
-        rows.append(regions.sums(groups.mean(axis=0)).mass)
-        errors.append(batch_means_error([regions.sums(group).mass for group in groups], 4, 20))
+        mass = regions.sums(groups.mean(axis=0)).mass
+        row = limit_row(group_sums(regions, list(groups), [4] * 5), len(NAMES), mass)
+        rows.append(mass)
+        limits.append(row.limit)
+        errors.append(row.standard_error)
     truth, told = np.std(rows, axis=0, ddof=1), np.sqrt(np.mean(np.square(errors), axis=0))
-    np.testing.assert_allclose(told, truth, rtol=0.35)
-
-
-def test_no_error_from_a_single_group():
-    assert np.isnan(batch_means_error([np.array([0.2, 0.8])], 4, 4)).all()
+    np.testing.assert_allclose(told, truth, rtol=0.25)
+    exact = regions.sums(signal).mass
+    assert np.abs(np.mean(limits, axis=0) - exact).max() < 0.3 * np.abs(np.mean(rows, axis=0) - exact).max()
 
 
 def test_csv_round_trip(tmp_path):

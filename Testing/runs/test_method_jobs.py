@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_options_reach_the_job():
     plain = ["explain", "--ct", "a", "--weights", "b", "--output", "c"]
     words = [*plain, "--method", "integrated_gradients", "--rule", "midpoint", "--steps", "7", "--baseline", "air"]
-    args = build_parser().parse_args([*words, "--references", "x.nii", "y.nii", "--antithetic", "--no-relu"])
+    args = build_parser().parse_args([*words, "--references", "x.nii", "y.nii", "--no-antithetic", "--no-relu"])
     job = job_from(args)
     assert job.method == MethodSpec("integrated_gradients", {"rule": "midpoint", "steps": 7, "baseline": "air"})
     assert set(job.unused) == {"references", "antithetic", "relu"}

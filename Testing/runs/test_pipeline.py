@@ -59,11 +59,11 @@ def test_segmentation_and_maps_equal_a_direct_computation(result, small_ct, smal
     label = next(label for label in result.labels if label.name == result.explained[0])
     method = SmoothGrad(samples=3)
     expected = torch.zeros_like(image[0])
-    for sample in range(3):
+    for sample in range(method.samples):
         copy = method.copy(image[0], sample)[None, None].requires_grad_(True)
         noisy = sliding_window_inference(copy, (32, 32, 32), 1, network, overlap=0.25)[0, label.index]
         value = noisy[logits.argmax(0) == label.index].sum()
-        expected += torch.autograd.grad(value, copy)[0][0, 0] / 3
+        expected += torch.autograd.grad(value, copy)[0][0, 0] / method.samples
     ours = result.attribution(label.name)
     assert ours.array.dtype == np.float32
     assert np.linalg.norm(ours.array - expected.numpy()) < 1e-4 * np.linalg.norm(expected.numpy())
@@ -149,11 +149,11 @@ def test_partial_maps_can_be_read_while_it_runs(small_ct, small_weights, tmp_pat
             self.seen.append((kind, details.get("label"), details.get("samples"), read_volume(path).array.copy()))
 
     viewer = Viewer()
-    result = do(small_ct, small_weights, tmp_path / "out", viewer, samples=3)
+    result = do(small_ct, small_weights, tmp_path / "out", viewer, samples=6)
     assert viewer.seen[0][0] == "segmentation"
     label = result.explained[0]
     maps = [(samples, array) for kind, name, samples, array in viewer.seen if name == label]
-    assert [samples for samples, _ in maps] == [1, 2]
+    assert [samples for samples, _ in maps] == [2, 4]
     final = result.attribution(label).array
     distances = [np.linalg.norm(array - final) for _, array in maps]
     assert distances[1] < distances[0]

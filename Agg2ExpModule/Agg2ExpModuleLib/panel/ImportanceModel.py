@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slicer.i18n import tr as _
 
 from ..drawing.GraphData import GraphData, GraphEdge, GraphNode, MatrixCell, MatrixData, MatrixHeader
+from ..words.MethodWords import shortTitle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,11 +74,7 @@ class ImportanceModel:
 
     def shortTitle(self, name: str) -> str:
         """As :meth:`title`, the side as one letter."""
-        title = self.title(name)
-        for word, letter in ((" left", " L"), (" right", " R")):
-            if title.endswith(word):
-                return title[: -len(word)] + letter
-        return title
+        return shortTitle(self.title(name))
 
     def values(self, variant: str = "absolute", measure: str = "mass") -> np.ndarray:
         """``[rows, columns]`` as they are shown: shares in 0..1, the mean as a part of its row's largest, enrichment as a factor.
@@ -202,14 +199,16 @@ class ImportanceModel:
             text += f" ± {valueText(error, measure, decimals=2)}"
         lines = [pattern.format(roi=self.title(roi), label=self.title(label), value=text), self.caption(variant, measure) + "."]
         if variant == "absolute" and measure == "mass" and math.isfinite(value):
-            supporting, opposing = self.matrix.positive_mass[row, column], self.matrix.negative_mass[row, column]
+            supporting, opposing = (self.matrix.best(f"{sign}_mass")[row, column] for sign in ("positive", "negative"))
             split = _("Supporting {supporting}, opposing {opposing}").format(
                 supporting=valueText(float(supporting), "mass"), opposing=valueText(float(opposing), "mass")
             )
-            enrichment = float(self.matrix.enrichment[row, column])
+            enrichment = float(self.matrix.best("enrichment")[row, column])
             if math.isfinite(enrichment):
                 split += _("; {factor} of what its volume alone would get").format(factor=valueText(enrichment, "enrichment"))
             lines.append(split + ".")
+        if math.isfinite(self.matrix.limit[row, column]) and self.matrix.limit_error[row, column] > 0:
+            lines.append(_("Told for endless noise samples; the map shows those that were taken."))
         if self.matrix.roi_voxels[column] == 0:
             lines.append(_("The model found no voxel of this region."))
         return "\n".join(lines)
@@ -280,7 +279,7 @@ class ImportanceModel:
         """Only the mass of all attribution has a measured error."""
         if variant != "absolute" or measure != "mass":
             return None
-        error = float(self.matrix.standard_error[self.matrix.rows.index(label), self.matrix.columns.index(roi)])
+        error = float(self.matrix.best("standard_error")[self.matrix.rows.index(label), self.matrix.columns.index(roi)])
         return error if math.isfinite(error) and error > 0 else None
 
     def _cell(self, row: int, column: int, value: float, strongest: float, variant: str, measure: str) -> MatrixCell:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from .OptionWords import inPanelWords
+from ..words.OptionWords import inPanelWords
 from .Parameters import Parameters, referenceVolumes
 
 if TYPE_CHECKING:
     from Agg2ExpLib.attribution.method import Method, Parameter
 
 AUTO = "auto"  # in place of a number
+PRECISION = "tolerance"  # in place of a number of samples
 REFERENCES = "references"  # a tuple of files in jobs, volumes of the scene here
 # Parameters of methods that are parameters of the scene in their own right.
 OWN = {"samples": "samples", "sigma": "noise", "seed": "seed"}
@@ -59,7 +60,8 @@ def setValue(parameters: Parameters, entry: Parameter, value: Any) -> None:
 def jobEntries(parameters: Parameters) -> dict[str, Any]:
     """The method and all its parameters for a job; ``references`` are volumes still."""
     entries = methodEntries(parameters.method)
-    return {"method": parameters.method, **{entry.name: valueOf(parameters, entry) for entry in entries}}
+    values = {entry.name: valueOf(parameters, entry) for entry in entries if not _followsPrecision(parameters, entry)}
+    return {"method": parameters.method, **values}
 
 
 def madeMethod(parameters: Parameters) -> Method | None:
@@ -82,11 +84,19 @@ def _make(parameters: Parameters) -> Method:
 def isIdle(parameters: Parameters, entry: Parameter) -> bool:
     """Whether a parameter does nothing with what is chosen for the others."""
     others = {other.name: other for other in methodEntries(parameters.method)}
+    if _followsPrecision(parameters, entry):
+        return True
     if entry.name == "seed":
         made = madeMethod(parameters)
         return made is not None and not made.random
     other, choices = _ONLY_WITH.get(entry.name, ("", ()))
     return other in others and valueOf(parameters, others[other]) not in choices
+
+
+def _followsPrecision(parameters: Parameters, entry: Parameter) -> bool:
+    """Whether a number of samples is as large as the precision that is chosen needs."""
+    others = {other.name: other for other in methodEntries(parameters.method)}
+    return entry.name == "samples" and PRECISION in others and valueOf(parameters, others[PRECISION]) is not None
 
 
 def problemOfMethod(parameters: Parameters) -> str:

@@ -97,14 +97,15 @@ def _rowsOf(model: ImportanceModel, label: str, variant: str) -> list[_Row]:
     matrix = model.matrix
     row = matrix.rows.index(label)
     shares = matrix.variant(variant)[row]
+    best = {name: matrix.best(name) for name in ("mass", "standard_error", "positive_mass", "enrichment")}
     rows = []
     for column, name in enumerate(matrix.columns):
         if matrix.roi_voxels[column] == 0:
             continue
-        mass = float(matrix.mass[row, column])
-        error = float(matrix.standard_error[row, column]) if variant == "absolute" else math.nan
-        support = float(matrix.positive_mass[row, column]) / mass if mass > 0 else math.nan
-        values = (100 * float(shares[column]), 100 * error, float(matrix.enrichment[row, column]), 100 * support)
+        mass = float(best["mass"][row, column])
+        error = float(best["standard_error"][row, column]) if variant == "absolute" else math.nan
+        support = float(best["positive_mass"][row, column]) / mass if mass > 0 else math.nan
+        values = (100 * float(shares[column]), 100 * error, float(best["enrichment"][row, column]), 100 * support)
         title = _("itself") if name == label else model.shortTitle(name)
         rows.append(_Row(name, title, model.tip(label, name, variant), values))
     return rows

@@ -15,7 +15,9 @@ def parameterTitles() -> dict[str, str]:
         "coalitions": _("Coalitions"),
         "samples": _("Samples"),
         "sigma": _("Noise"),
+        "tolerance": _("Precision"),
         "antithetic": _("Noise in pairs of opposite sign"),
+        "limit": _("Shares for endless samples"),
         "steps": _("Steps"),
         "rule": _("Integration"),
         "baseline": _("Baseline"),
@@ -43,6 +45,24 @@ def choiceTitles() -> dict[str, str]:
         "semantic": _("Predicted labels"),
         "cubes": _("Cubes"),
         "slic": _("Like intensity (SLIC)"),
+    }
+
+
+def shortTitle(title: str) -> str:
+    """A label's title with its side as one letter, to fit into narrow places."""
+    for word, letter in ((" left", " L"), (" right", " R")):
+        if title.endswith(word):
+            return title[: -len(word)] + letter
+    return title
+
+
+def precisions() -> dict[str, float | None]:
+    """The choices of a precision with the error in percentage points that each stands for."""
+    return {
+        _("Number of samples"): None,
+        _("Quick (± 1 point)"): 1.0,
+        _("Good (± 0.5 points)"): 0.5,
+        _("Exact (± 0.25 points)"): 0.25,
     }
 
 
