@@ -77,7 +77,6 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
 
     from Agg2ExpLib.attribution.methods import make_method
     from Agg2ExpLib.inference.compute import choose_compute
-    from Agg2ExpLib.io.grid import Grid
     from Agg2ExpLib.io.volume import Volume, read_ct, scale_intensity
     from Agg2ExpLib.models.model import demo_weights, load_model
     from Agg2ExpLib.models.model_input import on_model_grid
@@ -92,7 +91,7 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
             ct = read_ct(Path(args.ct))
         else:
             phantom = make_phantom(0)
-            ct = Volume(phantom.ct, Grid(phantom.ct.shape, phantom.affine), "phantom")
+            ct = Volume(phantom.ct, phantom.affine, "phantom")
         hu = on_model_grid(ct, card)[1]
         whole = scale_intensity(hu, card.hu_window, card.intensity_range)
         size = card.roi_size
