@@ -40,6 +40,7 @@ class Agg2ExpModule(ScriptedLoadableModule):
             paper=_PAPER
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", clearLeftovers)
 
 
 def registerSampleData() -> None:
@@ -49,13 +50,25 @@ def registerSampleData() -> None:
     registerSampleDataSource()
 
 
+def clearLeftovers() -> None:
+    """Delete copies of CTs that a Slicer which was killed has left in the temporary folder."""
+    from Agg2ExpModuleLib.setup.LibraryPath import ensureLibrary
+
+    ensureLibrary()
+    from Agg2ExpModuleLib.engine.WorkFolder import clearAbandoned
+
+    clearAbandoned()
+
+
 class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: wires its sections to the parameters in the scene.
 
     Attributes:
         state: what the sections share.
         inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
+        strip: tells what goes on.
         comparison: of the results shown with a cohort.
+        controller: runs and loads, and knows what goes on.
         engine: runs jobs.
     """
 
@@ -66,6 +79,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui: Any = None
         self.state: Any = None
         self.engine: Any = None
+        self.controller: Any = None
         self._parameterNode: Any = None
         self._guiTag: Any = None
 
@@ -85,8 +99,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = Agg2ExpModuleLogic()
         self.state = PanelState(self.ui, widget)
-        self.engine = Engine()
-        RunController(self.state, self.engine)
+        self.engine = Engine(parent=widget)
+        self.controller = RunController(self.state, self.engine)
         self._makeSections()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -98,7 +112,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def _makeSections(self) -> None:
-        from Agg2ExpModuleLib.engine.EngineProcess import QtProcess
+        from Agg2ExpModuleLib.engine.Child import Child
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
@@ -111,18 +125,21 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
+        from Agg2ExpModuleLib.panel.StatusStrip import StatusStrip
         from Agg2ExpModuleLib.setup.Installer import Installer
 
-        state = self.state
-        self.inputs = InputSection(state, Path(self.resourcePath(DEMO_WEIGHTS)), self.logic.loadDemoCase, QtProcess)
-        self.requirements = RequirementsSection(state, Installer())
-        self.comparison = CohortComparison(state, QtProcess)
-        self.labels = LabelSection(state, self.inputs, self.comparison)
-        self.explaining = ExplainSection(state, self.inputs, SpeedMemory())
-        self.display = DisplaySection(state, self.inputs)
-        self.importance = ImportanceSection(state, self.display, self.comparison)
+        state, controller, root = self.state, self.controller, self.state.root
+        demo = Path(self.resourcePath(DEMO_WEIGHTS))
+        self.inputs = InputSection(state, controller, demo, self.logic.loadDemoCase, Child(root))
+        self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
+        self.comparison = CohortComparison(state, Child(root))
+        self.strip = StatusStrip(state, controller, self.comparison)
+        self.labels = LabelSection(state, controller, self.inputs, self.comparison)
+        self.explaining = ExplainSection(state, controller, self.inputs, SpeedMemory())
+        self.display = DisplaySection(state, controller, self.inputs)
+        self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.comparing = CompareSection(state, self.comparison, self.display)
-        self.exporting = ExportSection(state, self.importance)
+        self.exporting = ExportSection(state, controller, self.importance, Child(root))
         state.sections += [
             self.comparison,
             self.inputs,
@@ -134,15 +151,18 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.importance,
             self.comparing,
             self.exporting,
+            self.strip,
         ]
-        self.explaining.listen()
 
     def cleanup(self) -> None:
         """End what runs; called before the module goes."""
         if self.state is not None:
-            self.state.controller.shutdown()
+            self.controller.shutdown()
+            self.requirements.shutdown()
+            self.exporting.shutdown()
             self.inputs.stopFindingDevices()
-            self.comparison.stop()
+            self.comparison.stop(1000)
+            self.strip.takeBack()
             self.state.sections.clear()
             self.setParameterNode(None)
         self.removeObservers()
@@ -150,10 +170,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """The module is opened."""
         self.initializeParameterNode()
+        self.strip.place()
         self.requirements.check()
         # It loads PyTorch in a process of its own, which automated tests need not wait for.
         if not slicer.app.testingEnabled() and not any(requirement.name == "torch" for requirement in self.requirements.missing):
             self.inputs.findDevices()
+
+    def exit(self) -> None:
+        """Another module is opened."""
+        self.strip.takeBack()
 
     def onReload(self) -> None:
         """For developers: load the parts anew, too."""
@@ -165,7 +190,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         """Results of a run would have no place to go."""
-        self.state.controller.cancel(_("The scene was closed, so the run was ended."))
+        self.controller.cancel(_("The scene was closed, so the run was ended."))
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller: Any, _event: Any) -> None:
@@ -180,21 +205,25 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, _caller: Any, _event: Any, node: Any) -> None:
         """The first CT of a scene is taken."""
+        from Agg2ExpModuleLib.panel.PanelState import Topic
+
         parameters = self._parameterNode
         if parameters is not None and self.state.ct is None and not slicer.mrmlScene.IsBatchProcessing() and _isCandidate(node):
             parameters.inputVolume = node
         if parameters is not None and _isCandidate(node):
-            self.state.tell({"volumes"})
+            self.state.tell({Topic.VOLUMES})
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
         """A run on a CT that is gone ends; results that are gone are no longer shown."""
-        controller = self.state.controller
+        from Agg2ExpModuleLib.panel.PanelState import Topic
+
+        controller = self.controller
         if controller.busy and node is controller.ct:
             controller.cancel(_("The CT was removed from the scene, so the run was ended."))
         wanted = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
         if self._parameterNode is not None and not controller.busy and any(node.IsA(kind) for kind in wanted):
-            self.state.tell({"scene"})
+            self.state.tell({Topic.SCENE})
 
     def initializeParameterNode(self) -> None:
         """Take the scene's parameters, with a first choice of CT and model where there is none."""

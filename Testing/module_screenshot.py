@@ -58,9 +58,9 @@ def explained(app: Any, widget: Any, args: argparse.Namespace, folder: Path) -> 
         state.parameters.samples = args.samples
         state.parameters.checkedLabels = LABELS
         ui.applyButton.click()
-    app.wait(lambda: not state.controller.busy, 3600)
-    if state.controller.failed or state.record is None:
-        raise SystemExit(state.controller.message)
+    app.wait(lambda: not widget.controller.busy, 3600)
+    if widget.controller.failed or state.record is None:
+        raise SystemExit(widget.controller.message)
     state.parameters.mapLabel = args.label
     state.parameters.checkedLabels = list(state.record.overlays)
     ui.jumpButton.click()

@@ -8,25 +8,41 @@ Each trial takes one label's row of one patient, changes it, and compares it wit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.cohorts.compare import NEGLIGIBLE, RANGE, strangeness
-from Agg2ExpLib.cohorts.compare_reference import ComparisonReference, open_reference
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from smoke import invented_table  # noqa: E402
+
+from Agg2ExpLib.cohorts.compare import NEGLIGIBLE, RANGE, strangeness  # noqa: E402
+from Agg2ExpLib.cohorts.compare_reference import ComparisonReference, open_reference  # noqa: E402
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
 Trial = tuple[np.ndarray, np.ndarray, int | None]  # reference, row, changed region
 
 
-def main() -> None:
-    """Print the section."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
+    table = parser.add_mutually_exclusive_group(required=True)
+    table.add_argument("table", type=Path, nargs="?")
+    table.add_argument("--smoke", action="store_true", help="only see whether it runs, with an invented table")
     parser.add_argument("--trials", type=int, default=96)
-    args = parser.parse_args()
-    reference = open_reference(args.table)
+    args = parser.parse_args(argv)
+    args.trials = 3 if args.smoke else args.trials
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the section."""
+    args = parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        reference = open_reference(invented_table(Path(folder) / "table.csv") if args.smoke else args.table)
     print("## Cohort: what a comparison sees\n")
     print(f"{len(reference.mass)} published patients, {args.trials} trials each, `benchmarks/cohort_comparison.py`.\n")
     print("| the patient's row | label called unusual | region outside the range |\n| --- | --- | --- |")

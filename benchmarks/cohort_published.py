@@ -6,27 +6,42 @@ python benchmarks/cohort_published.py ../shared/data/agg2exp/tsv2_test_aggregate
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from Agg2ExpLib.cohorts.figures import context_order
-from Agg2ExpLib.cohorts.forest import fit_reference, score_patients
-from Agg2ExpLib.cohorts.importance import GlobalImportance, global_importance
-from Agg2ExpLib.cohorts.matrices import CohortMatrices
-from Agg2ExpLib.cohorts.outliers import dice_correlations
-from Agg2ExpLib.cohorts.read import read_cohort
-from Agg2ExpLib.monitor import Monitor, Stage
-from Agg2ExpLib.roi_importance.graph import importance_graph
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from smoke import invented_table  # noqa: E402
+
+from Agg2ExpLib.cohorts.figures import context_order  # noqa: E402
+from Agg2ExpLib.cohorts.forest import fit_reference, score_patients  # noqa: E402
+from Agg2ExpLib.cohorts.importance import GlobalImportance, global_importance  # noqa: E402
+from Agg2ExpLib.cohorts.matrices import CohortMatrices  # noqa: E402
+from Agg2ExpLib.cohorts.outliers import dice_correlations  # noqa: E402
+from Agg2ExpLib.cohorts.read import read_cohort  # noqa: E402
+from Agg2ExpLib.monitor import Monitor, Stage  # noqa: E402
+from Agg2ExpLib.roi_importance.graph import importance_graph  # noqa: E402
 
 
-def main() -> None:
-    """Print the section."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    args = parser.parse_args()
-    cohort = read_cohort([args.table])
+    table = parser.add_mutually_exclusive_group(required=True)
+    table.add_argument("table", type=Path, nargs="?")
+    table.add_argument("--smoke", action="store_true", help="only see whether it runs, with an invented table")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the section."""
+    args = parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = read_cohort([invented_table(Path(folder) / "table.csv") if args.smoke else args.table])
     overall = global_importance(cohort)
     print("## Cohort: what the published matrices give\n")
     print(
@@ -36,7 +51,7 @@ def main() -> None:
     _matrix(cohort, overall)
     _context(cohort, overall)
     _graph(cohort, overall)
-    _outliers(cohort)
+    _outliers(cohort, 4 if args.smoke else 100)
     _not_public()
 
 
@@ -92,15 +107,15 @@ def _graph(cohort: CohortMatrices, overall: GlobalImportance) -> None:
     )
 
 
-def _outliers(cohort: CohortMatrices) -> None:
+def _outliers(cohort: CohortMatrices, trees: int) -> None:
     began = time.monotonic()
     stage = Stage(Monitor(), "", 0.0, 1.0)
-    found = score_patients(fit_reference(cohort, 100, 0, stage), cohort, stage)
+    found = score_patients(fit_reference(cohort, trees, 0, stage), cohort, stage)
     tests = dice_correlations(found, cohort)
     average, clear = tests[-1], [test for test in tests[:-1] if test.p_adjusted < 0.05]
     ranked = ", ".join(f"{found.patients[index]} {found.average[index]:.3f}" for index in found.order[:5])
     words = ", ".join(f"{test.subject} (ρ = {test.statistic:.2f}, adjusted p = {test.p_adjusted:.2g})" for test in clear)
-    print("Outliers, leave-one-out (the paper fits its forests on the training patients instead), 100 trees, seed 0:\n")
+    print(f"Outliers, leave-one-out (the paper fits its forests on the training patients instead), {trees} trees, seed 0:\n")
     print(f"- five strangest patients by average anomaly score: {ranked}")
     print(
         f"- average score against mean Dice: Spearman ρ = {average.statistic:.2f}, p = {average.p:.2g}, adjusted "

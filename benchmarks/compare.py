@@ -14,32 +14,46 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schemes", default="ours,paper,captum")
     parser.add_argument("--labels", default="1,4,17", help="numbers of labels")
     parser.add_argument("--shape", default="85,64,80", help="grid in voxels")
     parser.add_argument("--roi", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--network", default="demo", help="'demo', or a feature size of Swin UNETR with random weights")
+    parser.add_argument("--network", default="demo", help="'demo', 'tiny', or a feature size of Swin UNETR with random weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", help="of ours; the other two compute in float32")
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
     parser.add_argument("--plain-allocator", action="store_true", help="leave the C library's memory handling as it is")
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: a tiny network and grid")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.labels, args.shape, args.roi, args.samples, args.network, args.device = "2", "20,16,18", 16, 1, "tiny", "cpu"
+    return args
 
 
-def load_network(name: str):
+def load_network(name: str) -> torch.nn.Module:
+    """The demo network, a tiny one, or a Swin UNETR of a feature size with random weights."""
     import torch
 
+    if name == "tiny":
+        from smoke import tiny_network
+
+        return tiny_network()
     if name == "demo":
         from Agg2ExpLib.models.model import demo_weights, load_model
 
@@ -50,7 +64,7 @@ def load_network(name: str):
     return SwinUNETR(in_channels=1, out_channels=17, feature_size=int(name)).eval().requires_grad_(False)
 
 
-def measure(args: argparse.Namespace) -> dict:
+def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run one scheme here and now."""
     sys.path.insert(0, str(HERE.parent))
     import resource
@@ -99,25 +113,31 @@ def measure(args: argparse.Namespace) -> dict:
     }
 
 
-def run(args: argparse.Namespace, scheme: str, count: str) -> dict:
-    done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--one", f"{scheme}:{count}"], capture_output=True, text=True)
+def run(argv: Sequence[str], scheme: str, count: str) -> dict[str, Any]:
+    """Run one scheme in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, *argv, "--one", f"{scheme}:{count}"], capture_output=True, text=True)
     if done.returncode < 0:
         return {"failed": f"ended by signal {-done.returncode} (out of memory)"}
     if done.returncode:
         sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def main() -> None:
-    args = parse()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     if args.one:
         print(json.dumps(measure(args)))
         return
-    rows, facts = [], {}
+    rows: list[str] = []
+    facts: dict[str, Any] = {}
     for count in args.labels.split(","):
         ours_seconds = None
         for scheme in args.schemes.split(","):
-            found = run(args, scheme, count)
+            args.one = f"{scheme}:{count}"
+            # A smoke run sees once that a process of its own works.
+            here = args.smoke and scheme != "ours"
+            found = measure(args) if here else run(sys.argv[1:] if argv is None else argv, scheme, count)
             print(f"{count} labels, {scheme}: {found}", file=sys.stderr, flush=True)
             if "failed" in found:
                 rows.append(f"| {count} | {scheme} | {found['failed']} | – | – | – |")

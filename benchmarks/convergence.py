@@ -77,7 +77,9 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
 
     from Agg2ExpLib.attribution.methods import make_method
     from Agg2ExpLib.inference.compute import choose_compute
-    from Agg2ExpLib.io.volume import Volume, read_ct, scale_intensity
+    from Agg2ExpLib.io.ct_values import scale_intensity
+    from Agg2ExpLib.io.read import read_ct
+    from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.models.model import demo_weights, load_model
     from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.synthetic.phantom import make_phantom

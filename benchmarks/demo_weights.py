@@ -16,6 +16,7 @@ import contextlib
 import csv
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
@@ -27,7 +28,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from label_pictures import PATIENTS, draw  # noqa: E402
+from label_pictures import PATIENTS, Patient, draw  # noqa: E402
 
 from Agg2ExpLib.errors import InputError  # noqa: E402
 from Agg2ExpLib.io.ct_values import scale_intensity  # noqa: E402
@@ -97,15 +98,14 @@ def segment_ct(model: Model, ct: Volume, compute: Compute) -> Volume:
 
     from Agg2ExpLib.inference.compute import BatchSize
     from Agg2ExpLib.inference.segmentation import segment
-    from Agg2ExpLib.inference.sliding_window import WindowPlan
+    from Agg2ExpLib.inference.sliding_window import BLEND, OVERLAP, WindowPlan
     from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.monitor import Monitor, Stage
-    from Agg2ExpLib.runs.job import Job
 
     card, monitor = model.card, Monitor()
     grid, hu = on_model_grid(ct, card)
     image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
-    plan = WindowPlan(grid.shape, card.roi_size, Job.overlap, Job.blend)
+    plan = WindowPlan(grid.shape, card.roi_size, OVERLAP, BLEND)
     batch, stage = BatchSize(compute, monitor), Stage(monitor, "segment", 0.0, 1.0)
     channels = segment(model.network, image, plan, compute, batch, stage, card.intensity_range[0])
     meaning = np.array([NAMES.index(label.name) if label.name in NAMES else 0 for label in card.labels], np.uint8)
@@ -145,12 +145,12 @@ def synthetic_cases(anatomies: Sequence[synthetic.Anatomy], model: Model, count:
             yield Case(kind, f"{anatomy.name} {FIRST_SEED + k}", Volume(example.ct, affine), Volume(example.labels, affine))
 
 
-def phantom_cases(count: int) -> Iterator[Case]:
+def phantom_cases(count: int, spacing: tuple[float, float, float] = PHANTOM_SPACING) -> Iterator[Case]:
     """Whole phantoms of unseen seeds."""
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     for seed in range(FIRST_SEED, FIRST_SEED + count):
-        phantom = make_phantom(seed, PHANTOM_SPACING)
+        phantom = make_phantom(seed, spacing)
         yield Case(PHANTOMS, f"phantom {seed}", Volume(phantom.ct, phantom.affine), Volume(phantom.labels, phantom.affine))
 
 
@@ -272,6 +272,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-pictures", action="store_true", help="only the numbers")
     parser.add_argument("--update-card", action="store_true", help="write the Dice into the model card beside the weights, too")
     parser.add_argument("--section", help="heading in RESULTS.md that the tables replace")
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: a tiny network on a coarse phantom")
     args = parser.parse_args(argv)
     if args.held_out < 1:
         parser.error("--held-out must be at least 1")
@@ -282,7 +283,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, draw and write; returns the exit status."""
     args = parse(argv)
     try:
-        run(args)
+        with tempfile.TemporaryDirectory() as folder:
+            run(small(args, Path(folder)) if args.smoke else args)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -290,6 +292,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Cannot write to {args.output} ({error.strerror or error}): choose another --output.", file=sys.stderr)
         return 2
     return 0
+
+
+def small(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
+    """The same with a network and scans that take no time."""
+    from smoke import coarse_phantom, tiny_weights
+
+    coarse_phantom(folder / "phantom.nii.gz")
+    changed = {"data": folder, "weights": tiny_weights(folder), "output": folder / "out", "held_out": 1, "device": "cpu"}
+    return argparse.Namespace(**{**vars(args), **changed})
 
 
 def run(args: argparse.Namespace) -> None:
@@ -307,10 +318,10 @@ def run(args: argparse.Namespace) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
 
     fewer = max(1, args.held_out // 4)
-    patients = () if args.no_pictures else PATIENTS
+    patients = () if args.no_pictures else (Patient("phantom.nii.gz", (0, 0, 0), "phantom"),) if args.smoke else PATIENTS
     rows: list[Row] = []
     with tqdm(total=args.held_out + 2 * fewer + len(REAL) + len(patients), disable=None, unit="scan") as bar:
-        for case in _cases(args.data, model, args.held_out, fewer):
+        for case in _cases(args.data, model, args.held_out, fewer, (8.0, 8.0, 8.0) if args.smoke else PHANTOM_SPACING):
             bar.set_description(case.name)
             rows += measure(case, segment_ct(model, case.ct, compute))
             bar.update()
@@ -360,14 +371,14 @@ def update_card(path: Path, rows: Sequence[Row]) -> None:
     write_json(path, card)
 
 
-def _cases(data: Path, model: Model, windows: int, fewer: int) -> Iterator[Case]:
+def _cases(data: Path, model: Model, windows: int, fewer: int, spacing: tuple[float, float, float]) -> Iterator[Case]:
     """Every case in turn, so that one is in memory at a time."""
     maps = sorted((data / "totalsegmentator-labels").glob("*.nii.gz"))
     if maps:
         yield from synthetic_cases([synthetic.load_anatomy(path) for path in maps], model, windows, fewer)
     else:
         _say(f"Skipped Dice on synthetic CT: there is no label map in {data / 'totalsegmentator-labels'}.")
-    yield from phantom_cases(fewer)
+    yield from phantom_cases(fewer, spacing)
     for folder, what, read in REAL:
         case = None
         with _skipping(what):

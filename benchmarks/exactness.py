@@ -8,13 +8,18 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def random_network(rng: random.Random):
+def random_network(rng: random.Random) -> tuple[torch.nn.Module, int]:
     """A small float64 network with instance norm and a random choice of width, kernel and non-linearity."""
     import torch
 
@@ -37,6 +42,7 @@ def error(rng: random.Random, method_name: str) -> tuple[float, str]:
     from monai.inferers import sliding_window_inference
 
     from Agg2ExpLib.attribution.methods import attribute, make_method
+    from Agg2ExpLib.attribution.noise import NoisyCopies
     from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
     from Agg2ExpLib.inference.compute import BatchSize, choose_compute
     from Agg2ExpLib.inference.sliding_window import WindowPlan
@@ -47,31 +53,44 @@ def error(rng: random.Random, method_name: str) -> tuple[float, str]:
     plan = WindowPlan(shape, roi, rng.choice((0.0, 0.25, 0.5, 0.7)), rng.choice(("constant", "gaussian")))
     image = torch.rand(shape, dtype=torch.float64)
     with torch.no_grad():
-        logits = sliding_window_inference(image[None, None], roi, 4, network, overlap=plan.overlap, mode=plan.blend)[0]
+        logits = sliding_window_inference(image[None, None], roi, 4, network, overlap=plan.overlap, mode=plan.blend)
+    assert isinstance(logits, torch.Tensor)
+    logits = logits[0]
     labels = rng.sample(range(channels), rng.randrange(1, channels + 1))
     winner = logits.argmax(0).numpy()
     targets = [Target(str(c), c, winner == c) for c in labels if (winner == c).any()]
     compute, monitor, batch = choose_compute("cpu", "float64"), Monitor(), rng.randrange(1, 9)
-    method = make_method(method_name, samples=4, sigma=0.1, seed=rng.randrange(1000))
+    options = {"samples": 4, "sigma": 0.1, "seed": rng.randrange(1000)} if method_name == "smoothgrad" else {}
+    method = make_method(method_name, **options)
     engine = StitchedGradient(network, plan, targets, compute, BatchSize(compute, monitor, batch))
     maps = attribute(engine, image, method, Stage(monitor, "explain", 0, 1))
     worst = 0.0
     for target in targets:
         expected = torch.zeros_like(image)
         for sample in range(method.samples):
-            copy = method.copy(image, sample)[None, None].clone().requires_grad_(True)
-            out = sliding_window_inference(copy, roi, 4, network, overlap=plan.overlap, mode=plan.blend)[0, target.channel]
-            expected += torch.autograd.grad((out * torch.from_numpy(target.mask)).sum(), copy)[0][0, 0] / method.samples
+            noisy = method.copy(image, sample) if isinstance(method, NoisyCopies) else image
+            copy = noisy[None, None].clone().requires_grad_(True)
+            out = sliding_window_inference(copy, roi, 4, network, overlap=plan.overlap, mode=plan.blend)
+            assert isinstance(out, torch.Tensor)
+            value = (out[0, target.channel] * torch.from_numpy(target.mask)).sum()
+            expected += torch.autograd.grad(value, copy)[0][0, 0] / method.samples
         worst = max(worst, float((maps[target.name] - expected).norm() / expected.norm()))
     return worst, f"grid {shape}, window {roi}, overlap {plan.overlap}, {plan.blend}, {len(targets)} labels, batch {batch}"
 
 
-def main() -> None:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
-    args = parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: one case")
+    args = parser.parse_args(argv)
+    args.cases = 1 if args.smoke else args.cases
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     lines = [
         f"{date.today()}, float64 on the CPU, {args.cases} random cases each (networks, grids, windows, overlaps, blendings, "
         "label sets, batches), against autograd through `sliding_window_inference` with the same noise.",

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def main() -> None:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="demo", help="'demo', or a feature size of Swin UNETR with random weights")
     parser.add_argument("--roi", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
-    args = parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: a tiny network and grid")
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.network, args.roi, args.samples, args.device = "tiny", 16, 1, "cpu"
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
 
     import numpy as np
     from compare import load_network, write_section
@@ -37,7 +46,8 @@ def main() -> None:
     regions = Regions(segmentation, [str(channel) for channel in range(17)])
     chosen = [target for target in targets[:4] if target.mask.any()]
     plan = WindowPlan(image.shape, (args.roi,) * 3)
-    maps, compute = {}, None
+    maps = {}
+    compute = choose_compute(args.device)
     for precision in ("float32", "bfloat16", "float16"):
         compute = choose_compute(args.device, precision)
         network = load_network(args.network).to(compute.device)

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from Agg2ExpLib.attribution.method import Method
+    from Agg2ExpLib.attribution.stitched import Target
+    from Agg2ExpLib.inference.sliding_window import WindowPlan
+
+    # Network, image, target, windows, and the layer that LayerCAM takes.
+    SanityCase = tuple[torch.nn.Module, torch.Tensor, Target, WindowPlan, str]
 
 
 def ground_truth_table() -> list[str]:
@@ -35,7 +48,7 @@ def ground_truth_table() -> list[str]:
     return lines
 
 
-def small_case():
+def small_case() -> SanityCase:
     """A small network with random weights, an image, a target and a window plan."""
     import torch
 
@@ -53,7 +66,7 @@ def small_case():
     return network, image, Target("label", 1, mask.numpy()), WindowPlan((12, 12, 12), (12, 12, 12)), "3"
 
 
-def demo_case():
+def demo_case() -> SanityCase:
     """The demo weights on one window of the phantom, with the label that fills most of it as target."""
     import numpy as np
     import torch
@@ -83,8 +96,10 @@ def demo_case():
     return model.network, image, Target(model.card.labels[label].name, label, labels == label), plan, "2"
 
 
-def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
-    from Agg2ExpLib.attribution.methods import METHODS, attribute, make_method
+def randomisation_table(case: SanityCase, samples: int, cut: dict[str, int]) -> list[str]:
+    from Agg2ExpLib.attribution.expected_gradients import ExpectedGradients
+    from Agg2ExpLib.attribution.methods import METHODS, attribute
+    from Agg2ExpLib.attribution.spec import MethodSpec
     from Agg2ExpLib.attribution.stitched import StitchedGradient
     from Agg2ExpLib.evaluation.sanity import parameter_randomisation
     from Agg2ExpLib.inference.compute import BatchSize, choose_compute
@@ -94,11 +109,12 @@ def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
     compute, monitor = choose_compute("cpu", "float32"), Monitor()
     lines = [f"Spearman correlation with the map of the unshuffled network, target {target.name}.", ""]
     for name in METHODS:
-        method = make_method(name, samples=samples, steps=samples, layer=layer, supervoxels="cubes", **cut)
-        if name == "expected_gradients":
+        settings = {"samples": samples, "steps": samples, "layer": layer, "supervoxels": "cubes", **cut}
+        method = MethodSpec.picked(name, settings).make()
+        if isinstance(method, ExpectedGradients):
             method.images = [image.flip(0), image.flip(1)]  # scans of other bodies, as far as the network is concerned
 
-        def explain(changed, method=method):
+        def explain(changed: torch.nn.Module, method: Method = method) -> np.ndarray:
             engine = StitchedGradient(changed, plan, [target], compute, BatchSize(compute, monitor, 1))
             return attribute(engine, image, method, Stage(monitor, "explain", 0, 1))[target.name].numpy()
 
@@ -110,7 +126,7 @@ def randomisation_table(case, samples: int, cut: dict[str, int]) -> list[str]:
     return lines
 
 
-def completeness_table(case) -> list[str]:
+def completeness_table(case: SanityCase) -> list[str]:
     from Agg2ExpLib.attribution.baselines import BASELINES, make_baseline
     from Agg2ExpLib.attribution.integrated_gradients import RULES
     from Agg2ExpLib.attribution.methods import attribute, make_method
@@ -140,12 +156,19 @@ def completeness_table(case) -> list[str]:
     return lines
 
 
-def main() -> None:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", action="store_true", help="only shuffle the demo weights, layer by layer (slow)")
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--section", help="heading in RESULTS.md that the tables replace")
-    args = parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: one sample or step, few supervoxels")
+    args = parser.parse_args(argv)
+    args.samples = 2 if args.smoke else args.samples
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     if args.demo:
         lines = [
             f"{date.today()}. Demo weights on a window of the phantom, {args.samples} samples or steps, 27 cubes and 40 coalitions."
@@ -155,7 +178,8 @@ def main() -> None:
         case = small_case()
         lines = [f"{date.today()}. Ground truth:", "", *ground_truth_table()]
         lines += ["", "Shuffled weights, layer after layer (a small random network):", ""]
-        lines += randomisation_table(case, args.samples, {"regions": 64, "coalitions": 200})
+        few, usual = {"regions": 8, "coalitions": 20}, {"regions": 64, "coalitions": 200}
+        lines += randomisation_table(case, args.samples, few if args.smoke else usual)
         lines += ["", "Completeness of integrated gradients (the same small network):", "", *completeness_table(case)]
     print("\n".join(lines))
     if args.section:

@@ -7,7 +7,7 @@ asked for or not, maps on the CPU, float32, no division by the sum of window wei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def ours(
     """The library's maps."""
     monitor = Monitor()
     engine = StitchedGradient(network, plan, targets, compute, BatchSize(compute, monitor))
-    return attribute(engine, image, make_method("smoothgrad", samples, sigma), Stage(monitor, "explain", 0, 1))
+    return attribute(engine, image, make_method("smoothgrad", samples=samples, sigma=sigma), Stage(monitor, "explain", 0, 1))
 
 
 def paper(
@@ -82,6 +82,7 @@ def captum(
 
         def summed(volume: torch.Tensor, target: Target = target, mask: torch.Tensor = mask) -> torch.Tensor:
             logits = sliding_window_inference(volume, plan.roi_size, 1, network, overlap=plan.overlap, mode=plan.blend)
+            assert isinstance(logits, torch.Tensor)
             return (logits[:, target.channel] * mask).sum(dim=(1, 2, 3))
 
         tunnel = NoiseTunnel(Saliency(summed))
@@ -97,7 +98,7 @@ def captum(
 SCHEMES: dict[str, Callable[..., Maps]] = {"ours": ours, "paper": paper, "captum": captum}
 
 
-def make_case(shape: tuple[int, int, int], count: int) -> tuple[torch.Tensor, list[Target]]:
+def make_case(shape: Sequence[int], count: int) -> tuple[torch.Tensor, list[Target]]:
     """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
     from scipy.ndimage import zoom
 

@@ -14,11 +14,13 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 SCANS = ROOT.parent / "shared" / "data" / "lidc-idri"
 CTS = tuple(SCANS / f"LIDC-IDRI-000{number}_ct_1p5mm.nii.gz" for number in (1, 2))
@@ -53,7 +55,7 @@ REDUCED_METHODS = (
 REDUCED_OPTIONS = {"--labels": "aorta,heart,trachea,ribs,lung_upper_lobe_left", "--runs": "50", "--copies": "1"}
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reduced", action="store_true", help="settings for two processor cores")
     parser.add_argument("--ct", nargs="+", type=Path, default=list(CTS), help="other scans")
@@ -62,7 +64,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("out") / "table1", help="folder of the evaluation (default out/table1)")
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
     parser.add_argument("more", nargs="*", help="after --: further options of agg2exp evaluate, e.g. -- --subset-voxels 1000")
-    return parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: a tiny network on a coarse phantom")
+    return parser.parse_args(argv)
+
+
+def small(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
+    """The same with a network and a scan that take no time."""
+    from smoke import coarse_phantom, tiny_weights
+
+    changed = vars(args) | {
+        "ct": [coarse_phantom(folder / "phantom.nii.gz")],
+        "weights": tiny_weights(folder),
+        "output": folder / "table1",
+        "methods": ["gradient", "smoothgrad:samples=2"],
+        "more": ["--runs", "3", "--subset-voxels", "50", "--copies", "1", "--device", "cpu"],
+    }
+    return argparse.Namespace(**changed)
 
 
 def command(args: argparse.Namespace) -> list[str]:
@@ -83,7 +100,9 @@ def section(folder: Path, reduced: bool) -> str:
 
     record = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     with (folder / "evaluation.csv").open(newline="", encoding="utf-8") as file:
-        rows = [Row(**{**line, "value": float(line["value"]) if line["value"] else None}) for line in csv.DictReader(file)]
+        rows = [
+            Row(**line, value=float(number) if number else None) for line in csv.DictReader(file) for number in [line.pop("value")]
+        ]
     methods, settings = list(record["methods"]), record["settings"]
     chosen = ", ".join(f"{name.replace('_', ' ')} {settings[name]}" for name in ("runs", "subset_voxels", "copies"))
     noise = f"{settings['noise']} noise ±{settings['radius']:g}" if settings["noise"] == "uniform" else "gaussian noise"
@@ -103,8 +122,14 @@ def section(folder: Path, reduced: bool) -> str:
     return "\n".join(lines).rstrip()
 
 
-def main() -> None:
-    args = parse()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(small(args, Path(folder)) if args.smoke else args)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Evaluate, and print the section."""
     status = subprocess.run(command(args), cwd=Path.cwd(), env=_environment()).returncode
     if status not in (0, 1):  # 1: some methods failed, which failed.csv tells
         sys.exit(status)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    cts: Mapping[str, Any] | Sequence[Any] | str | Path,
+    cts: Any,
     model: Model | str | Path,
     methods: Sequence[str] | str,
     labels: Sequence[str] = (),
@@ -29,7 +29,7 @@ def evaluate(
     """Faithfulness, sensitivity, complexity, time and memory of attribution methods.
 
     Args:
-        cts: scans by patient id, or files; anything that :func:`~Agg2ExpLib.api.sources.read_ct` takes.
+        cts: scans by patient id, a list of them, or one; anything that :func:`~Agg2ExpLib.api.sources.read_ct` takes.
         model: a model, or the file of its weights.
         methods: each ``name`` or ``name:parameter=value,…``, such as ``"smoothgrad:samples=10"``.
         labels: names to explain; by default all that are found.
@@ -66,10 +66,15 @@ def evaluate(
             files = {name: _as_file(ct, scratch / str(number)) for number, (name, ct) in enumerate(cts.items())}
             entries = [Entry(name, file, None, ()) for name, file in files.items()]
         else:
-            given = [cts] if isinstance(cts, str | Path) else list(cts)
+            given = list(cts) if isinstance(cts, list | tuple) and not _is_pair(cts) else [cts]
             entries = entries_of([_as_file(ct, scratch / str(number)) for number, ct in enumerate(given)])
         place = Path(output) if output is not None else scratch / "evaluation"
         return evaluate_into(entries, chosen, place, monitor or LogMonitor(), model if isinstance(model, Model) else None)
+
+
+def _is_pair(cts: Any) -> bool:
+    """Whether this is one array with its affine, and not two scans."""
+    return isinstance(cts, tuple) and len(cts) == 2 and getattr(cts[1], "shape", None) == (4, 4)
 
 
 def _as_file(ct: Any, folder: Path) -> str:

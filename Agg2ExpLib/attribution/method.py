@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .supervoxels import Supervoxels
 
 
+MOST_COUNT = 1_000_000
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a method, as options, job files and menus show it.
@@ -271,7 +274,7 @@ def _kind_of(annotation: Any) -> str:
 
 
 def check_count(title: str, option: str, words: str, value: int, least: int = 1) -> None:
-    """Refuse a number of samples or steps that is too small.
+    """Refuse a number of samples or steps that is too small, or that no run would ever end.
 
     Raises:
         InputError: with the option to change.
@@ -279,6 +282,8 @@ def check_count(title: str, option: str, words: str, value: int, least: int = 1)
     if value < least:
         number = {1: "one", 2: "two"}.get(least, str(least))
         raise InputError(f"{title} needs at least {number} {words}, not {value}: set ⟨{option}⟩ to 20, say.")
+    if value > MOST_COUNT:
+        raise InputError(f"{title} takes at most {MOST_COUNT} for ⟨{option}⟩, not {value}: set it to 20, say.")
 
 
 def check_seed(seed: int) -> None:

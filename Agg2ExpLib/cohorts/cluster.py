@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -58,8 +59,22 @@ def open_client(scheduler: str | None, workers: int, gpus: int) -> Iterator[Clie
         with client:
             yield client
         return
-    with _local_cluster(workers, gpus) as cluster, Client(cluster) as client:
+    with _quiet(), _local_cluster(workers, gpus) as cluster, Client(cluster) as client:
         yield client
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what Dask and its helpers log when workers end: connections that close are no news to who started them."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio", "bokeh")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def offers_gpu(client: Client) -> bool:
@@ -85,5 +100,8 @@ def _local_cluster(workers: int, gpus: int) -> Iterator[object]:
         "cls": Scheduler,
         "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0},
     }
-    with dask.config.set({"distributed.logging.distributed": "error"}), SpecCluster(specs, scheduler, silence_logs=40) as cluster:
+    with (
+        dask.config.set({"distributed.logging.distributed": "critical"}),
+        SpecCluster(specs, scheduler, silence_logs=50) as cluster,
+    ):
         yield cluster

@@ -2,8 +2,9 @@
 
 scikit-learn takes seconds to load and a forest fractions of a second to grow, which the panel must not wait for. The job is one
 line of JSON on stdin: ``reference`` (path), ``table`` (the patient's importance as tidy CSV), ``labels`` (names of the model's own)
-and ``run`` (content of run.json). The answers are lines of JSON on stdout: ``comparison`` with what is known so far and ``done``,
-``progress`` (labels done, of all), or ``error`` (one sentence).
+and ``run`` (content of run.json). The events are lines of JSON on stdout, as those of a run: ``comparison`` (with what is known so
+far), ``progress`` (``done`` labels ``of`` all), and at the end ``done`` with the whole ``comparison``, or ``error`` with a
+``message`` (one sentence).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..errors import InputError
 
 
 def answers(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What to tell about a job, in order; the last has ``done`` or ``error``."""
+    """The events of a job, in order; the last is ``done`` or ``error``."""
     from ..roi_importance.tables import matrix_from_text
     from .compare import comparing
     from .compare_reference import open_reference
@@ -27,14 +28,15 @@ def answers(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         comparison = None
         for count, comparison in enumerate(comparing(open_reference(job["reference"]), matrix, job["run"])):
             if count == 0:  # all but the scores
-                yield {"comparison": comparison.to_json(), "done": False}
-            yield {"progress": [count, len(comparison.labels)]}
+                yield {"event": "comparison", "comparison": comparison.to_json()}
+            yield {"event": "progress", "done": count, "of": len(comparison.labels)}
         assert comparison is not None
-        yield {"comparison": comparison.to_json(), "done": True}
+        yield {"event": "done", "comparison": comparison.to_json()}
     except InputError as error:
-        yield {"error": str(error)}
+        yield {"event": "error", "code": "bad_input", "message": str(error), "template": error.template}
     except OSError as error:
-        yield {"error": f"The reference cannot be read ({error.strerror or error}): choose another."}
+        message = f"The reference cannot be read ({error.strerror or error}): choose another."
+        yield {"event": "error", "code": "bad_input", "message": message}
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.labels import BACKGROUND, PATHOLOGY_GROUP, group_color
+from ..views.plain_text import plain_text
 from .matrices import CohortMatrices
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ COHORT_COLORS = ("#2f6db3", "#d9822b", "#4f9d69", "#8a63b8")
 Named = Sequence[tuple[str, CohortMatrices]]
 
 
+@plain_text
 def distribution_figure(cohort: CohortMatrices, title: str = "", regions: int = 6) -> Figure:
     """Box plots: for each explained label the shares of the regions it leans on most, one point a patient.
 
@@ -50,6 +52,7 @@ def distribution_figure(cohort: CohortMatrices, title: str = "", regions: int = 
     return figure
 
 
+@plain_text
 def context_figure(cohorts: Named) -> Figure:
     """For each label the share of attribution inside its own segment, cohorts side by side; labels with most context come first.
 
@@ -106,6 +109,7 @@ def context_order(cohort: CohortMatrices) -> list[str]:
     return sorted(mean, key=lambda name: (mean[name], name))
 
 
+@plain_text
 def histogram_figure(cohorts: Named, labels: Sequence[str]) -> Figure:
     """Pairwise histograms: how the share ``E[a, b]`` spreads over patients, for every pair of a group of labels.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..io.regions import parse_region
 from ..io.source_files import files_of, sha256_of
 from ..runs.job import Job
+from ..system.regular_files import sha256_of_text
 
 # bytes, modified_ns and, for several files, listing; with sha256 what is noted of a file
 State = dict[str, Any]
@@ -83,7 +83,7 @@ def _state(path: Path) -> State:
     if len(files) > 1:
         # An older slice in the place of another leaves the sum and the newest time as they were.
         told = ",".join(f"{file.st_size}:{file.st_mtime_ns}" for file in files)
-        state["listing"] = hashlib.sha256(told.encode()).hexdigest()
+        state["listing"] = sha256_of_text(told)
     return state
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..runs.results import CT_FILE, SEGMENTATION_FILE, Results
+from ..views.plain_text import plain_text
 from .figures import COHORT_COLORS, FAINT, INK, LINE, box, heading, plain_axes, wrapped
 from .forest import Anomalies
 from .groups import Column
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_PATIENTS = 60
 
 
+@plain_text
 def score_figure(found: Anomalies, cohort: CohortMatrices) -> Figure:
     """Heat map of anomaly scores, the strangest patient on top; patients beyond the first sixty are left out."""
     from matplotlib.figure import Figure
@@ -54,6 +56,7 @@ def score_figure(found: Anomalies, cohort: CohortMatrices) -> Figure:
     return figure
 
 
+@plain_text
 def dice_figure(found: Anomalies, average_dice: np.ndarray, strange: np.ndarray, words: str) -> Figure:
     """Average anomaly score against mean Dice, one point a patient; the strangest and the worst carry their names."""
     from matplotlib.figure import Figure
@@ -91,6 +94,7 @@ def dice_figure(found: Anomalies, average_dice: np.ndarray, strange: np.ndarray,
     return figure
 
 
+@plain_text
 def group_figure(found: Anomalies, columns: Sequence[Column]) -> Figure | None:
     """Box plots of the average score by group, a panel for each column of groups; None where there is none."""
     from matplotlib.figure import Figure
@@ -114,6 +118,7 @@ def group_figure(found: Anomalies, columns: Sequence[Column]) -> Figure | None:
     return figure
 
 
+@plain_text
 def patients_figure(found: Anomalies, cohort: CohortMatrices, count: int = 3) -> Figure | None:
     """The strangest and the most ordinary patients side by side, coronal and axial through their strangest label.
 

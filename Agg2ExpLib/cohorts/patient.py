@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,15 @@ from ..errors import InputError, OutOfMemoryError, worded
 from ..io.csv_table import write_table
 from ..io.source_files import sha256_of
 from ..runs.job import Job
+from ..runs.privacy import private_names, without_names
 from ..runs.results import RUN_FILE
 from ..system.files import is_replaceable, write_json
+from ..system.json_files import read_json
 from .inputs import State, input_files, is_unread_same, same_content, states_of
 from .read import DICE_FILE
 
 if TYPE_CHECKING:
-    from ..training.pairs import LabelScheme
+    from ..models.label_maps import LabelScheme
 
 DONE_FILE = "done.json"
 
@@ -94,10 +95,16 @@ def do_patient(task: Task, threads: int) -> Outcome:
     except OutOfMemoryError as error:
         return Outcome(worded(f"{error.template} {error.hint}"))
     except InputError as error:
-        return Outcome(str(error))
+        return Outcome(without_names(str(error), _private(task)))
     except Exception as error:  # one patient must not end the others
-        return Outcome(f"{type(error).__name__}: {error}")
+        return Outcome(without_names(f"{type(error).__name__}: {error}", _private(task)))
     return Outcome()
+
+
+def _private(task: Task) -> dict[str, str]:
+    """The names of the patient's files: a table of failed patients knows them by their ids alone."""
+    regions = [*task.job.extra_rois, *filter(None, [task.truth])]
+    return private_names(task.job.ct, regions)
 
 
 def _is_done_by_content(task: Task, files: dict[str, Path], states: dict[str, State]) -> bool:
@@ -124,8 +131,8 @@ def _note(task: Task, inputs: dict[str, State]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path, "The note")
+    except InputError:
         return {}
     return content if isinstance(content, dict) else {}
 

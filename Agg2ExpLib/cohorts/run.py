@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -16,11 +15,12 @@ from ..errors import InputError
 from ..io.csv_table import write_table
 from ..io.patient_table import Entry, read_entries
 from ..io.source_files import sha256_of
+from ..models.label_maps import LabelScheme, read_scheme
 from ..runs.job import Job
 from ..runs.results import TIDY_FILE
 from ..system.files import replacing
+from ..system.regular_files import sha256_of_text
 from ..system.resumable_folder import ResumableFolder
-from ..training.pairs import LabelScheme, read_scheme
 from ..version import __version__
 from .cluster import GPU, gpus_here, offers_gpu, open_client, require_distributed
 from .importance import global_importance, write_global
@@ -88,8 +88,8 @@ def run_cohort(
         scheduler: address of a Dask cluster that sees the same paths; None for workers on this machine.
         workers: processes on this machine; by default one a GPU, or one that uses all processors.
         keep_maps: keep maps, CT and segmentation of every patient.
-        label_map: how all label maps of the ground truth are read, see :func:`~Agg2ExpLib.training.pairs.read_scheme`; None where
-            their values are the model's indices or each says its names.
+        label_map: how all label maps of the ground truth are read, see :func:`~Agg2ExpLib.models.label_maps.read_scheme`; None
+            where their values are the model's indices or each says its names.
         progress: called with finished and all patients, the patient just ended, and why it failed or None.
 
     Raises:
@@ -153,7 +153,7 @@ def _task(entry: Entry, template: Job, scheme: LabelScheme | None, folder: Path,
     ).with_files_of_method(lambda path: str(Path(path).absolute()))
     told = json.dumps([entry.patient, Path(entry.ct).name, entry.truth and Path(entry.truth).name, keep_maps], sort_keys=True)
     names = [Path(spec).name for spec in entry.extra_rois]
-    key = hashlib.sha256((told + json.dumps(names)).encode()).hexdigest()
+    key = sha256_of_text(told + json.dumps(names))
     return Task(job, entry.truth, scheme, keep_maps, key)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color
+from ..system.json_files import read_json
 from .matrices import VALUES, CohortMatrices
 
 
@@ -58,12 +58,7 @@ def with_systems(cohort: CohortMatrices, path: Path) -> CohortMatrices:
     Raises:
         InputError: it cannot be read or names an unknown label.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}.") from None
+    content = read_json(path, "The file of systems")
     if not isinstance(content, dict) or not all(isinstance(value, str) and value.strip() for value in content.values()):
         raise InputError(f'{path} must be a JSON object of label and system, e.g. {{"heart": "cardiovascular"}}.')
     names = [label.name for label in cohort.labels]

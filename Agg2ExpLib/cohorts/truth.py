@@ -13,8 +13,9 @@ from ..io.read import read_volume
 from ..io.region_files import segments_of
 from ..io.regions import parse_region, read_regions
 from ..io.resample import resample
+from ..models.label_maps import LabelScheme
 from ..models.labels import Label
-from ..training.pairs import LabelScheme
+from ..system.names import folded
 
 
 def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], grid: Grid) -> dict[str, np.ndarray]:
@@ -40,8 +41,8 @@ def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], g
         masks = [(label.name, channels == label.index) for label in scheme.labels[1:]]
         return _of_model(masks, labels, "⟨label_map⟩")
     parsed = parse_region(spec)
-    known = {_folded(label.name) for label in labels}
-    if parsed.names or parsed.threshold is not None or any(_folded(name) in known for name, *_ in segments_of(parsed.path)):
+    known = {folded(label.name) for label in labels}
+    if parsed.names or parsed.threshold is not None or any(folded(name) in known for name, *_ in segments_of(parsed.path)):
         return _of_model(read_regions(spec, grid)[0], labels, parsed.path.name)
     values = resample(read_volume(parsed.path), grid, "nearest", outside=0)
     if (values < 0).any() or (values != np.rint(values)).any() or values.max() >= len(labels):
@@ -54,8 +55,8 @@ def read_truth(spec: str, scheme: LabelScheme | None, labels: Sequence[Label], g
 
 def _of_model(masks: Sequence[tuple[str, np.ndarray]], labels: Sequence[Label], source: str) -> dict[str, np.ndarray]:
     """The masks under the names of the model's labels; others, such as lesions, are left out."""
-    names = {_folded(label.name): label.name for label in labels}
-    found = {names[_folded(name)]: mask for name, mask in masks if _folded(name) in names}
+    names = {folded(label.name): label.name for label in labels}
+    found = {names[folded(name)]: mask for name, mask in masks if folded(name) in names}
     if not found:
         raise InputError(
             f"None of the names in {source} ({', '.join(name for name, _ in masks)}) is a label of the model: it has "
@@ -64,7 +65,3 @@ def _of_model(masks: Sequence[tuple[str, np.ndarray]], labels: Sequence[Label], 
     if all(label.name in found for label in labels[1:]):
         found.setdefault(labels[0].name, ~np.logical_or.reduce([found[label.name] for label in labels[1:]]))
     return found
-
-
-def _folded(name: str) -> str:
-    return name.casefold().replace(" ", "_")

@@ -7,13 +7,16 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
+from ..system.memory import require_start
 from ..version import __version__
 from . import cohort, demo, evaluate, explain, importance, render, run, segment, train
 
 BAD_INPUT = 2
+_COMPUTING = ("demo", "segment", "explain", "run", "cohort", "evaluate", "train")
 _VERBS = (demo, segment, explain, run, importance, cohort, evaluate, render, train)
 
 
@@ -40,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± must not make a finished run fail
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
+    if not args.debug:
+        warnings.simplefilter("ignore")  # what libraries remark to their programmers
     try:
+        if args.verb in _COMPUTING:
+            require_start()
         status = int(args.do(args))
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..system.files import replacing
+from ..system.json_files import parse_json
 from ..training.monitor import Progress, TrainMonitor
 from ..training.network_choice import NETWORKS
 from ..training.settings import KEEP, PRECISIONS, TrainSettings
@@ -185,7 +185,8 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
         raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
     from tqdm import tqdm
 
-    from ..training.pairs import find_pairs, read_scheme
+    from ..models.label_maps import read_scheme
+    from ..training.pairs import find_pairs
     from ..training.pairs_source import PairsSource
 
     data = Path(args.data)
@@ -236,9 +237,9 @@ def _three(values: list[Any], option: str) -> tuple[Any, Any, Any]:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"is no valid JSON ({error})") from None
+        value = parse_json(text, "it")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError('must be an object such as {"feature_size": 24}')
     return value

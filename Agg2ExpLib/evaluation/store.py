@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..system.files import replacing, write_json
+from ..system.json_files import read_json
+from ..system.regular_files import sha256_of_text
 from ..system.resumable_folder import ResumableFolder
 from .score import Row
 
@@ -49,7 +50,7 @@ class Store:
     def rows(self, key: dict[str, Any], patient: str, method: str) -> list[Row] | None:
         """The rows of a finished piece under the names that patient and method have in this run; None where it is not finished."""
         try:
-            content = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
+            content: Any = read_json(self._path(key, ".json"), "The piece")
             return [Row(patient, label, method, metric, value, unit, note) for label, metric, value, unit, note in content["rows"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -92,7 +93,7 @@ class Store:
             raise self._home.full(error) from None
 
     def _path(self, key: dict[str, Any], suffix: str) -> Path:
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        digest = sha256_of_text(json.dumps(key, sort_keys=True))
         return self._work / f"{digest[:32]}{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""Which devices PyTorch can use here, as JSON: ``python -m Agg2ExpLib.inference.devices``."""
+"""Which devices PyTorch can use here, as an event: ``python -m Agg2ExpLib.inference.devices``."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ def list_devices() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(list_devices()), flush=True)
+    print(json.dumps({"event": "done", "devices": list_devices()}), flush=True)

@@ -37,8 +37,9 @@ def choose_stack(folder: Path, slices: Sequence[Slice], notes: list[str]) -> lis
     ranked = sorted(stacks, key=lambda stack: (stack[0].modality != "CT", -_places(stack), -len(stack)))
     chosen = ranked[0]
     if len(ranked) > 1:
+        count = max(len({item.series[0] for item in slices}), 2)
         notes.append(
-            f"{folder.name} holds {len(ranked)} DICOM series or parts of series; the CT with the most slices ({_places(chosen)}) "
+            f"{folder.name} holds {count} DICOM series or parts of series; the CT with the most slices ({_places(chosen)}) "
             "is used: to use another, give a folder with it alone."
         )
     if chosen[0].modality != "CT":
@@ -86,9 +87,15 @@ def heights(ordered: Sequence[Slice]) -> np.ndarray:
 
 def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Slices that can form one volume together."""
+    members: dict[str, list[Slice]] = defaultdict(list)
+    for item in slices:
+        members[item.series[0]].append(item)
+    # An export that gives every slice a frame of reference of its own says nothing by it.
+    framed = {series: 2 * len({item.series[1] for item in mine}) <= len(mine) for series, mine in members.items()}
     groups: dict[tuple[object, ...], list[list[Slice]]] = defaultdict(list)
     for item in slices:
-        mine = groups[item.series, item.shape, item.modality]
+        frame = item.series[1] if framed[item.series[0]] else ""
+        mine = groups[item.series[0], frame, item.shape, item.modality]
         for stack in mine:
             if _stacks_with(stack[0], item):
                 stack.append(item)

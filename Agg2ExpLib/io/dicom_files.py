@@ -108,6 +108,7 @@ def _read_tags(path: Path) -> Any:
                 warnings.simplefilter("ignore")
                 header = pydicom.dcmread(stream, stop_before_pixels=True, force=not marked, specific_tags=TAGS)
                 kind = str(header.get("SOPClassUID", ""))
+                stored = str(getattr(header, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
                 image = "Rows" in header or "PerFrameFunctionalGroupsSequence" in header
         except OSError:
             raise
@@ -116,7 +117,7 @@ def _read_tags(path: Path) -> Any:
                 raise UnusableError("cut or damaged") from None
             return None
     if not image:
-        if marked and (not kind or kind in IMAGE_CLASSES):
+        if marked and (not kind or kind in IMAGE_CLASSES or stored in IMAGE_CLASSES):
             raise UnusableError("cut or damaged")
         return None
     return header if marked or kind else None

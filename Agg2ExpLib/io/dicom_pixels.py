@@ -169,6 +169,7 @@ def _by_gdcm(item: Slice, data: Any, frame: bytes) -> np.ndarray:
             single.save_as(path, write_like_original=False)
         else:
             single.save_as(path, enforce_file_format=True)
+        SimpleITK.ProcessObject.GlobalWarningDisplayOff()  # what is wrong is said in a sentence
         image = SimpleITK.ReadImage(str(path))
     return np.array(SimpleITK.GetArrayFromImage(image))
 

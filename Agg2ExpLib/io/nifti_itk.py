@@ -26,6 +26,7 @@ def read_with_itk(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
     _check_stream(path)
     try:
+        SimpleITK.ProcessObject.GlobalWarningDisplayOff()
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(

@@ -106,7 +106,7 @@ def _place(header: NrrdHeader) -> _Place:
         warnings: list[str] = []
         affine = np.eye(4)
         signs = SPACE_TO_RAS.get(fields.get("space", "").lower().removesuffix("-time"))
-        if directions is not None and len(axes) >= 2:
+        if directions is not None and (len(axes) > 2 or (len(axes) == 2 and len(directions[axes[0]] or ()) > 2)):
             vectors = [np.array(directions[axis])[:3] for axis in axes[:3]]
             if len(vectors) == 2:  # a single slice
                 across = np.cross(vectors[0], vectors[1])
@@ -151,7 +151,7 @@ def _set_origin(affine: np.ndarray, header: NrrdHeader, axes: tuple[int, ...]) -
         (vector,) = _vectors(header.fields["space origin"]) or [None]
         if vector is None or np.isnan(vector).any():
             return False
-        affine[:3, 3] = vector[:3]
+        affine[: len(vector[:3]), 3] = vector[:3]
         return len(vector) >= 3
     ends = numbers_in(header.fields.get("axis mins", ""))
     if len(ends) != len(header.sizes) or np.isnan([ends[axis] for axis in axes[:3]]).any():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.names import existing, id_problem, is_reserved, same_form
 from .csv_lines import read_lines, require_columns
 from .regions import parse_region
 
@@ -49,8 +50,8 @@ def read_entries(path: Path, check_files: bool = True) -> list[Entry]:
     missing: list[str] = []
     folder = path.resolve().parent
     for number, line in enumerate(lines, start=2):
-        patient = line["patient"]
-        if not _SAFE.fullmatch(patient) or patient.endswith((" ", ".")):
+        patient = same_form(line["patient"])
+        if not _SAFE.fullmatch(patient) or patient.endswith((" ", ".")) or is_reserved(patient) or id_problem(patient):
             raise InputError(f"{path}, line {number}: '{patient}' cannot name a folder: use letters, digits, - and _ for patients.")
         if patient.casefold() in folded:
             raise InputError(f"{path}, line {number}: patient '{patient}' occurs twice: each may occur once.")
@@ -59,7 +60,7 @@ def read_entries(path: Path, check_files: bool = True) -> list[Entry]:
         folded.add(patient.casefold())
         truth = line.get("truth") or None
         regions = tuple(str(folder / part.strip()) for part in line.get("extra_rois", "").split(";") if part.strip())
-        entry = Entry(patient, str(folder / line["ct"]), str(folder / truth) if truth else None, regions)
+        entry = Entry(patient, str(existing(folder / line["ct"])), str(folder / truth) if truth else None, regions)
         if check_files:
             if not Path(entry.ct).exists():
                 missing.append(f"{entry.ct} (patient '{patient}')")

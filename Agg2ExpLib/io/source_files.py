@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -44,16 +45,17 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return [file for file in files_in(path) if is_regular(file)]
     suffix = suffix_of(path)
-    if suffix in NRRD_SUFFIXES:
-        from .nrrd import read_header
+    voxels: tuple[Path, ...] = ()
+    # What cannot be understood is refused where it is read.
+    with contextlib.suppress(InputError):
+        if suffix in NRRD_SUFFIXES:
+            from .nrrd import read_header
 
-        voxels = guarded(path, lambda: read_header(path).files())
-    elif suffix in META_SUFFIXES:
-        from .meta_image import meta_files
+            voxels = guarded(path, lambda: read_header(path).files())
+        elif suffix in META_SUFFIXES:
+            from .meta_image import meta_files
 
-        voxels = guarded(path, lambda: meta_files(path))
-    else:
-        return [path]
+            voxels = guarded(path, lambda: meta_files(path))
     for file in voxels:
         if not is_regular(file):
             raise InputError(f"{path.name} needs the file {file.name} beside it, which is missing: copy both.")

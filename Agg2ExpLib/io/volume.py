@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..system.names import same_form
 from .grid import Grid
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -54,7 +55,7 @@ def stem_of(path: str | Path) -> str:
     """The file name as given, without its (double) suffix; a folder's whole name. Always fit for UTF-8."""
     # A link is not followed: who names the case in a link means that name, and not the patient's in the file behind it.
     name = Path(path).name if Path(path).name not in ("", "..") else Path(path).resolve().name
-    name = name.encode("utf-8", errors="replace").decode("utf-8")
+    name = same_form(name.encode("utf-8", errors="replace").decode("utf-8"))
     for suffix in (".seg.nrrd", *SUFFIXES):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]

@@ -105,6 +105,8 @@ def native(flat: np.ndarray) -> np.ndarray:
 
 def _inflate(stream: BinaryIO, view: memoryview, stored: int | None, encoding: str) -> None:
     left = stored_bytes(stream) if stored is None else stored
+    if left > stored_bytes(stream):
+        raise DamagedError("less compressed data than the header says")
     decoder = zlib.decompressobj(_WINDOW_BITS[encoding])
     done, data = 0, b""
     try:

@@ -6,13 +6,14 @@ A bundle's configuration may hold Python (values that start with ``$``). Only pl
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..system.json_files import read_json
+from ..system.regular_files import open_regular
 from .labels import PAPER_LABELS, make_labels
 from .model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, ModelCard, clean_label_name, default_names
 from .swin_unetr import MERGING_LEGACY
@@ -24,6 +25,8 @@ _OTHER_SCALING = (
     "NormalizeIntensityd", "ScaleIntensityd", "ScaleIntensityRangePercentilesd", "HistogramNormalized", "ThresholdIntensityd",
     "MaskIntensityd", "ClipIntensityPercentilesd", "Lambdad",
 )  # fmt: skip
+_MAX_BYTES = 4 * 2**20
+_MOST_PARTS, _MOST_DEPTH = 100_000, 60
 _UNKNOWN = object()  # a value that only running the bundle's code would tell
 
 
@@ -135,10 +138,14 @@ def _model_file(folder: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
         if file.suffix == ".json":
-            values = json.loads(text)
+            values: object = read_json(file, "The bundle's", _MAX_BYTES)
         else:
+            with open_regular(file) as stream:
+                data = stream.read(_MAX_BYTES + 1)
+            if len(data) > _MAX_BYTES:
+                raise ValueError("too large")
+            text = data.decode("utf-8-sig")
             try:
                 import yaml
             except ImportError as error:
@@ -147,6 +154,7 @@ def _read(file: Path) -> dict[str, Any]:
                 ) from error
             try:
                 values = yaml.safe_load(text)
+                _check_size(values)
             except yaml.YAMLError as error:
                 raise ValueError(str(error)) from error
     except OSError as error:
@@ -158,8 +166,53 @@ def _read(file: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _resolve(value: Any, config: dict[str, Any], depth: int = 0) -> Any:
-    """``value`` with references replaced by what they plainly refer to; ``_UNKNOWN`` where that is an expression."""
+def _check_size(values: object) -> None:
+    """Refuse what its aliases multiply: entries of YAML may be used again and again in each other.
+
+    Raises:
+        ValueError: it has too many entries, or is nested too deep.
+    """
+    level, count = [values], 0
+    for _ in range(_MOST_DEPTH):
+        deeper: list[object] = []
+        for value in level:
+            deeper += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+            if len(deeper) > _MOST_PARTS:
+                raise ValueError("too many entries")
+        count += len(deeper)
+        if count > _MOST_PARTS:
+            raise ValueError("too many entries")
+        if not deeper:
+            return
+        level = deeper
+    raise ValueError("nested too deep")
+
+
+class _Budget:
+    """How many parts may still be looked at: references can refer to each other so that they multiply."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_PARTS
+
+    def spend(self) -> None:
+        """Count one part.
+
+        Raises:
+            InputError: there were too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise InputError("The bundle's configuration refers to itself again and again: give a model card instead.")
+
+
+def _resolve(value: Any, config: dict[str, Any], depth: int = 0, budget: _Budget | None = None) -> Any:
+    """``value`` with references replaced by what they plainly refer to; ``_UNKNOWN`` where that is an expression.
+
+    Raises:
+        InputError: the references multiply.
+    """
+    budget = budget or _Budget()
+    budget.spend()
     if depth > 20:
         return _UNKNOWN
     if isinstance(value, str):
@@ -169,16 +222,16 @@ def _resolve(value: Any, config: dict[str, Any], depth: int = 0) -> Any:
                 if isinstance(part, list) and key.isdigit() and int(key) < len(part):
                     part = part[int(key)]
                 elif isinstance(part, dict) and key in part:
-                    part = _resolve(part[key], config, depth + 1) if isinstance(part[key], str) else part[key]
+                    part = _resolve(part[key], config, depth + 1, budget) if isinstance(part[key], str) else part[key]
                 else:
                     return _UNKNOWN
-            return _resolve(part, config, depth + 1)
+            return _resolve(part, config, depth + 1, budget)
         return _UNKNOWN if value.startswith(("$", "@", "%")) else value
     if isinstance(value, list):
-        parts = [_resolve(part, config, depth + 1) for part in value]
+        parts = [_resolve(part, config, depth + 1, budget) for part in value]
         return _UNKNOWN if any(part is _UNKNOWN for part in parts) else parts
     if isinstance(value, dict):
-        resolved = {key: _resolve(part, config, depth + 1) for key, part in value.items()}
+        resolved = {key: _resolve(part, config, depth + 1, budget) for key, part in value.items()}
         return {key: part for key, part in resolved.items() if part is not _UNKNOWN}
     return value
 

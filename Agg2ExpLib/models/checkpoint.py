@@ -7,7 +7,6 @@ TorchScript archives through :mod:`.torchscript`.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import pickle
 import zipfile
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import InputError
+from ..system.regular_files import open_regular
+from .archive import check_archive, check_claims
 from .torchscript import read_torchscript
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         if error.errno in (None, errno.EINVAL):  # readers seek to places that a cut file does not have
             _damaged(file, error)
         raise InputError(f"{file} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
-    return _as_float32(_innermost(found, file), file)
+    tensors = _innermost(found, file)
+    check_claims(tensors, file)
+    return _as_float32(tensors, file)
 
 
 def name_candidates(tensors: Tensors) -> list[Tensors]:
@@ -73,15 +76,6 @@ def name_candidates(tensors: Tensors) -> list[Tensors]:
         candidates.append({name[len(prefix) :]: value for name, value in candidates[-1].items() if name.startswith(prefix)})
 
 
-def sha256_of_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as lower-case hexadecimal text."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _check_file(file: Path) -> None:
     try:
         if not file.exists():
@@ -92,10 +86,12 @@ def _check_file(file: Path) -> None:
             raise InputError(
                 f"{file.name} is no weights file by its name: give one ending in {', '.join(SUFFIXES)}, or a MONAI bundle folder."
             )
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             head = stream.read(512)
     except OSError as error:
         raise InputError(f"The weights file {file} cannot be read ({error.strerror or error}): check its permissions.") from error
+    if head.startswith(b"PK"):
+        check_archive(file)
     text = head.lstrip().lower()
     if not head:
         raise InputError(f"The weights file {file.name} is empty: download or copy it again.")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..system.names import folded
 
 Color = tuple[int, int, int]
 
@@ -137,14 +138,14 @@ def select_labels(requested: Iterable[str], labels: Sequence[Label]) -> tuple[La
         InputError: for an unknown name (with the nearest one) or for nothing asked.
     """
     by_name = {label.name: label for label in labels}
-    by_folded = {label.name.casefold(): label for label in labels}
+    by_folded = {folded(label.name): label for label in labels}
     chosen: set[int] = set()
     for name in (part.strip() for part in requested):
         if not name:
             continue
-        label = by_name.get(name) or by_folded.get(name.casefold().replace(" ", "_"))
+        label = by_name.get(name) or by_folded.get(folded(name))
         if label is None:
-            near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(folded(name), by_folded, n=1, cutoff=0.5)
             hint = f"did you mean '{by_folded[near[0]].name}'?" if near else f"the model has {', '.join(by_name)}."
             raise InputError(f"The model has no label '{name}': {hint}")
         chosen.add(label.index)

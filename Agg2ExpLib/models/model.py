@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..inference.network import check_evaluates
+from ..system.memory import require_memory
+from ..system.regular_files import sha256_of_file
 from .bundle import bundle_of, read_bundle
-from .checkpoint import name_candidates, read_tensors, sha256_of_file
+from .checkpoint import name_candidates, read_tensors
 from .labels import PAPER_LABELS
 from .model_card import (
     PAPER_HU_WINDOW,
@@ -214,6 +217,12 @@ def _check(card: ModelCard, built: Built, source: str) -> None:
             f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card is too small for {source}: use "
             f"{2 * built.divisor} or more for at least one side."
         )
+    spec = built.spec
+    first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
+    features = first[0] if isinstance(first, list) else first
+    # Three maps of the first layer and the logits twice are the least that a pass holds.
+    values = math.prod(card.roi_size) * (3 * (features if isinstance(features, int) else 16) + 2 * built.channels)
+    require_memory(4 * values, f"One window of {'x'.join(map(str, card.roi_size))} voxels ('roi_size' of the model card)")
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..system.json_files import parse_json, read_json
+from ..system.names import FORMULA, folded, is_reserved, same_form
 from .labels import PAPER_LABELS, Color, Label, make_labels
 
 PAPER_SPACING = (1.5, 1.5, 1.5)
 PAPER_HU_WINDOW = (-1024.0, 1024.0)
 PAPER_ROI_SIZE = (96, 96, 96)
+MOST_INTENSITY = 1e6
 MAX_LABELS = 256  # segmentations are stored as uint8
 
 _REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
@@ -97,7 +100,7 @@ def read_model_card(path: str | os.PathLike[str]) -> tuple[ModelCard, tuple[str,
         InputError: the file cannot be read, is not JSON or has a wrong value; the sentence names file and key.
     """
     file = Path(path)
-    return parse_model_card(_read_json(file), file.name)
+    return parse_model_card(read_json(file, "The model card", _MAX_BYTES), file.name)
 
 
 def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str, ...]]:
@@ -163,7 +166,7 @@ def write_model_card(path: str | os.PathLike[str], card: ModelCard) -> None:
     """
     file = Path(path)
     text = card.to_json()
-    parse_model_card(json.loads(text), file.name)
+    parse_model_card(parse_json(text, f"The model card {file.name}"), file.name)
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         beside.write_text(text, encoding="utf-8")
@@ -179,34 +182,15 @@ def clean_label_name(name: object, key: str, source: str) -> str:
     Raises:
         InputError: for anything that is not a text, is empty, too long, or has a character that file names or options cannot hold.
     """
-    text = re.sub(r"\s+", "_", name.strip()) if isinstance(name, str) else ""
-    if not text or len(text) > 100 or text.startswith((".", "-")) or _FORBIDDEN.search(text):
+    text = re.sub(r"\s+", "_", same_form(name.strip())) if isinstance(name, str) else ""
+    if is_reserved(text) or text.endswith("."):
+        raise InputError(f"'{key}' of {source} has the label name {text!r}, which cannot name a file on Windows: use another.")
+    if not text or len(text) > 100 or text.startswith((".", *FORMULA)) or _FORBIDDEN.search(text):
         raise InputError(
             f"'{key}' of {source} has the label name {name!r}: use 1 to 100 characters without any of / \\ : * ? \" < > | and "
-            "comma, not starting with a dot or a dash."
+            "comma, not starting with a dot, a dash, = + or @."
         )
     return text
-
-
-def _read_json(file: Path) -> object:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a JSON number")
-
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise InputError(f"The model card {file.name} is larger than 4 MB: give the JSON file that describes the weights.")
-        return json.loads(file.read_text(encoding="utf-8-sig"), parse_constant=refuse)
-    except FileNotFoundError as error:
-        raise InputError(f"The model card {file} does not exist: check the path.") from error
-    except OSError as error:
-        raise InputError(
-            f"The model card {file} cannot be read ({error.strerror or error}): check the file and its permissions."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        detail = str(error) if isinstance(error, json.JSONDecodeError) else "not UTF-8 text with plain JSON values"
-        raise InputError(f"The model card {file.name} is not valid JSON ({detail}): correct it.") from error
 
 
 def _labels(values: Mapping[str, Any], source: str) -> tuple[Label, ...]:
@@ -224,12 +208,12 @@ def _labels(values: Mapping[str, Any], source: str) -> tuple[Label, ...]:
             colors[name] = _color(fields["color"], name, source)
         if fields.get("group") is not None:
             groups[name] = _group(fields["group"], name, source)
-    folded = [name.casefold() for name in names]
-    if repeated := next((name for index, name in enumerate(names) if folded[index] in folded[:index]), None):
+    plain = [folded(name) for name in names]
+    if repeated := next((name for index, name in enumerate(names) if plain[index] in plain[:index]), None):
         raise InputError(
             f"'labels' of {source} has '{repeated}' more than once (capitals do not count): give each label its own name."
         )
-    if "background" in folded[1:]:
+    if "background" in plain[1:]:
         raise InputError(
             f"'labels' of {source} must start with the background: list the labels in the order of the network's channels."
         )
@@ -264,9 +248,16 @@ def _group(value: object, name: str, source: str) -> str:
     return value.strip()
 
 
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf
+
+
 def _numbers(value: object) -> list[float] | None:
     entries: Sequence[object] = value if isinstance(value, list) else [value]
-    numbers = [float(entry) for entry in entries if isinstance(entry, (int, float)) and not isinstance(entry, bool)]
+    numbers = [_float(entry) for entry in entries if isinstance(entry, (int, float)) and not isinstance(entry, bool)]
     return numbers if len(numbers) == len(entries) and all(math.isfinite(number) for number in numbers) else None
 
 
@@ -290,6 +281,8 @@ def _interval(value: object, key: str, source: str, unit: str) -> tuple[float, f
     numbers = (_numbers(value) if isinstance(value, list) else None) or []
     if len(numbers) != 2 or not numbers[0] < numbers[1]:
         raise InputError(f"'{key}' of {source} must be two {unit}, the lower one first.")
+    if max(abs(number) for number in numbers) > MOST_INTENSITY or numbers[1] - numbers[0] < 1 / MOST_INTENSITY:
+        raise InputError(f"'{key}' of {source} must lie within ±{MOST_INTENSITY:g}, its two {unit} apart.")
     return numbers[0], numbers[1]
 
 

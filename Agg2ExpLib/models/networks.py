@@ -104,6 +104,7 @@ def _build_named(candidates: Sequence[Tensors], source: str, kind: str, named: d
     if not isinstance(args.get("out_channels"), int):
         raise InputError(f"The {kind} named for {source} lacks 'out_channels': give the number of labels with the background.")
     _check_channels(args["in_channels"], args["out_channels"], source)
+    _check_claims(args, candidates[0], source, kind)
     network = _construct(lambda: getattr(nets, kind)(**args), source, kind)
     wanted = set(network.state_dict())
     found = max(candidates, key=lambda tensors: len(wanted & set(tensors)))
@@ -111,6 +112,16 @@ def _build_named(candidates: Sequence[Tensors], source: str, kind: str, named: d
     title = f"{kind}, {channels} channels, {sum(part.numel() for part in network.parameters()) / 1e6:.1f} million weights"
     _fill(network, found, source, f"{kind} named in the model card")
     return Built(_frozen(network), {"class": kind, **_plain(args)}, channels, _divisor(kind, args), title)
+
+
+def _check_claims(args: Mapping[str, Any], tensors: Tensors, source: str, kind: str) -> None:
+    """Refuse a network that is described far larger than its weights, before it is built."""
+    most = max([1024, *(length for tensor in tensors.values() for length in tensor.shape)])
+    level: list[Any] = list(args.values())
+    for _ in range(8):
+        if any(isinstance(value, int) and abs(value) > most for value in level) or len(level) > 1000:
+            raise InputError(f"The {kind} named for {source} is far larger than its weights: correct the model card.")
+        level = [part for value in level if isinstance(value, (list, tuple)) for part in value]
 
 
 def _check_channels(inputs: object, outputs: object, source: str) -> None:

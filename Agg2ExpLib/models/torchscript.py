@@ -85,7 +85,9 @@ class _ScriptUnpickler(pickle.Unpickler):
 
 def _rebuild_tensor(storage: torch.Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> torch.Tensor:
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if math.prod(size) and not (offset >= 0 and min(stride, default=0) >= 0 and last < storage.numel()):
+    count = math.prod(map(int, size))
+    # A stride of zero would make many values of one.
+    if count > storage.numel() or (count and not (offset >= 0 and min(stride, default=0) >= 0 and last < storage.numel())):
         raise pickle.UnpicklingError("a tensor reaches beyond its data")
     return storage.as_strided(size, stride, offset).clone()
 

@@ -6,7 +6,6 @@ A job file is flat: the parameters of the method, and of the supervoxels of a gl
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,8 +17,11 @@ from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.compute import check_window_batch
 from ..inference.sliding_window import BLEND, OVERLAP
+from ..system.json_files import read_json
+from ..system.names import id_problem
 from .mask_settings import MaskSettings
 
+MOST_JOB_BYTES = 4 * 2**20
 TASKS = ("explain", "segment")
 TARGETS = ("sum", "mean")
 MASK_COVERAGE, MASK_REGIONS = "mask_coverage", "mask_regions"
@@ -81,6 +83,8 @@ class Job:
         if self.target not in TARGETS:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         check_window_batch(self.window_batch)
+        if self.patient_id is not None and (problem := id_problem(self.patient_id)):
+            raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
         if self.patient_id is not None and not self.patient_id.strip():
             raise InputError("The patient id is empty: leave it out to use the CT's file name.")
 
@@ -111,12 +115,7 @@ class Job:
         Raises:
             InputError: it cannot be read or has a wrong, missing or unknown entry.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise InputError(f"Cannot read the job file {path}: {error.strerror or error}.") from None
-        except ValueError as error:
-            raise InputError(f"The job file {path} is not valid JSON: {error}.") from None
+        content = read_json(path, "The job file", MOST_JOB_BYTES)
         return cls.from_json(content).relative_to(path.parent)
 
     @classmethod

@@ -20,6 +20,7 @@ from ..system.files import OutputFolder
 from .case import Case, make_case
 from .explanation import READ_END, Question, explain_case
 from .job import Job
+from .privacy import private_names
 from .record import RunRecord
 from .results import check_region_files
 from .targets import requested_labels
@@ -45,6 +46,7 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="segmented", task="segment")
         >>> folder = agg2exp.run_job(job, agg2exp.Monitor())
     """
+    _check_apart(Path(job.ct), Path(job.output))
     compute = choose_compute(job.device, job.precision)
     method = job.method.make() if job.task == "explain" else None
     output = OutputFolder(Path(job.output), job.overwrite)
@@ -59,6 +61,16 @@ def run_job(job: Job, monitor: Monitor) -> Path:
         raise volumes_do_not_fit(compute) from error
     finally:
         output.discard()
+
+
+def _check_apart(ct: Path, output: Path) -> None:
+    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time."""
+    try:
+        inside = ct.is_dir() and ct.resolve() in (output.resolve(), *output.resolve().parents)
+    except (OSError, RuntimeError, ValueError):  # a circle of links, which is told where it is opened
+        inside = False
+    if inside:
+        raise InputError(f"The output must not lie in the folder of the CT ({ct.name}): choose another ⟨output⟩.")
 
 
 def volumes_do_not_fit(compute: Compute) -> OutOfMemoryError:
@@ -88,6 +100,8 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     ct = read_ct(Path(job.ct))
     parameters = {name: getattr(job, name) for name in ("target", "overlap", "blend", "device", "precision")}
     record = RunRecord(model, ct.name, sha256_of(Path(job.ct)), began, job.patient_id, parameters)
+    if job.patient_id is not None:
+        record.private = private_names(job.ct, job.extra_rois, [*job.files_of_method(), *filter(None, [job.target_mask])])
     for warning in (*model.warnings, *ct.warnings):
         monitor.notice(warning)
     stage.update(0.6, "model grid")

@@ -18,7 +18,7 @@ from ..roi_importance.limit import without_sampling
 from ..roi_importance.matrix import LIMIT_OF, ImportanceMatrix, Regions, RegionSums, importance_matrix
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
-from .record import without_name
+from .privacy import private_names, without_names
 from .results import EXTRA_ROIS, RUN_FILE, TIDY_FILE, WIDE_FILE, Results, check_region_files, extra_roi_path
 
 _OF_SAMPLES = ("standard_error", *LIMIT_OF.values())  # what cannot be told from the maps alone
@@ -108,9 +108,11 @@ def recompute_importance(
         write_wide(folder.temporary / WIDE_FILE, matrix, patient)
         run = {**results.run, "patient": patient, "extra_rois": list(matrix.extra)}
         run["notices"] = [*run.get("notices", ()), *warnings]
-        if patient_id and (name := run["ct"]["name"]):
-            run["ct"] = {**run["ct"], "name": None}
-            run["notices"] = without_name(run["notices"], name)
+        if patient_id:
+            ct_name = (run.get("ct") or {}).get("name")
+            private = private_names(ct_name or "ct", extra_rois)
+            run["ct"] = {**(run.get("ct") or {}), "name": None}
+            run["notices"] = [without_names(notice, private) for notice in run["notices"]]
         write_json(folder.temporary / RUN_FILE, run)
         return folder.publish()
     except OSError as error:

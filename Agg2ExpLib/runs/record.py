@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -14,9 +13,10 @@ import numpy as np
 
 from ..attribution.method import Method
 from ..inference.compute import Compute
-from ..io.volume import SUFFIXES
 from ..models.model import Model
+from ..system.names import clean_name
 from ..version import __version__
+from .privacy import without_names
 
 _PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
 
@@ -35,6 +35,7 @@ class RunRecord:
     Attributes:
         patient: id in the results.
         parameters: all that were set.
+        private: names that the notices must not tell, with the words in their place.
         explained, absent: labels with a map, and labels asked for that the segmentation lacks.
         extra_rois: names of the further regions.
         global_mask: what :func:`~Agg2ExpLib.roi_importance.global_mask.mask_record` tells, where a global mask was made.
@@ -54,10 +55,11 @@ class RunRecord:
         patient_id: str | None,
         parameters: Mapping[str, Any],
     ):
-        self.patient = patient_id or ct_name
+        self.patient = patient_id or clean_name(ct_name)
         self.parameters: dict[str, Any] = dict(parameters)
-        self._model, self._ct_name, self._named = model, ct_name, patient_id is not None
-        self._ct = {"name": None if self._named else ct_name, "sha256": ct_checksum}
+        self._model = model
+        self._ct = {"name": None if patient_id is not None else ct_name, "sha256": ct_checksum}
+        self.private: Mapping[str, str] = {ct_name: "the CT"} if patient_id is not None and ct_name.casefold() != "ct" else {}
         self._began = self._stage_began = began
         self._seconds: dict[str, float] = {}
         self._method: Method | None = None
@@ -134,15 +136,9 @@ class RunRecord:
             "window_batch": self.batch,
             "seconds": {**self._seconds, "total": round(time.monotonic() - self._began, 3)},
             "peak_memory_bytes": _peak_memory(compute),
-            "notices": without_name(notices, self._ct_name) if self._named else list(notices),
+            "notices": [without_names(notice, self.private) for notice in notices],
             "versions": versions(),
         }
-
-
-def without_name(notices: list[str], ct_name: str) -> list[str]:
-    """The notices with the CT's file name, which may name the patient, taken out."""
-    file = re.compile(rf"(?<!\w){re.escape(ct_name)}({'|'.join(map(re.escape, SUFFIXES))})?(?!\w)", re.IGNORECASE)
-    return [file.sub("the CT", notice) for notice in notices]
 
 
 def versions() -> dict[str, str | None]:

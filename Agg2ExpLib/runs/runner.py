@@ -90,9 +90,21 @@ def in_worker(work: Callable[[], None], monitor: Monitor) -> None:
 
 
 def run_with_events(job_file: Path, debug: bool = False) -> int:
-    """Do the job of a file; returns the exit status unless a stop makes the process end here.
+    """Do the job of a file; see :func:`work_with_events`."""
 
-    Prints exactly one of ``done``, ``error`` and ``cancelled`` as the last event; all other output goes to stderr.
+    def work(monitor: Monitor) -> dict[str, object]:
+        from .pipeline import run_job
+
+        return {"result": str(run_job(Job.read(job_file), monitor))}
+
+    return work_with_events(work, debug)
+
+
+def work_with_events(work: Callable[[Monitor], dict[str, object]], debug: bool = False) -> int:
+    """Do what a front end has asked for; returns the exit status unless a stop makes the process end here.
+
+    Prints exactly one of ``done`` (with what ``work`` returns), ``error`` and ``cancelled`` as the last event; all other output
+    goes to stderr.
     """
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     # Libraries write to the file descriptor too, and would break the lines.
@@ -102,11 +114,9 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
     threading.Thread(target=_listen, args=(monitor,), daemon=True).start()
     outcome: list[tuple[int, str, dict[str, object]]] = []
 
-    def work() -> None:
+    def guarded() -> None:
         try:
-            from .pipeline import run_job
-
-            outcome.append((DONE, "done", {"result": str(run_job(Job.read(job_file), monitor))}))
+            outcome.append((DONE, "done", work(monitor)))
         except Cancelled:
             outcome.append((CANCELLED, "cancelled", {}))
         except Exception as error:
@@ -114,7 +124,7 @@ def run_with_events(job_file: Path, debug: bool = False) -> int:
                 traceback.print_exc()
             outcome.append((FAILED, "error", describe(error)))
 
-    in_worker(work, monitor)
+    in_worker(guarded, monitor)
     discard_unfinished()
     # From here on a stop comes too late: it must not change the exit status while the interpreter ends.
     for number in signals:

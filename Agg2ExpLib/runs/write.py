@@ -26,13 +26,19 @@ from .results import (
     TIDY_FILE,
     WIDE_FILE,
     attribution_path,
+    check_region_files,
     extra_roi_path,
 )
 
 
 def write_segmentation(folder: Path, found: Explanation) -> None:
-    """Write the CT, the segmentation and the masks that were given."""
+    """Write the CT, the segmentation and the masks that were given.
+
+    Raises:
+        InputError: two extra regions would share a file, or one cannot be written.
+    """
     affine = found.grid.affine
+    check_region_files(found.extra_rois)
     write_volume(folder / CT_FILE, found.hu, affine, compress=True)
     write_volume(folder / SEGMENTATION_FILE, found.segmentation, affine, compress=True)
     if found.extra_rois:

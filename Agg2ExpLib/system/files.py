@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import Cancelled, InputError
 from .file_lock import FileLock
+from .json_files import read_json, shown
 
 # What a folder of ours holds: a result's record, or a cohort's.
 RECORDS = ("run.json", "cohort.json")
@@ -37,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON in UTF-8."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Names of files may hold bytes that are no UTF-8.
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
 
 
 class OutputFolder:
@@ -58,7 +60,14 @@ class OutputFolder:
 
     def __init__(self, final: Path, overwrite: bool = False, needed_bytes: int = 0):
         # A link is followed: the folder it leads to is written, and the link stays.
-        self.final = final.resolve() if final.is_symlink() else final.absolute()
+        if "\0" in str(final):
+            raise InputError("The name of the output holds the character NUL: choose another ⟨output⟩.")
+        try:
+            self.final = final.resolve() if final.is_symlink() else final.absolute()
+            self.final.exists()
+        except (OSError, RuntimeError) as error:  # a name too long for the disk, or a circle of links
+            reason = getattr(error, "strerror", None) or "a circle of links"
+            raise InputError(f"Cannot write to {shown(final)[:200]} ({reason}): choose another ⟨output⟩.") from None
         self._overwrite = overwrite
         parent = self.final.parent
         self._made: list[Path] = []
@@ -221,8 +230,8 @@ def is_replaceable(folder: Path) -> bool:
     if record is None:
         return not any(os.scandir(folder))
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(record, "The record")
+    except InputError:
         return False
     return isinstance(content, dict) and "agg2exp" in content
 

@@ -10,6 +10,8 @@ from ..errors import InputError
 
 # What the interpreter and the libraries need beside a volume.
 _RESERVE_BYTES = 100e6
+# What the libraries take before anything is computed: of memory, and of addresses where these are limited.
+START_BYTES, START_ADDRESSES = 0.5e9, 2.5e9
 # Deflate makes at most 1032 bytes of one.
 MOST_INFLATION = 1032
 
@@ -47,6 +49,32 @@ def require_memory(needed: float, what: str, advice: str = "close other programs
         return
     if needed + _RESERVE_BYTES > free:
         raise InputError(f"{what} needs {needed / 1e9:.1f} GB of memory and only {free / 1e9:.1f} GB are free: {advice}.")
+
+
+def require_start() -> None:
+    """Refuse to begin where not even the libraries fit, which would end in their own words or without any.
+
+    Raises:
+        InputError: the limit of this process, or the free memory, is too small.
+    """
+    try:
+        import psutil
+
+        free, taken = free_memory(), float(psutil.Process().memory_info().vms)
+    except ImportError:
+        return
+    least = START_BYTES
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and limit - taken < START_ADDRESSES:
+            least, free = START_ADDRESSES, max(float(limit) - taken, 0.0)
+    if free < least:
+        raise InputError(
+            f"Agg2Exp needs at least {least / 1e9:.1f} GB of memory to begin and only {free / 1e9:.1f} GB are free: close other "
+            "programs or raise the limit."
+        )
 
 
 def _cached(group: Path) -> float:

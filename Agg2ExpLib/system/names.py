@@ -6,11 +6,14 @@ import re
 import unicodedata
 from pathlib import Path
 
+from .json_files import text_problem
 from .regular_files import sha256_of_text
 
 # File systems hold 255 bytes a name; this leaves room for a suffix and for the prefix of a file in the making.
 MOST_NAME_BYTES = 200
 MOST_TITLE = 100
+# What makes a cell of a table a formula for spreadsheet programs.
+FORMULA = ("=", "+", "-", "@")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 
@@ -29,6 +32,7 @@ def clean_name(name: str) -> str:
     """A name of one line in the usual Unicode form, without control characters or half characters, and not too long."""
     text = name.encode("utf-8", errors="replace").decode("utf-8")
     text = " ".join(_CONTROLS.sub(" ", same_form(text)).split())
+    text = f"_{text}" if text.startswith(FORMULA) else text
     return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1].rstrip() + "…"
 
 
@@ -54,6 +58,17 @@ def safe_file_name(name: str) -> str:
 def is_reserved(name: str) -> bool:
     """Whether Windows keeps a name for a device."""
     return _RESERVED.fullmatch(name.strip()) is not None
+
+
+def id_problem(name: str) -> str:
+    """Why a patient's id cannot stand in tables and pictures, in words after it, or nothing."""
+    if len(name) > MOST_TITLE:
+        return f"has more than {MOST_TITLE} characters"
+    if _CONTROLS.search(name) or text_problem(name):
+        return "has characters that cannot be shown"
+    if name.startswith(FORMULA):
+        return "begins as a formula does in spreadsheets (= + - @)"
+    return ""
 
 
 def existing(path: Path) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from .files import write_json
+from .json_files import read_json
 
 
 class FolderError(InputError):
@@ -38,14 +38,11 @@ class ResumableFolder:
 
     def _read(self) -> dict[str, Any] | None:
         no = f"{self.path} is no {self._what.partition(' ')[2]} of Agg2Exp"
-        try:
-            content = json.loads(self._record.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+        if not self._record.exists():
             if self.path.exists() and (not self.path.is_dir() or any(os.scandir(self.path))):
-                raise InputError(f"{no} and not empty: choose another ⟨output⟩.") from None
+                raise InputError(f"{no} and not empty: choose another ⟨output⟩.")
             return None
-        except (OSError, ValueError) as error:
-            raise InputError(f"Cannot read {self._record}: {error}.") from None
+        content = read_json(self._record, "The record")
         if not isinstance(content, dict):
             raise InputError(f"{no} ({self._record.name} is no record): choose another ⟨output⟩.")
         return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from ..errors import InputError
 from ..io.grid import model_grid
 from ..io.read import read_ct
 from ..io.resample import resample
+from ..io.source_files import files_of
+from ..models.label_maps import LabelScheme
 from ..synthetic.scans import Example
 from ..system.files import replacing
-from .pairs import LabelScheme, Pair
+from ..system.regular_files import sha256_of_text
+from .pairs import Pair
 from .settings import TrainSettings
 from .sources import Validation
 
@@ -121,8 +123,8 @@ class PairsSource:
     def _prepared(self, pair: Pair) -> Path:
         """Stem of a case's prepared files, made when they are missing or the case or the settings are others."""
         described = [pair.ct.resolve(), pair.labels.resolve(), self.settings.spacing, self.scheme.values, self.scheme.masks]
-        stamps = [path.stat().st_mtime_ns for path in (pair.ct, pair.labels)]
-        key = hashlib.sha256(repr((described, stamps)).encode()).hexdigest()[:12]
+        stamps = [file.stat().st_mtime_ns for path in (pair.ct, pair.labels) for file in files_of(path)]
+        key = sha256_of_text(repr((described, stamps)))[:12]
         stem = self.cache / f"{pair.name}_{key}"
         if not Path(f"{stem}_start.npy").exists():  # the last one written
             self.cache.mkdir(parents=True, exist_ok=True)

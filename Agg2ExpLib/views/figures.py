@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .mrml_colors import ENTRIES, Sign, signed_colors
+from .plain_text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,7 @@ def save_views(
     save_figure(compose_views(pictures, title, patient, legend), path, dpi=DPI)
 
 
+@plain_text
 def compose_views(pictures: Sequence[tuple[str, Picture]], title: str, patient: str, legend: Legend | Sequence[str]) -> Figure:
     """The figure of :func:`save_views`; every slice keeps its pixels."""
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ from ..io.volume import Volume
 from ..models.labels import Code, Label, title_of
 from .mrml_colors import color_node_for, measure_overlay, set_overlay_threshold
 from .mrml_mask import add_global_mask
-from .mrml_nodes import Segment, add_segmentation, add_table, add_volume, update_volume
+from .mrml_nodes import Layer, Segment, add_segmentation, add_table, add_volume, prepared_layer, update_volume
 
 if TYPE_CHECKING:
     from ..runs.results import Results
@@ -141,7 +141,15 @@ def show_results(
     return nodes
 
 
-def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: float = 95.0, image: Any = None) -> Any:
+def add_overlay(
+    scene: Any,
+    volume: Volume,
+    name: str,
+    label: str,
+    percentile: float = 95.0,
+    image: Any = None,
+    quantiles: np.ndarray | None = None,
+) -> Any:
     """A signed attribution map as a volume node with its own diverging, in the middle transparent colours.
 
     Args:
@@ -151,24 +159,27 @@ def add_overlay(scene: Any, volume: Volume, name: str, label: str, percentile: f
         label: name of the explained label, kept as the node's attribute ``Agg2Exp.Label``.
         percentile: see :func:`~Agg2ExpLib.views.mrml_colors.set_overlay_threshold`.
         image: see :func:`~Agg2ExpLib.views.mrml_nodes.add_volume`.
+        quantiles: what :func:`~Agg2ExpLib.views.mrml_colors.absolute_quantiles` gave for the values, where that was done before.
     """
-    node = add_volume(scene, volume.array, volume.affine, name, quantity=_SIGNED, units=_NO_UNIT, image=image)
-    node.SetAttribute("Agg2Exp.Label", label)
-    node.GetDisplayNode().SetAndObserveColorNodeID(color_node_for(node).GetID())
-    measure_overlay(node, volume.array)
+    colors = color_node_for(scene, name)
+    tag = {"Agg2Exp.Label": label}  # who hears that a volume has come must know at once that it is no CT
+    node = add_volume(scene, volume.array, volume.affine, name, _SIGNED, _NO_UNIT, image, colors, tag)
+    measure_overlay(node, volume.array, quantiles)
     set_overlay_threshold(node, percentile)
     return node
 
 
-def update_overlay(node: Any, array: np.ndarray, percentile: float | None = None, image: Any = None) -> None:
+def update_overlay(
+    node: Any, array: np.ndarray, percentile: float | None = None, image: Any = None, quantiles: np.ndarray | None = None
+) -> None:
     """Replace an overlay's values ``[x, y, z]`` (a refined map of the same shape); the shown percentile stays unless given.
 
-    ``image`` as for :func:`~Agg2ExpLib.views.mrml_nodes.add_volume`.
+    ``image`` and ``quantiles`` as for :func:`add_overlay`.
     """
     from .mrml_colors import overlay_state
 
     update_volume(node, array, image)
-    measure_overlay(node, array)
+    measure_overlay(node, array, quantiles)
     set_overlay_threshold(node, overlay_state(node)[0] if percentile is None else percentile)
 
 
@@ -202,24 +213,31 @@ def save_scene(scene: Any, path: Path) -> None:
     write_bundle(scene, path)
 
 
-def add_ct(scene: Any, volume: Volume, patient: str) -> Any:
-    node = add_volume(scene, volume.array, volume.affine, f"{patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD)
+def add_ct(scene: Any, volume: Volume, patient: str, image: Any = None) -> Any:
+    """A CT in HU as a volume node; ``image`` as for :func:`~Agg2ExpLib.views.mrml_nodes.add_volume`."""
+    node = add_volume(scene, volume.array, volume.affine, f"{patient} CT", quantity=_ATTENUATION, units=_HOUNSFIELD, image=image)
     display = node.GetDisplayNode()
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*CT_WINDOW)
     return node
 
 
-def add_labels(scene: Any, results: Results, ct: Any) -> Any:
-    """The predicted labels as a segmentation node, one segment for each label found; the segment id is the label's name."""
-    volume = results.segmentation()
+def add_labels(scene: Any, results: Results, ct: Any, layers: list[Layer] | None = None) -> Any:
+    """The predicted labels as a segmentation node, one segment for each label found; the segment id is the label's name.
+
+    ``layers`` is what :func:`label_layers` gave, where that was done before.
+    """
+    return add_segmentation(scene, layers or label_layers(results, results.segmentation()), f"{results.patient} segmentation", ct)
+
+
+def label_layers(results: Results, volume: Volume) -> list[Layer]:
+    """The predicted labels (``volume``) ready for a segmentation node; needs no scene, so that a thread may do it."""
     segments = [
         Segment(label.name, label.title, label.color, label.index, terminology(label))
         for label in results.labels
         if label.index > 0
     ]
-    return add_segmentation(scene, [(volume.array, volume.affine, segments)], f"{results.patient} segmentation", ct)
+    return [prepared_layer(volume.array, volume.affine, segments)]
 
 
 def add_regions(scene: Any, results: Results, ct: Any, taken: set[str]) -> Any:

@@ -21,6 +21,7 @@ _QUANTILES = "Agg2Exp.Quantiles"
 _PERCENTILE = "Agg2Exp.Percentile"
 _SIGN = "Agg2Exp.Sign"
 _SAMPLE = 400_000
+_HIDDEN = 0.45  # grey
 _FULL_COLOR = 99.5  # percentile of |value| with the strongest colour
 
 # From the weakest shown value to the strongest; light to saturated, so that strength reads in print too.
@@ -77,9 +78,10 @@ def signed_colors(k: int, sign: Sign = "both") -> np.ndarray:
     return table
 
 
-def measure_overlay(node: Any, values: np.ndarray) -> None:
+def measure_overlay(node: Any, values: np.ndarray, quantiles: np.ndarray | None = None) -> None:
     """Keep the quantiles of an overlay's values with its volume node (also in a saved scene), for quick thresholds later."""
-    node.SetAttribute(_QUANTILES, json.dumps([float(f"{value:.7g}") for value in absolute_quantiles(values)]))
+    found = absolute_quantiles(values) if quantiles is None else quantiles
+    node.SetAttribute(_QUANTILES, json.dumps([float(f"{value:.7g}") for value in found]))
 
 
 def set_overlay_threshold(node: Any, percentile: float = 95.0, sign: Sign | None = None) -> float:
@@ -104,7 +106,9 @@ def set_overlay_threshold(node: Any, percentile: float = 95.0, sign: Sign | None
     shown = sign or node.GetAttribute(_SIGN) or "both"
     threshold, window, k = overlay_scale(np.array(json.loads(stored)), percentile)
     modifying = colors.StartModify()
-    for entry, color in enumerate(signed_colors(k, shown)):
+    table = signed_colors(k, shown)
+    table[table[:, 3] == 0, :3] = _HIDDEN  # legends draw what views do not
+    for entry, color in enumerate(table):
         colors.SetColor(entry, *(float(part) for part in color))
     colors.EndModify(modifying)
     display.AutoWindowLevelOff()
@@ -119,12 +123,12 @@ def overlay_state(node: Any) -> tuple[float, Sign]:
     return float(node.GetAttribute(_PERCENTILE) or 95.0), node.GetAttribute(_SIGN) or "both"
 
 
-def color_node_for(node: Any) -> Any:
-    """A vtkMRMLColorTableNode of its own for an overlay volume, in the volume's scene and saved with it."""
+def color_node_for(scene: Any, name: str) -> Any:
+    """A vtkMRMLColorTableNode of its own for the overlay volume of that name, in the scene and saved with it."""
     import slicer
 
     colors = slicer.vtkMRMLColorTableNode()
-    colors.SetName(f"{node.GetName()} colours")
+    colors.SetName(f"{name} colours")
     colors.SetTypeToUser()
     colors.SetHideFromEditors(False)  # hidden colour nodes are not saved with a scene
     colors.SetNumberOfColors(ENTRIES)
@@ -132,5 +136,5 @@ def color_node_for(node: Any) -> Any:
         side = "middle" if entry == _MIDDLE else "supports" if entry > _MIDDLE else "opposes"
         colors.SetColor(entry, f"{side} {abs(entry - _MIDDLE)}", 0.0, 0.0, 0.0, 1.0)
     colors.GetLookupTable().SetTableRange(0, ENTRIES - 1)
-    node.GetScene().AddNode(colors)
+    scene.AddNode(colors)
     return colors

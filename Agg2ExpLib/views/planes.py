@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from .plain_text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ _PLANES = {
 _CONTOUR, _INK, _PAPER = "#ffd84d", "#e8eaed", "#101214"
 
 
+@plain_text
 def planes_figure(
     hu: np.ndarray,
     attribution: np.ndarray,

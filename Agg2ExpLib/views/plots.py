@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color, title_of
 from ..roi_importance.graph import Point, anatomical_layout, circular_layout
 from ..system.files import replacing
+from .plain_text import PLAIN_TEXT, plain_text
 
 if TYPE_CHECKING:
     import networkx
@@ -95,7 +96,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
         raise InputError(f"Figures are written as .png, .svg or .pdf, not as '{path.name}': choose one of these suffixes.")
     canvas = FigureCanvasAgg(figure)
     try:
-        with rc_context({"svg.hashsalt": "agg2exp", "svg.fonttype": "none"}), replacing(path) as temporary:
+        with rc_context({"svg.hashsalt": "agg2exp", "svg.fonttype": "none", **PLAIN_TEXT}), replacing(path) as temporary:
             if path.suffix.lower() == ".png":  # without alpha and lightly compressed: half the time
                 figure.set_dpi(dpi)
                 canvas.draw()
@@ -108,6 +109,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> None:
         raise InputError(f"Cannot write {path} ({error.strerror or error}): choose another folder.") from None
 
 
+@plain_text
 def matrix_figure(
     matrix: ImportanceMatrix, labels: Sequence[Label], variant: str = "absolute", errors: bool = False, title: str = ""
 ) -> Figure:
@@ -175,6 +177,7 @@ def matrix_figure(
     return figure
 
 
+@plain_text
 def graph_figure(
     graph: networkx.DiGraph, positions: Mapping[str, Point] | None = None, layout: str = "anatomical", title: str = ""
 ) -> Figure:

@@ -131,9 +131,9 @@ class SliceView:
         axes = _matrix_of(self.node.GetSliceToRAS())
         right, up, normal = axes[:3, 0], axes[:3, 1], axes[:3, 2]
         offset = float(axes[:3, 3] @ normal)
-        position = (_letter(normal if offset >= 0 else -normal), abs(offset))
+        position = (letter_of(normal if offset >= 0 else -normal), abs(offset))
         field = self.node.GetFieldOfView()
-        edges = (_letter(-right), _letter(right), _letter(up), _letter(-up))
+        edges = (letter_of(-right), letter_of(right), letter_of(up), letter_of(-up))
         return Picture(pixels, edges, position, field[0] / columns)
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ def _matrix_of(matrix: Any) -> np.ndarray:
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
-def _letter(direction: np.ndarray) -> str:
+def letter_of(direction: np.ndarray) -> str:
     """The anatomical letter nearest to a direction in RAS."""
     axis = int(np.abs(direction).argmax())
     return _LETTERS[axis][int(direction[axis] > 0)]

@@ -43,8 +43,7 @@ def predicted_targets(network, image, plan, labels):
     return [Target(f"label_{c}", c, segmentation == c) for c in labels if (segmentation == c).any()]
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(
+CASES = given(
     shape=st.tuples(*[st.integers(9, 30)] * 3),
     roi=st.tuples(*[st.sampled_from((8, 12, 16))] * 3),
     overlap=st.sampled_from((0.0, 0.25, 0.5, 0.6)),
@@ -54,7 +53,22 @@ def predicted_targets(network, image, plan, labels):
     method=st.sampled_from((("gradient", 1), ("smoothgrad", 3))),
     seed=st.integers(0, 50),
 )
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@CASES
 def test_exact(shape, roi, overlap, blend, batch, labels, method, seed):
+    check_exact(shape, roi, overlap, blend, batch, labels, method, seed)
+
+
+@pytest.mark.full
+@settings(max_examples=100, deadline=None, derandomize=True)
+@CASES
+def test_exact_in_many_cases(shape, roi, overlap, blend, batch, labels, method, seed):
+    check_exact(shape, roi, overlap, blend, batch, labels, method, seed)
+
+
+def check_exact(shape, roi, overlap, blend, batch, labels, method, seed):
     network = random_network(seed=seed)
     image = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     plan = WindowPlan(shape, roi, overlap, blend)
@@ -221,7 +235,7 @@ class _SmallMemory(torch.nn.Module):
 def test_out_of_memory_halves_the_batch_and_says_so(scene):
     network, image, plan, targets = scene
     monitor = Monitor()
-    method = make_method("smoothgrad", samples=20)
+    method = make_method("smoothgrad", samples=3)
     ours = explain(_SmallMemory(network, 2).eval(), image, plan, targets, method, 8, monitor=monitor)
     expected = explain(network, image, plan, targets, method)
     for name, value in expected.items():

@@ -250,6 +250,22 @@ def test_batch_estimates_and_scales(scene, name, options):
     close(halved["two"], one["two"] * (0.25 if name == "vargrad" else 0.5))
 
 
+@pytest.mark.parametrize("name", ["smoothgrad", "vargrad"])
+def test_progress_is_told_in_equal_steps(scene, name):
+    """Both loops: gradients summed in the engine, and collected one copy at a time; every window here costs the same."""
+
+    class Listener(Monitor):
+        def progress(self, stage, fraction, message="", eta_s=None):
+            told.append(fraction)
+
+    told = []
+    network, image, plan, targets = scene
+    explain((network, image, plan, targets[:1]), make_method(name, samples=6), batch=1, monitor=Listener())
+    windows = len(told) // 6
+    assert len(told) == 6 * windows > 6
+    np.testing.assert_allclose(told, np.arange(1, len(told) + 1) / len(told), atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["integrated_gradients", "smoothgrad_squared", "layer_cam"])
 def test_a_stop_ends_every_kind_of_method(scene, name):
     monitor = Monitor()

@@ -210,15 +210,18 @@ def test_the_job_of_the_panel_in_a_process_without_torch(tmp_path):
     *lines, loaded = run.stdout.splitlines()
     assert loaded == "[]", run.stderr
     told = [json.loads(line) for line in lines]
-    assert [entry["progress"] for entry in told if "progress" in entry] == [[0, 3], [1, 3], [2, 3], [3, 3]]
+    assert [(entry["done"], entry["of"]) for entry in told if entry["event"] == "progress"] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [entry["event"] for entry in told if "comparison" in entry] == ["comparison", "done"]
     first, final = (Comparison.from_json(entry["comparison"]) for entry in told if "comparison" in entry)
     assert (first.unusual, final.unusual) == ((), ("heart",))
     wanted = last(open_reference(tmp_path / "all.csv"), matrix, {"patient": "new"})
     assert final.to_json() == wanted.to_json()
     from Agg2ExpLib.cohorts.compare_job import answers
 
-    assert list(answers({**job, "reference": str(tmp_path / "none.npz")}))[-1]["error"].startswith(str(tmp_path / "none.npz"))
-    assert "There is no file or folder" in list(answers({**job, "reference": str(tmp_path / "none")}))[-1]["error"]
+    for name, words in (("none.npz", str(tmp_path / "none.npz")), ("none", "There is no file or folder")):
+        final = list(answers({**job, "reference": str(tmp_path / name)}))[-1]
+        assert final["event"] == "error"
+        assert words in final["message"]
 
 
 def test_the_panels_own_process_loads_no_heavy_package():

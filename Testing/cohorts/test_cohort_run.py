@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -27,17 +29,20 @@ from Agg2ExpLib.runs.job import Job
 from support.geometry import save_segmentation
 from support.networks import CT_AFFINE, NAMES, small_chest
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 pytest.importorskip("distributed", reason="needs the extra 'cohort'")
 TABLES = ("roi_importance.csv", "dice.csv", "global_importance.csv")
-OPTIONS = ("--labels", "lung,heart", "--samples", "2", "--device", "cpu", "--workers", "2")
+OPTIONS = ("--labels", "lung,heart", "--samples", "2", "--device", "cpu", "--workers")
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four patients whose truth is the CT above a threshold as label 1."""
+    """Three patients whose truth is the CT above a threshold as label 1."""
     folder = tmp_path_factory.mktemp("cohort")
     lines = ["patient,ct,truth,sex"]
-    for index in range(4):
+    for index in range(3):
         hu = small_chest() + 5 * index
         write_volume(folder / f"ct{index}.nii.gz", hu, CT_AFFINE, compress=True)
         write_volume(folder / f"truth{index}.nii.gz", (hu > 0).astype("uint8"), CT_AFFINE, compress=True)
@@ -49,7 +54,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(table: Path, weights: Path, output: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "Agg2ExpLib", "cohort", "run", str(table), "--weights", str(weights), "--output", str(output)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([*command, *OPTIONS], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*command, *OPTIONS, "2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def working(driver: subprocess.Popen, output: Path) -> list[psutil.Process]:
@@ -72,12 +77,12 @@ def undisturbed(table, small_weights, tmp_path_factory) -> dict[str, bytes]:
     driver = start(table, small_weights, output)
     told, errors = driver.communicate(timeout=600)
     assert driver.returncode == 0, errors
-    assert "4 patients finished; 0 failed." in told
+    assert "3 patients finished; 0 failed." in told
     patient = output / "patients" / "p0"
     assert not (patient / "attributions").exists(), "maps are dropped unless wanted"
     assert (patient / "run.json").is_file()
     with (output / "roi_importance.csv").open(encoding="utf-8") as file:
-        assert list(dict.fromkeys(line["patient"] for line in csv.DictReader(file))) == ["p0", "p1", "p2", "p3"]
+        assert list(dict.fromkeys(line["patient"] for line in csv.DictReader(file))) == ["p0", "p1", "p2"]
     with (output / "dice.csv").open(encoding="utf-8") as file:
         scores = [line for line in csv.DictReader(file) if line["patient"] == "p2"]
     assert [line["label"] for line in scores] == list(NAMES)
@@ -103,23 +108,32 @@ def test_killed_workers_and_a_killed_driver_change_nothing(table, small_weights,
     assert again.returncode == 0, errors
     assert "of them earlier" in told
     done = {path.parent for path in (output / "patients").glob("*/done.json")}
-    assert len(done) == 4
+    assert len(done) == 3
     assert {name: (output / name).read_bytes() for name in TABLES} == undisturbed
     assert not list((output / "patients").glob(".*")), "nothing half-done is left"
 
 
-def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights, tmp_path, capfd):
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Client]:
+    """A running cluster of one worker that holds a GPU, so to speak."""
+    with open_client(None, 1, 1) as client:
+        yield client
+
+
+def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights, tmp_path, capfd, cluster):
     bad = table.parent / "bad.csv"
     (table.parent / "broken.nii.gz").write_bytes(b"no image")
     bad.write_text("patient,ct\np1,ct1.nii.gz\nqq,broken.nii.gz\n", encoding="utf-8")
-    args = ["cohort", "run", str(bad), "--weights", str(small_weights), "--output", str(tmp_path / "out"), *OPTIONS]
+    args = ["cohort", "run", str(bad), "--weights", str(small_weights), "--output", str(tmp_path / "out"), *OPTIONS[:-1]]
+    args += ["--scheduler", cluster.scheduler.address]
     assert main(args) == 1
     told = capfd.readouterr()
     assert "1 patients finished; 1 failed." in told.out
     with (tmp_path / "out" / "failed.csv").open(encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
     assert line["patient"] == "qq"
-    assert "broken.nii.gz" in line["reason"]
+    assert "the CT is not a NIfTI file" in line["reason"]
+    assert "broken" not in line["reason"]
     assert (tmp_path / "out" / "roi_importance.csv").read_text(encoding="utf-8").count("p1,lung") == 5
     assert main([*args, "--seed", "4"]) == 2
     assert "holds a cohort with other settings" in capfd.readouterr().err
@@ -136,7 +150,7 @@ def test_patients_are_done_again_when_their_files_hold_something_else_and_only_t
     lines = "patient,ct,truth\np0,ct0.nii.gz,truth0.nii.gz\np1,ct1.nii.gz,truth1.nii.gz\n"
     (tmp_path / "table.csv").write_text(lines, encoding="utf-8")
     output = tmp_path / "out"
-    args = ["cohort", "run", str(tmp_path / "table.csv"), "--weights", str(small_weights), "--output", str(output), *OPTIONS]
+    args = ["cohort", "run", str(tmp_path / "table.csv"), "--weights", str(small_weights), "--output", str(output), *OPTIONS, "1"]
 
     def again(earlier: int) -> None:
         assert main(args) == 0
@@ -228,22 +242,20 @@ def where(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, tmp_path):
+def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, tmp_path, cluster):
     (table.parent / "one.csv").write_text("patient,ct\np1,ct1.nii.gz\n", encoding="utf-8")
     job = Job.of(ct="", weights=str(small_weights), output=str(tmp_path / "out"), labels=("heart",), samples=2)
-    with open_client(None, 1, 1) as client:
-        assert offers_gpu(client)
-        assert client.submit(where, "CUDA_VISIBLE_DEVICES", resources={"GPU": 1}).result() == "0"
-        seen: list[tuple[int, int, str, str | None]] = []
-        run = run_cohort(
-            table.parent / "one.csv", job, client.scheduler.address, keep_maps=True, progress=lambda *e: seen.append(e)
-        )
+    assert offers_gpu(cluster)
+    assert cluster.submit(where, "CUDA_VISIBLE_DEVICES", resources={"GPU": 1}).result() == "0"
+    seen: list[tuple[int, int, str, str | None]] = []
+    address = cluster.scheduler.address
+    run = run_cohort(table.parent / "one.csv", job, address, keep_maps=True, progress=lambda *e: seen.append(e))
     assert (run.finished, run.failed, run.earlier) == (["p1"], {}, 0)
     assert seen == [(1, 1, "p1", None)]
     assert (tmp_path / "out" / "patients" / "p1" / "attributions" / "heart.nrrd").is_file(), "maps are kept when wanted"
 
 
-def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_path):
+def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_path, cluster):
     """Names in the truth, other names in the table, and a CT that is broken after it was good."""
     array = (small_chest() > 0).astype("uint8")
     grid = Grid(array.shape, CT_AFFINE)
@@ -257,26 +269,25 @@ def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_pa
     path.write_text("\n".join(lines), encoding="utf-8")
     output = tmp_path / "out"
     job = Job.of(ct="", weights=str(small_weights), output=str(output), labels=("heart",), samples=2, device="cpu")
-    with open_client(None, 2, 0) as client:
 
-        def again() -> tuple[list[str], list[str], int]:
-            run = run_cohort(path, job, client.scheduler.address)
-            return run.finished, list(run.failed), run.earlier
+    def again() -> tuple[list[str], list[str], int]:
+        run = run_cohort(path, job, cluster.scheduler.address)
+        return run.finished, list(run.failed), run.earlier
 
-        assert again() == (["a", "b", "c"], [], 0)
-        dice = {name: {line["label"]: line["dice"] for line in lines_of(output / "dice.csv", name)} for name in "abc"}
-        assert 0 < float(dice["a"]["lung"]) < 1
-        assert dice["a"]["lung"] == dice["b"]["lung"] == dice["c"]["lung"]
-        assert [bool(dice[name]["background"]) for name in "abc"] == [True, False, False], "the rest of few names is no background"
-        assert again() == (["a", "b", "c"], [], 3)
+    assert again() == (["a", "b", "c"], [], 0)
+    dice = {name: {line["label"]: line["dice"] for line in lines_of(output / "dice.csv", name)} for name in "abc"}
+    assert 0 < float(dice["a"]["lung"]) < 1
+    assert dice["a"]["lung"] == dice["b"]["lung"] == dice["c"]["lung"]
+    assert [bool(dice[name]["background"]) for name in "abc"] == [True, False, False], "the rest of few names is no background"
+    assert again() == (["a", "b", "c"], [], 3)
 
-        (tmp_path / "a.nii.gz").write_bytes(b"no image")
-        path.write_text("\n".join(lines).replace("index.nii.gz", "seven.nii.gz:lung"), encoding="utf-8")
-        assert again() == (["b", "c"], ["a"], 2)
-        assert not (output / "patients" / "a").exists(), "results of the CT before would pass for this one's"
-        shutil.copy(table.parent / "ct0.nii.gz", tmp_path / "a.nii.gz")
-        path.write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
-        assert again() == (["a", "b", "c"], [], 0), "the table names no truth any more"
-        assert not (output / "dice.csv").exists()
+    (tmp_path / "a.nii.gz").write_bytes(b"no image")
+    path.write_text("\n".join(lines).replace("index.nii.gz", "seven.nii.gz:lung"), encoding="utf-8")
+    assert again() == (["b", "c"], ["a"], 2)
+    assert not (output / "patients" / "a").exists(), "results of the CT before would pass for this one's"
+    shutil.copy(table.parent / "ct0.nii.gz", tmp_path / "a.nii.gz")
+    path.write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+    assert again() == (["a", "b", "c"], [], 0), "the table names no truth any more"
+    assert not (output / "dice.csv").exists()
     with pytest.raises(InputError, match="holds a cohort with other label map"):
         run_cohort(path, job, label_map="lung,heart")

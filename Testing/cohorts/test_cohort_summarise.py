@@ -155,7 +155,7 @@ def test_a_cohort_of_one(tmp_path, capsys):
         (["--histogram-labels", "hart"], "did you mean 'heart'"),
         (["--extra-rois", "tumour"], "No patient has a region 'tumour'"),
         (["--dice", "nowhere.csv"], "Cannot read the table nowhere.csv"),
-        (["--systems", "nowhere.json"], "Cannot read nowhere.json"),
+        (["--systems", "nowhere.json"], "nowhere.json does not exist"),
     ],
 )
 def test_bad_options_give_one_sentence(tmp_path, capsys, options, words):

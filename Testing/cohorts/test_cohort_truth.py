@@ -11,9 +11,9 @@ from Agg2ExpLib.cohorts.truth import read_truth
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.io.write import write_volume
+from Agg2ExpLib.models.label_maps import read_scheme
 from Agg2ExpLib.models.labels import PAPER_LABELS, make_labels
 from Agg2ExpLib.synthetic.tissues import AORTA, HEART, RIBS_LEFT
-from Agg2ExpLib.training.pairs import read_scheme
 from support.geometry import make_grid, save_segmentation
 
 GRID = make_grid((12, 14, 16), (2.0, 2.0, 2.0))

@@ -1,5 +1,6 @@
-"""The command as a real child process: verbs, exit statuses, events, and a stop in the middle."""
+"""The command: verbs, exit statuses and events; as a real child process wherever streams, signals or imports matter."""
 
+import io
 import json
 import os
 import signal
@@ -11,13 +12,29 @@ import time
 import pytest
 import torch
 
+from Agg2ExpLib.commands.cli import main
 from support.networks import ABSENT, NAMES
 
 COMMAND = [sys.executable, "-m", "Agg2ExpLib"]
 
 
-def agg2exp(*arguments, **options):
+def in_child(*arguments, **options):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=240, **options)
+
+
+@pytest.fixture
+def agg2exp(capsys):
+    """The command in this process, which has torch loaded already."""
+
+    def call(*arguments):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # argparse's own way
+            status = end.code
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, told.out, told.err)
+
+    return call
 
 
 @pytest.fixture
@@ -25,7 +42,7 @@ def inputs(small_ct, small_weights):
     return ["--ct", small_ct, "--weights", small_weights, "--device", "cpu"]
 
 
-def test_explain_and_then_importance(inputs, small_lesion, tmp_path):
+def test_explain_and_then_importance(agg2exp, inputs, small_lesion, tmp_path):
     done = agg2exp("explain", *inputs, "--labels", "heart,bone", "--samples", 6, "--output", tmp_path / "r")
     assert done.returncode == 0, done.stderr
     assert "heart  leans on" in done.stdout
@@ -42,7 +59,7 @@ def test_explain_and_then_importance(inputs, small_lesion, tmp_path):
 
 
 def test_segment(inputs, tmp_path):
-    done = agg2exp("segment", *inputs, "--output", tmp_path / "s")
+    done = in_child("segment", *inputs, "--output", tmp_path / "s")
     assert done.returncode == 0, done.stderr
     assert "mL" in done.stdout
     assert (tmp_path / "s" / "segmentation.nii.gz").is_file()
@@ -60,8 +77,9 @@ def test_segment(inputs, tmp_path):
         (["--output", "/proc/none/r"], "choose another --output"),
     ],
 )
-def test_bad_input_is_one_sentence_and_status_2(inputs, tmp_path, options, words):
-    done = agg2exp("explain", *inputs, "--output", tmp_path / "r", *options, cwd=tmp_path)
+def test_bad_input_is_one_sentence_and_status_2(agg2exp, inputs, tmp_path, options, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = agg2exp("explain", *inputs, "--output", tmp_path / "r", *options)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -69,7 +87,7 @@ def test_bad_input_is_one_sentence_and_status_2(inputs, tmp_path, options, words
     assert not list(tmp_path.iterdir())
 
 
-def test_code_in_a_checkpoint_is_not_run(inputs, tmp_path):
+def test_code_in_a_checkpoint_is_not_run(agg2exp, inputs, tmp_path):
     class Payload:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "owned"),)
@@ -80,7 +98,7 @@ def test_code_in_a_checkpoint_is_not_run(inputs, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"evil.pt"}
 
 
-def test_traceback_only_with_debug(inputs, tmp_path):
+def test_traceback_only_with_debug(agg2exp, inputs, tmp_path):
     done = agg2exp("explain", *inputs, "--labels", "hart", "--output", tmp_path / "r", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
@@ -96,14 +114,17 @@ def test_a_reader_who_has_seen_enough_is_no_error(inputs, tmp_path):
     assert (tmp_path / "s" / "run.json").is_file()
 
 
-def test_a_terminal_that_lacks_characters(inputs, tmp_path):
+def test_a_terminal_that_lacks_characters(inputs, tmp_path, monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", screen)
     options = ["--labels", "heart", "--samples", 2, "--output", tmp_path / "r"]
-    done = agg2exp("explain", *inputs, *options, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0, done.stderr
-    assert "heart  leans on" in done.stdout
+    assert main(["explain", *map(str, inputs), *map(str, options)]) == 0
+    screen.flush()
+    assert b"heart  leans on" in screen.buffer.getvalue()
+    assert b"\\xb1" in screen.buffer.getvalue(), "the sign ± in other characters"
 
 
-def test_labels_left_empty_are_a_mistake(inputs, tmp_path):
+def test_labels_left_empty_are_a_mistake(agg2exp, inputs, tmp_path):
     done = agg2exp("explain", *inputs, "--labels", " ,", "--output", tmp_path / "r")
     assert done.returncode == 2
     assert "names no label" in done.stderr
@@ -118,7 +139,7 @@ def test_signals_are_handed_back_after_a_run(small_ct, small_weights, tmp_path):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_importance_of_something_else(tmp_path):
+def test_importance_of_something_else(agg2exp, tmp_path):
     done = agg2exp("importance", tmp_path, "--output", tmp_path / "r")
     assert done.returncode == 2
     assert "not a results folder" in done.stderr
@@ -140,7 +161,7 @@ def write_job(tmp_path, small_ct, small_weights, **more):
 
 
 def test_run_reports_events(small_ct, small_weights, tmp_path):
-    done = agg2exp("run", write_job(tmp_path, small_ct, small_weights, labels=["heart"]))
+    done = in_child("run", write_job(tmp_path, small_ct, small_weights, labels=["heart"]))
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [event["event"] for event in events]
@@ -158,7 +179,7 @@ def test_run_reports_events(small_ct, small_weights, tmp_path):
 
 
 def test_run_reports_an_error(small_ct, small_weights, tmp_path):
-    done = agg2exp("run", write_job(tmp_path, small_ct, small_weights, labels=["hart"]))
+    done = in_child("run", write_job(tmp_path, small_ct, small_weights, labels=["hart"]))
     assert done.returncode == 1
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events if event["event"] != "progress"] == ["error"]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Agg2ExpLib.io import grid as grid_module
-from Agg2ExpLib.io.grid import Grid, model_grid
+from Agg2ExpLib.io import resample as resample_module
+from Agg2ExpLib.io.grid import LATTICE_TOLERANCE, Grid, model_grid
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.resample import resample
 from Agg2ExpLib.io.volume import Volume
@@ -139,7 +139,7 @@ def test_slabs_join_without_a_seam(monkeypatch):
     volume = Volume(paint(grid, marker_place(grid)), grid.affine)
     target = model_grid(grid, (1.5, 1.5, 1.5))
     whole = resample(volume, target, outside=-5)
-    monkeypatch.setattr(grid_module, "SLAB_VOXELS", 400)
+    monkeypatch.setattr(resample_module, "SLAB_VOXELS", 400)
     np.testing.assert_allclose(resample(volume, target, outside=-5), whole, atol=1e-3)
 
 
@@ -149,3 +149,24 @@ def test_a_senseless_spacing_is_refused(spacing):
         model_grid(make_grid((4, 4, 4), (1, 1, 1)), spacing)
     with pytest.raises(ValueError, match="linear or nearest"):
         resample(Volume(np.zeros((4, 4, 4)), np.eye(4)), make_grid((4, 4, 4), (1, 1, 1)), "cubic")
+
+
+def test_axes_at_right_angles_are_told_from_sheared_ones():
+    straight = make_grid((9, 8, 7), (0.7, 1.3, 2.5), order=(2, 0, 1), signs=(1, -1, 1), angles=(7, -20, 33))
+    assert not straight.sheared
+    assert make_grid((9, 8, 7), (0.7, 1.3, 2.5), shear=0.1).sheared
+
+
+def test_grids_are_the_same_to_a_part_of_a_voxel():
+    grid = make_grid((9, 8, 7), (0.7, 1.3, 2.5), angles=(7, -20, 33))
+
+    def moved(voxels):
+        affine = grid.affine.copy()
+        affine[:3, 3] += voxels * affine[:3, 1]
+        return Grid(grid.shape, affine)
+
+    assert grid.same_as(grid)
+    assert grid.same_as(moved(0.5 * LATTICE_TOLERANCE))
+    assert not grid.same_as(moved(2 * LATTICE_TOLERANCE))
+    assert grid.same_as(moved(0.3), tolerance=0.5)
+    assert not grid.same_as(Grid((9, 8, 6), grid.affine))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.io import volume as volume_module
+from Agg2ExpLib.io import read as read_module
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.source_files import sha256_of
 from support.geometry import SMALL_GRID, marker_place, paint, save_dicom, save_itk, save_nifti
@@ -140,10 +140,10 @@ def test_unusable_geometry_is_refused(tmp_path, ct):
 def test_no_permission_is_said(tmp_path, ct, monkeypatch):
     path = save_nifti(tmp_path / "a.nii.gz", ct, GRID.affine)
 
-    def deny(path):
+    def deny(path, flat):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(volume_module, "read_nifti", deny)
+    monkeypatch.setattr(read_module, "read_nifti", deny)
     refused(path, "no permission")
 
 

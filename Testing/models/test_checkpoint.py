@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.models.checkpoint import name_candidates, read_tensors, sha256_of_file
+from Agg2ExpLib.models.checkpoint import name_candidates, read_tensors
+from Agg2ExpLib.system.regular_files import sha256_of_file
 
 
 class Small(torch.nn.Module):

@@ -45,6 +45,12 @@ def compared(panel: Panel) -> None:
         panel.app.app.processEvents()
 
 
+def tell(panel: Panel, *topics: str) -> None:
+    from Agg2ExpModuleLib.panel.PanelState import Topic
+
+    panel.widget.state.tell({Topic[name] for name in topics})
+
+
 def badges(panel: Panel) -> dict[str, str]:
     labels = panel.widget.labels.list
     return {entry.name: labels.item(entry.name).text(3) for entry in labels.entries if entry.badge is not None}
@@ -68,6 +74,7 @@ def test_the_section_the_badges_and_the_difference(panel: Panel, tmp_path: Path,
     assert max(longest) < 0.3, "the panel was blocked"
     assert ui.compareSummary.text == "Compared with 24 patients: heart is unusual (1 of 2 labels; by chance up to 1 in 20)."
     assert "weights" in ui.compareNotes.text
+    assert ui.compareVerdict.text.startswith("Aorta is ordinary"), "also for the label shown first"
 
     # badges
     assert not tree.isColumnHidden(3)
@@ -156,7 +163,7 @@ def test_another_patient_a_saved_scene_and_no_results(panel: Panel, tmp_path: Pa
     assert panel.widget.importance.graph.graph().signs
 
     slicer.mrmlScene.RemoveNode(panel.record.node)
-    panel.widget.state.tell({"scene", "result"})
+    tell(panel, "SCENE", "RECORD")
     panel.app.app.processEvents()
     if panel.record is not None:  # the other patient's
         slicer.mrmlScene.RemoveNode(panel.record.ct)
@@ -188,8 +195,8 @@ def test_what_cannot_be_compared_is_told(panel: Panel, tmp_path: Path, cohort: P
     assert "Compare with a cohort" in panel.widget.importance.graph.emptyText
 
     panel.parameters.cohortReference = str(cohort)
-    panel.wait(lambda: panel.widget.comparison._process is not None)
-    os.kill(panel.widget.comparison._process.pid, signal.SIGKILL)
+    panel.wait(lambda: panel.widget.comparison.child.pid is not None)
+    os.kill(panel.widget.comparison.child.pid, signal.SIGKILL)
     compared(panel)
     assert "ended without a result" in panel.ui.compareSummary.text
     write_cohort(cohort, 8, ROWS)
@@ -220,7 +227,7 @@ def test_without_scikit_learn_there_are_boxes_and_differences(
     (tmp_path / "broken" / "sklearn" / "__init__.py").unlink()
     (tmp_path / "broken" / "sklearn").rmdir()
     panel.widget.state.missing = []  # installed
-    panel.widget.state.tell({"missing"})
+    tell(panel, "MISSING")
     compared(panel)
     assert badges(panel)["heart"] == "◆"
 

@@ -115,8 +115,47 @@ def test_the_legend_follows_the_map(panel: Panel) -> None:
     assert visible() == ["Heart"]
     panel.parameters.mapLabel = LUNG
     assert visible() == ["Lung upper lobe left"]
+    panel.parameters.sign = "supporting"
+    legend = next(one for one in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode") if one.GetVisibility())
+    assert "opposes" not in legend.GetTitleText()
+    colors, rgba = panel.record.overlays[LUNG].GetDisplayNode().GetColorNode(), [0.0] * 4
+    colors.GetColor(10, rgba)
+    assert len(set(rgba[:3])) == 1, "what is not shown is grey"
+    colors.GetColor(250, rgba)
+    assert rgba[0] > rgba[2]
     panel.parameters.legend = False
     assert visible() == []
+
+
+@pytest.mark.parametrize(
+    ("largest", "text"), [(23.0, "23"), (230.0, "230"), (2.3, "2.3"), (0.023, "0.023"), (2.3e-5, "2.3e-05"), (4e6, "4.0e+06")]
+)
+def test_numbers_of_the_legend_can_be_read(panelInPath, largest: float, text: str) -> None:  # noqa: N803
+    from Agg2ExpModuleLib.scene.MapDisplay import numberFormat
+
+    assert numberFormat(largest) % largest == text
+
+
+def test_one_drawing_for_each_change(panel: Panel) -> None:
+    drawing = panel.app.state.drawing
+
+    def drawn(action: Callable[[], None]) -> int:
+        panel.app.app.processEvents()
+        time.sleep(0.03)  # longer than a frame, so that a second drawing would not be put off
+        before = dict(drawing.count)
+        action()
+        now = {name: drawing.count[name] - count for name, count in before.items()}
+        panel.app.app.processEvents()
+        assert drawing.count == {name: before[name] + now[name] for name in before}, "nothing is left for later"
+        return max(now.values())
+
+    panel.open("display", "importance")
+    assert drawn(lambda: setattr(panel.parameters, "mapLabel", LUNG)) == 1
+    assert drawn(lambda: setattr(panel.parameters, "strongest", 3.0)) == 1
+    assert drawn(lambda: setattr(panel.parameters, "opacity", 0.4)) == 1
+    assert drawn(lambda: setattr(panel.parameters, "sign", "supporting")) == 1
+    assert drawn(panel.ui.jumpButton.click) == 1
+    assert drawn(lambda: panel.widget.importance._onPair("heart", "lesion")) == 1
 
 
 def test_jumps(panel: Panel) -> None:

@@ -91,6 +91,15 @@ def script(tmp_path_factory):
 LAUNCHER = "sys.exit(subprocess.Popen([sys.executable, *sys.argv[1:]]).wait())"
 
 
+# As Slicer's launcher does: the signal is hidden behind words of its own and status 1.
+BEHIND_A_LAUNCHER = (
+    "code = lambda command: subprocess.run(command).returncode\n"
+    "run = lambda command: (sys.stderr.write('error: [/opt/python-real] exit abnormally - Report the problem.\\n'), sys.exit(1))"
+    " if code(command) < 0 else None\n"
+    "run([sys.executable, '-c',"
+)
+
+
 def job(small_ct, small_weights, output, **more):
     return {"ct": str(small_ct), "weights": str(small_weights), "output": str(output), "device": "cpu", "labels": ["heart"], **more}
 
@@ -156,10 +165,11 @@ def test_the_computation_behind_a_launcher_that_was_killed(spies, script, small_
     spy.until_partial()
     (marker,) = [path.name for path in work.iterdir()]
     assert len(processes_of(marker)) == 2
-    os.kill(spy.engine._run.process.pid, signal.SIGKILL)
+    os.kill(spy.engine.child.pid, signal.SIGKILL)
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code) == ("error", "killed")
-    assert "memory" in outcome.hint
+    assert "signal 9" in outcome.message
+    assert "memory" in outcome.message
     assert not processes_of(marker)
     assert not list(tmp_path.iterdir())
 
@@ -242,10 +252,12 @@ def test_what_is_no_event_goes_to_the_log(spies, script, tmp_path):
     [
         ("sys.exit('Fatal: no more licences')", "no_outcome", "Fatal: no more licences"),
         ("pass", "no_outcome", "exit status 0"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "code 11"),
-        ("sys.stderr.write('error: [x] exit abnormally - Report the problem.'); sys.exit(1)", "crashed", "abnormally"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "killed"),
-        ("sys.exit(137)", "killed", "killed"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "Segmentation fault"),
+        ("signal.signal(signal.SIGTERM, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGTERM)", "crashed", "signal 15, SIGTERM"),
+        (f"{BEHIND_A_LAUNCHER} 'import os; os.kill(os.getpid(), 9)'])", "killed", "signal 9"),
+        (f"{BEHIND_A_LAUNCHER} 'import os; os.kill(os.getpid(), 11)'])", "crashed", "Segmentation fault"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "signal 9"),
+        ("sys.exit(137)", "killed", "signal 9"),
         ("import nothing_of_this_name", "missing_package", "nothing_of_this_name"),
         (
             "print(json.dumps({'event': 'error', 'code': 'internal', 'message': \"ImportError: No module named 'monai'\"}))",
@@ -260,6 +272,7 @@ def test_a_child_that_ends_without_a_result(spies, script, tmp_path, code, expec
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code) == ("error", expected)
     assert words in outcome.message
+    assert "abnormally" not in outcome.message + outcome.hint
     assert outcome.hint
     assert ("Install requirements" in outcome.hint) == (expected == "missing_package")
     assert not list(tmp_path.iterdir())
@@ -272,9 +285,9 @@ def test_only_the_first_last_event_counts(spies, script, tmp_path):
 
 
 def test_a_child_that_has_told_its_result_but_does_not_end(spies, script, tmp_path, monkeypatch):
-    from Agg2ExpModuleLib.engine import Engine
+    from Agg2ExpModuleLib.engine import Child
 
-    monkeypatch.setattr(Engine, "_LEAVE_S", 0.3)
+    monkeypatch.setattr(Child, "_LEAVE_S", 0.3)
     spy = spies(script("print(json.dumps({'event': 'done', 'result': 'r'}), flush=True); time.sleep(600)"))
     spy.engine.start({}, str(tmp_path))
     assert spy.to_the_end().state == "done"
@@ -282,14 +295,14 @@ def test_a_child_that_has_told_its_result_but_does_not_end(spies, script, tmp_pa
 
 @pytest.mark.parametrize("what", ["nothing", "no program", "no library", "no folder"])
 def test_what_cannot_start_is_an_outcome(spies, script, tmp_path, monkeypatch, what):
-    from Agg2ExpModuleLib.engine import Engine
+    from Agg2ExpModuleLib.engine import Child
 
     python, work = tmp_path / "nowhere" / "python", tmp_path / "work"
     if what == "no program":
         python = tmp_path / "text"
         python.write_text("not executable")
     elif what == "no library":
-        monkeypatch.setattr(Engine, "libraryFolder", lambda: None)
+        monkeypatch.setattr(Child, "libraryFolder", lambda: None)
     elif what == "no folder":
         python, work = script("pass"), tmp_path / "file" / "work"
         (tmp_path / "file").write_text("no folder")

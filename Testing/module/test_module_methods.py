@@ -91,7 +91,7 @@ def ready(panel: Panel) -> Panel:
 
 
 def test_every_parameter_and_choice_has_words(panel: Panel) -> None:
-    from Agg2ExpModuleLib.panel.MethodWords import choiceTitle, choiceTitles, parameterTitles, sentence, titleOf
+    from Agg2ExpModuleLib.words.MethodWords import choiceTitle, choiceTitles, parameterTitles, sentence, titleOf
 
     parameters = all_parameters()
     assert set(parameters) == set(parameterTitles())
@@ -362,7 +362,7 @@ def test_a_bad_value_is_told_in_the_words_of_the_panel_before_the_run(panel: Pan
 
 
 def test_every_option_named_by_the_library_has_a_word_in_the_panel(panel: Panel) -> None:
-    from Agg2ExpModuleLib.panel.OptionWords import inPanelWords
+    from Agg2ExpModuleLib.words.OptionWords import inPanelWords
 
     assert inPanelWords("raise ⟨steps⟩ or choose another ⟨baseline⟩") == "raise “Steps” or choose another “Baseline”"
     assert inPanelWords("use ⟨method⟩ kernel_shap, which") == "use the method KernelSHAP, which"

@@ -91,22 +91,23 @@ def test_first_steps_without_anything(panel: Panel) -> None:
 
 
 def test_devices(panel: Panel) -> None:
+    from Agg2ExpModuleLib.engine.RunOutcome import RunOutcome
+
     def offered() -> list[str]:
         return [panel.ui.deviceCombo.itemText(index) for index in range(panel.ui.deviceCombo.count)]
 
     inputs = panel.widget.inputs
     assert offered() == ["Auto", "CPU"]
-    inputs._answer = b'[{"id": "cuda:0", "name": "NVIDIA T4", "free_bytes": 15100000000, "total_bytes": 16000000000}]\n'
-    inputs._onDevicesEnded(0, False)
+    card = {"id": "cuda:0", "name": "NVIDIA T4", "free_bytes": 15100000000, "total_bytes": 16000000000}
+    inputs._onDevices(RunOutcome("done", content={"event": "done", "devices": [card]}))
     assert offered() == ["Auto", "NVIDIA T4 (15.1 GB free)", "CPU"]
     panel.ui.deviceCombo.currentIndex = 1
     assert panel.parameters.device == "cuda:0"
-    inputs._answer = b""
-    inputs._onDevicesEnded(1, False)  # PyTorch is broken, or the card is gone
+    inputs._onDevices(RunOutcome("error"))  # PyTorch is broken, or the card is gone
     assert offered() == ["Auto", "CPU", "cuda:0 (not found)"]
     panel.parameters.device = "cpu"
     inputs.findDevices()  # the real process
-    panel.wait(lambda: not inputs._process.running)
+    panel.wait(lambda: not inputs._child.running)
     assert offered()[0] == "Auto"
     assert "CPU" in offered()
 
@@ -157,6 +158,9 @@ def test_segment_and_explain(panel: Panel) -> None:
         node = panel.controller.live.node
         if node is not None:
             previews.append(node.GetName())
+            assert node.GetAttribute("Agg2Exp.Preliminary") == "1"
+            if panel.widget.display.shown is node:
+                assert panel.ui.mapCombo.currentText
             shown = {view.GetForegroundVolumeID() for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
             assert shown == {node.GetID()}
         return not panel.controller.busy
@@ -167,8 +171,9 @@ def test_segment_and_explain(panel: Panel) -> None:
     assert not panel.controller.failed, panel.controller.message
     assert "partial" in seen
     assert previews, "no preliminary map was shown"
-    assert "preliminary" in previews[0]
-    assert not [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "preliminary" in node.GetName()]
+    assert previews[0].endswith("/3")
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert not [node for node in nodes if node.GetAttribute("Agg2Exp.Preliminary")]
     assert list(panel.record.overlays) == ["lung", "heart", "bone"]
     assert panel.parameters.mapLabel in panel.record.overlays
     assert panel.ui.inputSelector.currentNode() is ct
@@ -208,10 +213,11 @@ def test_cancel(panel: Panel) -> None:
 def test_the_child_is_killed(panel: Panel) -> None:
     panel.add_ct()
     started(panel, ["lung"])
-    os.kill(panel.controller.engine._run.process.pid, signal.SIGKILL)
+    os.kill(panel.controller.engine.child.pid, signal.SIGKILL)
     panel.wait()
     assert panel.controller.failed
     assert panel.controller.message
+    assert "signal 9" in panel.ui.statusLabel.text
     assert panel.controller.hint
     assert panel.ui.runFrame.visible
     assert leftovers(panel) == []
@@ -247,13 +253,12 @@ def test_the_scene_is_closed_during_a_run(panel: Panel) -> None:
 class FewPackages:
     """An installer on a computer where two packages are missing until they are installed."""
 
-    problem = ""
-
     def __init__(self) -> None:
         from Agg2ExpModuleLib.setup.RequirementsCheck import Requirement
 
         self.needed = [Requirement("torch", "torch>=2.2", 2500.0, "runs it"), Requirement("monai", "monai>=1.5.1", 3.0, "networks")]
-        self.folders: list[str | None] = []
+        self.obstacle = ""
+        self.code = "print('Installing collected packages: torch')"
 
     def missing(self) -> list:
         return self.needed
@@ -261,11 +266,29 @@ class FewPackages:
     def describe(self, missing: list) -> str:
         return f"Install {len(missing)} packages?"
 
-    def install(self, missing: list, onLog, wheelFolder: str | None = None) -> bool:  # noqa: N803
-        onLog("installing")
-        self.folders.append(wheelFolder)
-        self.needed = []
-        return True
+    def plan(self, missing: list, wheelFolder: str | None = None) -> list:  # noqa: N803
+        from Agg2ExpModuleLib.setup.Installer import Command, InstallError
+
+        if self.obstacle:
+            raise InstallError(self.obstacle)
+        return [Command("PyTorch", ("-c", self.code), 2500.0)]
+
+    def constraints(self, command: object, missing: list) -> str:
+        if self.code.startswith("print"):
+            self.needed = []  # it will be there
+        return ""
+
+    def removeBrokenTorch(self) -> str:  # noqa: N802
+        return ""
+
+
+def seen(panel: Panel, widget: object) -> bool:
+    """Whether a widget lies within the visible part of the main window."""
+    import slicer
+
+    window = slicer.util.mainWindow()
+    where = widget.mapTo(window, widget.rect.center())  # type: ignore[attr-defined]
+    return widget.visible and window.rect.contains(where) and not widget.visibleRegion().isEmpty()  # type: ignore[attr-defined]
 
 
 def test_missing_packages_are_named_and_asked_for(panel: Panel) -> None:
@@ -279,15 +302,92 @@ def test_missing_packages_are_named_and_asked_for(panel: Panel) -> None:
     assert not panel.ui.segmentButton.enabled
     assert "requirements" in panel.ui.applyButton.toolTip
     panel.app.app.testing = False  # ask as in use
+    installer.obstacle = "Install the extension first."
+    panel.click(panel.ui.installButton)
+    assert panel.app.dialogs.texts == [], "what cannot succeed is not asked for"
+    assert panel.ui.statusLabel.text == "Install the extension first."
+    assert seen(panel, panel.ui.statusLabel)
+    installer.obstacle = ""
     panel.app.dialogs.answers.append(False)
     panel.click(panel.ui.installButton)
-    assert installer.folders == []
+    assert not panel.controller.busy
     assert panel.app.dialogs.texts == ["Install 2 packages?"]
     panel.app.dialogs.answers.append(True)
     panel.click(panel.ui.installButton)
-    assert installer.folders == [None]
+    assert panel.controller.task == "install"
+    panel.wait()
     assert not panel.ui.requirementsFrame.visible
     assert panel.ui.segmentButton.enabled
+    assert panel.ui.statusLabel.text == "Everything is installed."
+    assert seen(panel, panel.ui.statusLabel)
+
+
+def test_an_installation_is_seen_stopped_and_its_failure_told_where_one_looks(panel: Panel) -> None:
+    panel.widget.requirements.installer = installer = FewPackages()
+    panel.widget.requirements.check()
+    panel.open("input")
+    installer.code = "import time; time.sleep(600)"
+    panel.app.app.testing = False  # ask as in use; the answer is yes
+    panel.click(panel.ui.installButton)
+    panel.wait(lambda: panel.widget.requirements.child.pid is not None)
+    assert seen(panel, panel.ui.progressBar)
+    assert seen(panel, panel.ui.cancelButton)
+    assert not panel.ui.applyButton.enabled
+    panel.click(panel.ui.cancelButton)
+    panel.wait(seconds=20)
+    assert "stopped" in panel.ui.statusLabel.text
+    installer.code = "import sys; sys.exit('ERROR: no space left on device')"
+    panel.click(panel.ui.installButton)
+    panel.wait()
+    assert panel.controller.failed
+    assert "no space left on device" in panel.ui.statusLabel.text
+    assert "no space left on device" in panel.ui.logText.plainText
+    assert seen(panel, panel.ui.statusLabel)
+    panel.click(panel.ui.logButton)
+    for _round in range(5):
+        panel.app.app.processEvents()
+    assert seen(panel, panel.ui.logText)
+
+
+def test_the_strip_is_seen_whatever_is_scrolled_and_goes_with_the_panel(panel: Panel) -> None:
+    import slicer
+
+    panel.controller.say("Something to read")
+    panel.open("input", "labels", "explain", "display", "importance", "compare", "export")
+    bar = slicer.util.mainWindow()._scroll.verticalScrollBar()
+    assert bar.maximum > 500
+    for value in (0, bar.maximum // 2, bar.maximum):
+        bar.value = value
+        panel.app.app.processEvents()
+        assert seen(panel, panel.ui.statusLabel)
+    panel.widget.exit()
+    assert panel.ui.runFrame.parentWidget() is panel.widget.state.root, "another module's panel does not have it"
+    panel.widget.enter()
+    assert panel.ui.runFrame.parentWidget() is slicer.util.mainWindow()._panel
+    panel.widget.cleanup()
+    assert panel.ui.runFrame.parentWidget() is panel.widget.state.root
+
+
+def test_what_changes_for_ever_is_told_bit_by_bit(panel: Panel) -> None:
+    """Nothing that is pending is lost, and the application goes on meanwhile."""
+    told: list[object] = []
+
+    class Restless:
+        def refresh(self, changed: set) -> None:
+            told.extend(name for name in changed if name == "restless")
+            if "restless" in changed and len(told) < 50:
+                panel.widget.state.tell({"restless"})
+
+    class Broken:
+        def refresh(self, changed: set) -> None:
+            if "restless" in changed and len(told) == 1:
+                raise ValueError("a section is broken")
+
+    panel.widget.state.sections += [Restless(), Broken()]
+    with pytest.raises(ValueError, match="a section is broken"):
+        panel.widget.state.tell({"restless"})
+    assert 1 < len(told) < 50
+    panel.wait(lambda: len(told) == 50, 5)
 
 
 def test_a_run_that_fails_tells_why(panel: Panel) -> None:
@@ -310,8 +410,10 @@ def test_a_drawn_segment_is_the_target(panel: Panel) -> None:
     panel.click(panel.ui.drawnTargetCheckBox)
     assert panel.ui.targetFrame.visible
     assert not panel.ui.applyButton.enabled
+    assert "Choose the drawn segment" in panel.ui.estimateLabel.text
     panel.parameters.targetSegmentation = blob
     assert panel.parameters.targetSegment == "Segment_1"
+    assert "Choose" not in panel.ui.estimateLabel.text
     assert panel.ui.applyButton.enabled  # without a checked label: the one predicted most
     panel.explain()
     assert panel.record.run["target_mask"] is True

@@ -181,6 +181,15 @@ def test_regions_from_any_segmentation(loaded: Panel) -> None:
     expected = values[mask > 0].sum() / values.sum()
     assert matrix.mass[matrix.rows.index("heart"), -1] == pytest.approx(expected, rel=1e-6)
     assert "My box_ left" in {node.name for node in loaded.widget.importance.graph.graph().nodes}
+    section = loaded.widget.importance
+    assert section.graph._hoverNode == "My box_ left", "the new node stands out"
+    loaded.ui.importanceTabs.currentIndex = 1
+    for _round in range(4):
+        loaded.app.app.processEvents()
+    scene, (across, _down) = section.matrix.placed(), section.matrix.scrolled()
+    left = scene.xs[[column.name for column in section.matrix.matrix().columns].index("My box_ left")] - across
+    assert 0 <= left <= scene.window[0] - scene.cell[0] + 1, "the new column is in view"
+    assert scene.scrollable[0] > 0, "which would not be so without scrolling"
     loaded.click(loaded.ui.addRegionsButton)  # again: replaced, not doubled
     loaded.wait()
     assert loaded.record.matrix.columns == matrix.columns
@@ -291,7 +300,7 @@ app.load_module(ROOT + "/Agg2ExpModule/Agg2ExpModule.py")
 widget = app.show_panel("Agg2ExpModule").self()
 from pathlib import Path
 assert widget.exporting.load(Path(RESULT))
-controller = widget.state.controller
+controller = widget.controller
 assert app.wait(lambda: not controller.busy)
 assert not controller.failed, controller.message
 assert list(widget.state.record.overlays) == ["lung_upper_lobe_left", "heart"]

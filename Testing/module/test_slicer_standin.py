@@ -286,3 +286,28 @@ def test_picture_of_the_views(slicerApp, tmp_path):  # noqa: N803
     assert picture.width() == 2 * 120 + 8
     assert qt.QColor(picture.pixel(60, 22 + 60)).lightness() > 200
     assert qt.QColor(picture.pixel(5, 22 + 5)).lightness() < 50
+
+
+def test_a_volume_without_colours_makes_vtk_complain(slicerApp):  # noqa: N803
+    import numpy as np
+    import slicer
+
+    from Agg2ExpLib.views.mrml_nodes import add_volume
+
+    def shown(node):
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            composite.SetBackgroundVolumeID(node.GetID())
+        slicerApp.app.processEvents()
+
+    array = np.arange(27000, dtype=np.int16).reshape(30, 30, 30)
+    shown(add_volume(slicer.mrmlScene, array, np.eye(4), "right"))
+    assert slicerApp.complaints.texts == []
+    assert all(slicerApp.state.drawing.count.values())
+    node = slicer.mrmlScene.AddNode(slicer.vtkMRMLScalarVolumeNode())
+    node.SetAndObserveImageData(slicer.util.getNode("right").GetImageData())
+    display = slicer.mrmlScene.AddNode(slicer.vtkMRMLScalarVolumeDisplayNode())
+    shown(node)
+    node.SetAndObserveDisplayNodeID(display.GetID())
+    slicerApp.app.processEvents()
+    assert any("LookupTable" in text or "Component" in text for text in slicerApp.complaints.texts), slicerApp.complaints.texts
+    slicerApp.complaints.texts.clear()

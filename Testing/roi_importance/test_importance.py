@@ -115,3 +115,22 @@ def test_wide_layout_is_the_papers(tmp_path):
     ]
     assert float(values[header.index("a_explanation_in_b_mass")]) == matrix.mass[0, 2]
     assert float(values[header.index("a_explanation_in_b_mean")]) == matrix.mean[0, 2]
+
+
+def test_measures_of_one_sign_by_their_definition():
+    segmentation, maps, lesion = make(3)
+    regions = Regions(segmentation, NAMES, [("lesion", lesion)])
+    matrix = importance_matrix(regions, {name: regions.sums(values) for name, values in maps.items()})
+    masks = [*(segmentation == value for value in range(4)), lesion]
+    for i, row in enumerate(matrix.rows):
+        signed = maps[row].astype(np.float64)
+        parts = {"absolute": np.abs(signed), "positive": signed.clip(min=0), "negative": (-signed).clip(min=0)}
+        for sign, part in parts.items():
+            for j, mask in enumerate(masks):
+                share = part[mask].sum() / part.sum()
+                assert matrix.measured(sign, "mass")[i, j] == pytest.approx(share, rel=1e-9)
+                assert matrix.measured(sign, "mean")[i, j] == pytest.approx(part[mask].mean(), rel=1e-9)
+                assert matrix.measured(sign, "enrichment")[i, j] == pytest.approx(share / mask.mean(), rel=1e-9)
+    for sign, measure in (("both", "mass"), ("positive", "median")):
+        with pytest.raises(ValueError, match="no measure"):
+            matrix.measured(sign, measure)

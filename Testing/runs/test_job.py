@@ -54,5 +54,5 @@ def test_bad_jobs(tmp_path, content, words):
 
 
 def test_missing_job_file(tmp_path):
-    with pytest.raises(InputError, match="Cannot read the job file"):
+    with pytest.raises(InputError, match=r"The job file .* does not exist"):
         Job.read(tmp_path / "none.json")

@@ -27,11 +27,13 @@ class StandIn:
         app: ``slicer.app``.
         state: the scene with its logics.
         dialogs: what was asked, and the answers to come.
+        complaints: errors that VTK has told.
     """
 
     app: Any
     state: Any
     dialogs: Any
+    complaints: Any
 
     @property
     def scene(self) -> Any:
@@ -112,15 +114,17 @@ def install() -> StandIn:
     ):
         setattr(slicer, kind.__name__, kind)
     from .application import Application
+    from .drawing import Complaints
     from .modules import make_modules
     from .scene import Scene
 
     folder = tempfile.TemporaryDirectory(prefix="Slicer-standin-")
+    complaints = Complaints()
     state = Scene(folder.name)
     slicer.mrmlScene = state.scene
     slicer.modules = make_modules(state)
     slicer.app = Application(state, folder)
-    _installed = StandIn(slicer.app, state, dialogs.reset())
+    _installed = StandIn(slicer.app, state, dialogs.reset(), complaints)
     return _installed
 
 
@@ -129,6 +133,7 @@ def uninstall() -> None:
 
     Raises:
         AttributeError: code has set attributes that its C++ objects do not have; PythonQt would have refused at once.
+        RuntimeError: VTK has told errors.
     """
     global _installed
     if _installed is None:
@@ -140,7 +145,7 @@ def uninstall() -> None:
             slicer.app.moduleManager().emit_signal("moduleAboutToBeUnloaded(QString)", module.name)
     from . import qt_module
 
-    invented = qt_module.invented_attributes()
+    invented, complaints = qt_module.invented_attributes(), _installed.complaints
     _installed.state.release()
     _installed.app.close_standin()
     for name in ("qt", "ctk", "SampleData", *_SUBMODULES):
@@ -151,6 +156,9 @@ def uninstall() -> None:
     for name in [name for name in vars(slicer) if name.startswith(("qMRML", "qSlicer"))]:
         delattr(slicer, name)
     _installed = None
+    complaints.release()
+    if complaints.texts:
+        raise RuntimeError("VTK has told errors, which Slicer shows as a red cross:\n" + "\n".join(complaints.texts[:5]))
     if invented:
         raise AttributeError("creation of new attributes on C++ objects is not allowed: " + "; ".join(invented))
 

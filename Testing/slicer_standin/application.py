@@ -119,16 +119,19 @@ class Application(Connectable):
 
     def pauseRender(self) -> None:
         self._paused += 1
+        self._scene.drawing.pause()
 
     def resumeRender(self) -> None:
         self._paused -= 1
+        self._scene.drawing.resume()
 
     def setRenderPaused(self, paused: bool) -> None:
-        self._paused = max(0, self._paused + (1 if paused else -1))
+        (self.pauseRender if paused else self.resumeRender)()
 
     # Qt
     def processEvents(self, *arguments: Any) -> None:
         self._qt_application.processEvents(*arguments)
+        self._scene.drawing.settle()
 
     def topLevelWidgets(self) -> list[Any]:
         return qt.QApplication.topLevelWidgets()
@@ -202,11 +205,16 @@ class qSlicerMainWindow(qt.QMainWindow):
         self.statusBar()
         self._dock = qt.QDockWidget("Module", self)
         self._dock.objectName = "PanelDockWidget"
-        self._scroll = qt.QScrollArea(self._dock)
-        self._scroll.objectName = "ModulePanel"
+        self._panel = qt.QWidget(self._dock)  # qSlicerModulePanel: a grid with the scroll area
+        self._panel.objectName = "ModulePanel"
+        grid = qt.QGridLayout(self._panel)
+        grid.setContentsMargins(0, 0, 0, 0)
+        self._scroll = qt.QScrollArea(self._panel)
+        self._scroll.objectName = "ScrollArea"
         self._scroll.widgetResizable = True
         self._scroll.horizontalScrollBarPolicy = qt.Qt.ScrollBarAlwaysOff
-        self._dock.setWidget(self._scroll)
+        grid.addWidget(self._scroll)
+        self._dock.setWidget(self._panel)
         self.addDockWidget(qt.Qt.LeftDockWidgetArea, self._dock)
         self.setCentralWidget(qt.QWidget(self))
         self._selector = ModuleSelector(self)

@@ -28,7 +28,7 @@ def render_views(standin: Any, path: str | os.PathLike[str], panel: Any = None, 
     """
     standin.app.processEvents()
     views = {orientation: view_image(standin.scene, orientation, size) for orientation in _VIEWS}
-    left = slicer.util.mainWindow()._scroll.grab() if panel is not None else None
+    left = slicer.util.mainWindow()._panel.grab() if panel is not None else None
     block = size + _BAR
     width = (left.width() + 8 if left is not None else 0) + 2 * size + 8
     height = max(left.height() if left is not None else 0, 2 * block + 8)

@@ -7,6 +7,8 @@ from typing import Any
 import slicer
 import vtk
 
+from .drawing import Drawing
+
 SLICE_VIEWS = (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal"))
 _IN_HIERARCHY = (
     "vtkMRMLVolumeNode",
@@ -73,6 +75,7 @@ class Scene:
             collection.AddItem(logic)
         self.application_logic.SetSliceLogics(collection)
         self._collection = collection
+        self.drawing = Drawing(self.scene, self.slice_logics)
         view = slicer.vtkMRMLViewNode()
         view.SetSingletonTag("1")
         view.SetName("View1")
@@ -101,6 +104,7 @@ class Scene:
 
     def release(self) -> None:
         """Let go of the scene: no event of it reaches a widget any more."""
+        self.drawing.release()
         nodes = [self.scene.GetNthNode(index) for index in range(self.scene.GetNumberOfNodes())]
         for subject in (self.scene, *nodes):
             subject.RemoveAllObservers()  # Python observers must not run when Python collects the scene

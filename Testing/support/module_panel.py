@@ -56,7 +56,7 @@ class Panel:
     @property
     def controller(self) -> Any:
         """Runs and loads."""
-        return self.widget.state.controller
+        return self.widget.controller
 
     @property
     def record(self) -> Any:

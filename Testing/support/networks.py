@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ def write_small_model(folder: Path, spacing: float = 6.0, seed: int = 1) -> Path
     from monai.networks.nets import UNet
 
     torch.manual_seed(seed)
-    arguments = {"spatial_dims": 3, "in_channels": 1, "out_channels": len(NAMES), "channels": [4, 8], "strides": [2]}
+    arguments: dict[str, Any] = {"spatial_dims": 3, "in_channels": 1, "out_channels": len(NAMES)}
+    arguments |= {"channels": [4, 8], "strides": [2]}
     state = UNet(**arguments).state_dict()
     bias = [name for name, value in state.items() if value.shape == (len(NAMES),)][-1]
     state[bias][NAMES.index(ABSENT)] = -1000.0

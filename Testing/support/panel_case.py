@@ -28,7 +28,7 @@ def make_matrix(seed: int = 0, rows: tuple[str, ...] = NAMES[1:], extra: tuple[s
         mass[index, NAMES.index(row)] += 0.2
     mass = np.concatenate([mass, rng.uniform(0, 0.1, (len(rows), len(extra)))], axis=1)
     positive = mass * rng.uniform(0.2, 0.8, mass.shape)
-    voxels = rng.integers(50, 5000, mass.shape[1])
+    voxels = rng.integers(50, 5000, (mass.shape[1],))
     voxels[0] = 300_000
     return ImportanceMatrix(
         rows=rows,

@@ -17,7 +17,7 @@ def make_matrix(seed: int = 0, extra: tuple[str, ...] = ()) -> ImportanceMatrix:
     mass[:, 0] += 0.7
     mass = np.concatenate([mass, rng.uniform(0, 0.1, (len(NAMES), len(extra)))], axis=1)
     positive = mass * rng.uniform(0.2, 0.8, mass.shape)
-    voxels = rng.integers(50, 5000, mass.shape[1])
+    voxels = rng.integers(50, 5000, (mass.shape[1],))
     return ImportanceMatrix(
         rows=NAMES,
         columns=NAMES + extra,

@@ -43,6 +43,7 @@ def value(scene, target, volume):
     """``f̂_c`` of volumes ``[b, 1, x, y, z]``, ``[b]``."""
     network, _, plan, _ = scene
     logits = sliding_window_inference(volume, plan.roi_size, 3, network, overlap=plan.overlap, mode=plan.blend)
+    assert isinstance(logits, torch.Tensor)
     return (logits[:, target.channel] * torch.from_numpy(target.mask)).sum(dim=(1, 2, 3))
 
 

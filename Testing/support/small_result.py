@@ -99,7 +99,7 @@ def write_result(
         write_volume(folder / "global_mask.nii.gz", np.isin(segmentation, MASKED).astype(np.uint8), affine, compress=True)
     write_tidy(folder / "roi_importance.csv", matrix, patient)
     labels = [{"name": label.name, "index": label.index, "color": label.color, "group": label.group} for label in PAPER_LABELS]
-    run = {"patient": patient, "labels": labels, "explained": list(EXPLAINED), "extra_rois": ["lesion"]}
+    run: dict[str, object] = {"patient": patient, "labels": labels, "explained": list(EXPLAINED), "extra_rois": ["lesion"]}
     if global_mask:
         run["global_mask"] = MASK_FACTS
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")

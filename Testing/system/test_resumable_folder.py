@@ -32,7 +32,7 @@ def test_an_empty_folder_may_be_filled(tmp_path):
     [
         ("photo.jpg", "", "is no evaluation of Agg2Exp and not empty"),
         ("record.json", "[1, 2]", "is no evaluation of Agg2Exp"),
-        ("record.json", "{", "Cannot read"),
+        ("record.json", "{", "is not valid JSON"),
     ],
 )
 def test_what_lies_there_is_left_alone(tmp_path, name, content, words):

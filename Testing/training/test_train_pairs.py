@@ -15,9 +15,10 @@ from Agg2ExpLib.io.grid import model_grid
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.resample import resample
 from Agg2ExpLib.io.write import write_volume
+from Agg2ExpLib.models.label_maps import read_scheme
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic.tissues import AORTA, RIBS_LEFT, TRACHEA
-from Agg2ExpLib.training.pairs import find_pairs, read_scheme
+from Agg2ExpLib.training.pairs import find_pairs
 from Agg2ExpLib.training.pairs_source import PairsSource, _crop, _window_of
 from Agg2ExpLib.training.settings import TrainSettings
 

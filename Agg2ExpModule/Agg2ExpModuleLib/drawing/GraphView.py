@@ -49,8 +49,8 @@ class GraphView(DrawnView, qt.QWidget):
         """Show a graph, or with None the hint that there is none yet. A selection that the graph lacks is dropped."""
         self._data = data
         self._scene = None
-        self._hoverNode, self._hoverEdge = None, None
         names = {node.name for node in data.nodes} if data else set()
+        self._hoverNode, self._hoverEdge = self._hoverNode if self._hoverNode in names else None, None
         self._selected = self._selected if self._selected in names else None
         self._current = self._current if self._current in names else None
         self.update()
@@ -69,6 +69,12 @@ class GraphView(DrawnView, qt.QWidget):
         known = self._data is not None and any(node.name == name for node in self._data.nodes)
         self._selected = name if known else None
         self.update()
+
+    def reveal(self, name: str) -> None:
+        """Make a node stand out, as if the mouse were over it, until the mouse comes."""
+        if self._data is not None and any(node.name == name for node in self._data.nodes):
+            self._hoverNode, self._hoverEdge = name, None
+            self.update()
 
     def placed(self) -> GraphScene | None:
         """Where everything stands now, in the widget's pixels; None without a graph."""

@@ -43,6 +43,7 @@ class MatrixView(DrawnView, qt.QWidget):
         self._hover = _NOTHING
         self._current: tuple[int, int] | None = None
         self._barShown = [False, False]
+        self._revealed: str | None = None
         self._bars = (qt.QScrollBar(qt.Qt.Horizontal, self), qt.QScrollBar(qt.Qt.Vertical, self))
         for bar in self._bars:
             bar.visible = False
@@ -79,6 +80,18 @@ class MatrixView(DrawnView, qt.QWidget):
             row = next(index for index, header in enumerate(self._data.rows) if header.name == name)
             self._scrollTo(row, None)
         self.update()
+
+    def reveal(self, region: str) -> None:
+        """Scroll to a region's column; kept until the user scrolls, since the widget may get its size only later."""
+        self._revealed = region
+        self._scrollToRevealed()
+
+    def _scrollToRevealed(self) -> None:
+        names = [column.name for column in self._data.columns] if self._data is not None else []
+        if self._revealed in names and self._data is not None and self._data.rows:
+            scene = self.placed()
+            if scene is not None:
+                self._bars[0].value = round(scene.scrollTo(0, names.index(self._revealed), self.scrolled())[0])
 
     def placed(self) -> MatrixScene | None:
         """Where everything stands now, in the widget's pixels; None without a matrix."""
@@ -181,6 +194,7 @@ class MatrixView(DrawnView, qt.QWidget):
         across, down = wheelOf(event)
         if not across and flagValue(event.modifiers()) & flagValue(qt.Qt.ShiftModifier):
             across, down = down, 0
+        self._revealed = None
         moved = False
         for bar, delta in zip(self._bars, (across, down), strict=True):
             before = bar.value
@@ -269,3 +283,4 @@ class MatrixView(DrawnView, qt.QWidget):
                     bar.visible = self._barShown[which] = True
                 else:
                     bar.maximum = 0
+        self._scrollToRevealed()

@@ -38,6 +38,8 @@ def engineEnvironment(library: str) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
+        # So that a crash says what it was: Slicer's launcher hides the signal.
+        "PYTHONFAULTHANDLER": "1",
         # The folder it runs in holds the user's files, and none of them shall be imported.
         "PYTHONSAFEPATH": "1",
     }

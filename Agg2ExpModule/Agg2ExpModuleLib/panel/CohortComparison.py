@@ -3,65 +3,65 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
 
-from ..engine.EventReader import LineReader
+from ..engine.Child import Child
+from ..engine.RunOutcome import DONE, ERROR
+from ..words.OptionWords import inPanelWords
 from .ComparisonModel import ComparisonModel
 from .ImportanceModel import ImportanceModel
-from .PanelState import COMPARISON, COMPARISON_PROGRESS, MISSING, RECORD, SCENE, PanelState
+from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
     from Agg2ExpLib.cohorts.compare import Comparison
 
-    from ..engine.EngineProcess import EngineProcess
+    from ..engine.RunOutcome import RunOutcome
 
 _PATIENCE_MS = 300  # a path that is being typed changes with every letter
-_FAREWELL_MS = 1000
-_LONGEST_ANSWER = 1 << 26  # bytes; a hundred labels of a hundred regions take two million
 
 
 class CohortComparison:
-    """Holds the comparison; sections ask it, and are told ``comparison`` when it has changed.
+    """Holds the comparison; sections ask it, and are told ``Topic.COMPARISON`` when it has changed.
 
     Args:
         state: of the panel.
-        processFactory: makes the process that compares.
+        child: runs the process that compares.
 
     Attributes:
         result: of the results shown, None while there is none; complete when :attr:`running` is False.
         model: the same in words and boxes.
         message: what is going on, or why there is no result; empty where all is said by the result.
         failed: whether ``message`` tells of a problem.
+        fraction: progress in 0..1, None where it is not known.
     """
 
-    def __init__(self, state: PanelState, processFactory: Any):
-        self.state = state
+    def __init__(self, state: PanelState, child: Child):
+        self.state, self.child = state, child
         self.result: Comparison | None = None
         self.model: ComparisonModel | None = None
         self.message, self.failed = "", False
-        self._processFactory = processFactory
-        self._process: EngineProcess | None = None
-        self._kept: EngineProcess | None = None  # Qt does not bear that a process is destroyed while it calls back
-        self._reader = LineReader(_LONGEST_ANSWER)
-        self._errors = b""
-        self._waiting = self._ended = False
+        self.fraction: float | None = None
+        self._waiting = False
         self._key: tuple[str, ...] | None = None
         self._timer = qt.QTimer(state.root)
         self._timer.timeout.connect(self._launch)
+        child.onEvent.append(self._onEvent)
+        child.onFinished.append(self._onFinished)
 
     @property
     def running(self) -> bool:
         """Whether it is being compared."""
-        return self._process is not None or self._waiting
+        return self.child.running or self._waiting
 
-    def refresh(self, changed: set[str]) -> None:
-        if MISSING in changed and self.result is not None and self.result.missing not in ("", *self.state.missing):
+    def refresh(self, changed: Changes) -> None:
+        if Topic.MISSING in changed and self.result is not None and self.result.missing not in ("", *self.state.missing):
             self.again()  # it has been installed
-        elif changed & {RECORD, SCENE, "record", "inputVolume", "cohortReference"}:
+        elif changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "cohortReference"}:
             self._update()
 
     def again(self) -> None:
@@ -69,15 +69,17 @@ class CohortComparison:
         self._key = None
         self._update()
 
-    def stop(self) -> None:
-        """End what goes on; its result will not come."""
+    def cancel(self) -> None:
+        """The user stops it; what is known so far stays."""
+        self.stop()
+        self.message = "" if self.model is not None else _("The comparison was stopped: click “Compare again” to start it anew.")
+        self.state.tell({Topic.COMPARISON})
+
+    def stop(self, milliseconds: int = 0) -> None:
+        """End what goes on, and wait at most so long for it; its result will not come."""
         self._timer.stop()
         self._waiting = False
-        process, self._process = self._process, None
-        if process is not None:
-            process.onEnded = process.onOutput = process.onErrorOutput = process.onStartFailed = lambda *_unused: None
-            process.kill()
-            process.waitForEnded(_FAREWELL_MS)
+        self.child.forget(milliseconds)
 
     def _update(self) -> None:
         key = self._wanted()
@@ -85,7 +87,7 @@ class CohortComparison:
             return
         had = self._key is not None or self.result is not None or bool(self.message)
         self.stop()
-        self._key, self.result, self.model, self.message, self.failed = key, None, None, "", False
+        self._key, self.result, self.model, self.message, self.failed, self.fraction = key, None, None, "", False, None
         if key is not None:
             if Path(key[0]).exists():
                 self.message = _("Comparing …")
@@ -94,7 +96,7 @@ class CohortComparison:
             else:
                 self.message, self.failed = _("There is no file or folder {path}: check the path.").format(path=key[0]), True
         if had or key is not None:
-            self.state.tell({COMPARISON})
+            self.state.tell({Topic.COMPARISON})
 
     def _wanted(self) -> tuple[str, ...] | None:
         """What decides the comparison: the reference and the results; None where one is lacking."""
@@ -105,15 +107,10 @@ class CohortComparison:
         return reference, record.identifier, record.node.GetParameter("matrix"), record.node.GetParameter("run")
 
     def _launch(self) -> None:
-        from ..engine.EngineEnvironment import engineEnvironment, findPython, libraryFolder
-
         self._timer.stop()
         self._waiting = False
-        record, program, library = self.state.record, findPython(), libraryFolder()
+        record = self.state.record
         if self._key is None or record is None:
-            return
-        if program is None or library is None:
-            self._fail(_("{name} was not found.").format(name="PythonSlicer" if program is None else "Agg2ExpLib"))
             return
         job = {
             "reference": self._key[0],
@@ -121,64 +118,38 @@ class CohortComparison:
             "labels": [label.name for label in record.labels],
             "run": record.run,
         }
-        self._reader, self._errors, self._ended = LineReader(_LONGEST_ANSWER), b"", False
-        self._process = self._kept = process = self._processFactory()
-        process.onOutput = self._onOutput
-        process.onErrorOutput = self._onErrorOutput
-        process.onEnded = self._onEnded
-        process.onStartFailed = self._onStartFailed
-        process.start(program, ["-m", "Agg2ExpLib.cohorts.compare_job"], library, engineEnvironment(library))
-        process.write(json.dumps(job).encode("ascii") + b"\n")
+        self.child.start(["-m", "Agg2ExpLib.cohorts.compare_job"], stdin=json.dumps(job).encode("ascii") + b"\n")
 
     # What comes back
 
-    def _onOutput(self, data: bytes) -> None:
-        for line in self._reader.feed(data):
-            try:
-                self._onAnswer(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                self._fail(_("The comparison gave no proper answer ({reason}).").format(reason=error))
+    def _onEvent(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "progress":
+            done, count = event["done"], event["of"]
+            self.message = _("Comparing … {done} of {count} labels").format(done=done, count=count)
+            self.fraction = done / max(1, count)
+            self.state.tell({Topic.COMPARISON_PROGRESS})
+        elif event["event"] == "comparison":
+            self._take(event)
 
-    def _onAnswer(self, answer: dict[str, Any]) -> None:
+    def _onFinished(self, outcome: RunOutcome) -> None:
+        self.fraction = None
+        if outcome.state == DONE:
+            self.message = ""
+            self._take(outcome.content)
+        elif outcome.state == ERROR:
+            self.result = self.model = None
+            ended = _("The comparison ended without a result. {reason}").format(reason=outcome.message)
+            told = outcome.code in ("bad_input", "start_failed")
+            self.message, self.failed = inPanelWords(outcome.message) if told else ended, True
+            self.state.tell({Topic.COMPARISON})
+
+    def _take(self, event: Mapping[str, Any]) -> None:
         from Agg2ExpLib.cohorts.compare import Comparison
 
-        if "error" in answer:
-            self._ended = True
-            self._fail(str(answer["error"]))
-        elif "progress" in answer:
-            done, count = answer["progress"]
-            self.message = _("Comparing … {done} of {count} labels").format(done=done, count=count)
-            self.state.tell({COMPARISON_PROGRESS})
-        elif "comparison" in answer:
-            record = self.state.record
-            matrix = record.matrix if record is not None else None
-            if record is None or matrix is None:
-                return
-            self.result = Comparison.from_json(answer["comparison"])
-            self.model = ComparisonModel(self.result, ImportanceModel(matrix, record.labels, record.positions))
-            if answer["done"]:
-                self._ended = True
-                self.message = ""
-            self.state.tell({COMPARISON})
-
-    def _onStartFailed(self, reason: str) -> None:
-        self._fail(_("The comparison cannot be started ({reason}).").format(reason=reason))
-
-    def _onErrorOutput(self, data: bytes) -> None:
-        self._errors = (self._errors + data)[-4000:]
-
-    def _onEnded(self, _exitCode: int, _crashed: bool) -> None:
-        self._process = None
-        if not self._ended:
-            lines = self._errors.decode("utf-8", "replace").strip().splitlines()
-            reason = lines[-1] if lines else _("no reason was told")
-            self._fail(_("The comparison ended without a result ({reason}).").format(reason=reason))
-        else:
-            self.state.tell({COMPARISON_PROGRESS})
-
-    def _fail(self, message: str) -> None:
-        if self._process is not None and not self._process.running:
-            self._process = None
-        self.result = self.model = None
-        self.message, self.failed, self._ended = message, True, True
-        self.state.tell({COMPARISON})
+        record = self.state.record
+        matrix = record.matrix if record is not None else None
+        if record is None or matrix is None:
+            return
+        self.result = Comparison.from_json(event["comparison"])
+        self.model = ComparisonModel(self.result, ImportanceModel(matrix, record.labels, record.positions))
+        self.state.tell({Topic.COMPARISON})

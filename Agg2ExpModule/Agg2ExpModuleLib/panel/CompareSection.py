@@ -9,11 +9,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..drawing.BoxPlotView import BoxPlotView
+from .ChoiceBox import ChoiceBox
 from .CohortComparison import CohortComparison
 from .DifferenceModel import DIFFERENCE
 from .DisplaySection import DisplaySection
 from .InputSection import problemStyle
-from .PanelState import COMPARISON, COMPARISON_PROGRESS, MISSING, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import Changes, PanelState, Topic
 
 
 class CompareSection:
@@ -33,15 +34,15 @@ class CompareSection:
         ui.compareButton.clicked.connect(self._onCompare)
         ui.differenceButton.clicked.connect(self._onDifference)
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
         if parameters is None:
             return
         if "cohortReference" in changed and ui.referencePath.currentPath != parameters.cohortReference:
             ui.referencePath.currentPath = parameters.cohortReference
-        if changed & {COMPARISON, COMPARISON_PROGRESS, MISSING, RECORD, SCENE, "cohortReference"}:
+        if changed & {Topic.COMPARISON, Topic.COMPARISON_PROGRESS, Topic.MISSING, Topic.RECORD, Topic.SCENE, "cohortReference"}:
             self._tell()
-        if changed & {COMPARISON, "mapLabel", "background"}:
+        if changed & {Topic.COMPARISON, "mapLabel", "background"}:
             self._show()
 
     def _tell(self) -> None:

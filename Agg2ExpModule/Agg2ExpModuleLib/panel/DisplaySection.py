@@ -7,25 +7,43 @@ import time
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ..scene import MapDisplay
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
 from ..scene.SceneVolumes import segmentIds
+from ..words.MethodWords import shortTitle
+from .Activity import Phase
+from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
-from .RunController import EXPLAINING, IDLE, PREPARING
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
 from .Steps import Steps
 
 _SIGNS = ("both", "supporting", "opposing")
+_SEEN = {
+    Topic.RECORD,
+    Topic.SCENE,
+    "record",
+    "inputVolume",
+    "mapLabel",
+    "strongest",
+    "sign",
+    "opacity",
+    "outline",
+    "legend",
+    "linked",
+    "volumeRendering",
+}
 _LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
 
 
 class DisplaySection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, inputs: InputSection):
-        self.state, self.ui, self._inputs = state, state.ui, inputs
+    def __init__(self, state: PanelState, controller: RunController, inputs: InputSection):
+        self.state, self.controller, self.ui, self._inputs = state, controller, state.ui, inputs
         self.sections = MapDisplay.Sections()
         self._record = ChoiceBox(self.ui.recordCombo, self._onRecord)
         self._map = ChoiceBox(self.ui.mapCombo, self._onMap)
@@ -45,34 +63,42 @@ class DisplaySection:
         """The map's volume node that the views show, or None."""
         return self._shown if self._shown is not None and self._shown.GetScene() is not None else None
 
-    def refresh(self, changed: set[str]) -> None:
-        parameters = self.state.parameters
-        if parameters is None:
+    def refresh(self, changed: Changes) -> None:
+        if self.state.parameters is None:
             return
-        if changed & {RECORD, SCENE, "record", "inputVolume"}:
+        if changed & _SEEN:
+            with slicer.util.RenderBlocker():  # one drawing for all that changes
+                self._refresh(changed)
+        else:
+            self._refresh(changed)
+
+    def _refresh(self, changed: Changes) -> None:
+        parameters = self.state.parameters
+        assert parameters is not None
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
             self._fillRecords()
-        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", "inputVolume", "mapLabel"}:
             self._fillMaps()
         if "sign" in changed:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
             self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
-        if "partial" in changed:
+        if Topic.PARTIAL in changed:
             self._onPartial()
-        if BUSY in changed:
+        if Topic.BUSY in changed:
             self._onPhase()
-        if changed & {RECORD, SCENE, "record", "inputVolume", "mapLabel", BUSY}:
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "mapLabel", Topic.BUSY}:
             self._show()
         elif changed & {"strongest", "sign"} and self.shown is not None:
             MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
         if "opacity" in changed and self.shown is not None:
             MapDisplay.setOpacity(self.shown, parameters.opacity)
-        if changed & {"outline", "mapLabel", RECORD, SCENE, "record", BUSY}:
+        if changed & {"outline", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showOutline()
-        if changed & {"legend", "mapLabel", RECORD, SCENE, "record", BUSY}:
+        if changed & {"legend", "sign", "strongest", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showLegend()
-        if changed & {"linked", SCENE}:
+        if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
-        if changed & {"volumeRendering", "mapLabel", RECORD, SCENE, "record"}:
+        if changed & {"volumeRendering", "mapLabel", Topic.RECORD, Topic.SCENE, "record"}:
             self._show3D()
         self._enable()
 
@@ -96,7 +122,12 @@ class DisplaySection:
     def _fillMaps(self) -> None:
         parameters, record = self.state.parameters, self.state.record
         assert parameters is not None
-        titles = _titles(record)
+        titles = {**{entry.name: entry.title for entry in self._inputs.model.labels}, **_titles(record)}
+        live = self.controller.live
+        if live.node is not None:  # the maps of the run that goes on; another one is shown when it is next refined
+            names = [live.label, *(name for name in self.controller.partials if name != live.label)]
+            self._map.setChoices([(name, titles.get(name, name)) for name in sorted(names)], live.label)
+            return
         overlays = record.overlays if record is not None else {}
         if parameters.mapLabel not in overlays and overlays:
             parameters.mapLabel = next(iter(overlays))
@@ -117,9 +148,8 @@ class DisplaySection:
 
     def _show(self) -> None:
         """Put the chosen map (or the preliminary one) into the views, if it is not there already."""
-        parameters, record, controller = self.state.parameters, self.state.record, self.state.controller
+        parameters, record, live = self.state.parameters, self.state.record, self.controller.live.node
         assert parameters is not None
-        live = controller.live.node if controller is not None else None
         overlays = record.overlays if record is not None else {}
         overlay = live if live is not None else overlays.get(parameters.mapLabel)
         ct = self.state.ct
@@ -150,9 +180,7 @@ class DisplaySection:
             return None, ""
         if TARGET_MASK in segmentIds(record.extra):
             return record.extra, TARGET_MASK
-        controller = self.state.controller
-        live = controller.live.label if controller is not None else ""
-        label = live or parameters.mapLabel
+        label = self.controller.live.label or parameters.mapLabel
         return (record.segmentation, label) if label in segmentIds(record.segmentation) else (None, "")
 
     def _showOutline(self) -> None:
@@ -171,27 +199,26 @@ class DisplaySection:
         assert parameters is not None
         others = [node for each in allRecords() for node in each.mapNodes()]
         label = self.shown.GetAttribute("Agg2Exp.Label") if self.shown is not None else ""
-        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend)
+        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend, parameters.sign)
 
     def _show3D(self) -> None:
         parameters = self.state.parameters
         assert parameters is not None
         others = [node for each in allRecords() for node in each.mapNodes()]
         done = MapDisplay.showIn3D(self.shown, others, parameters.volumeRendering)
-        if not done and self.state.controller is not None:
-            self.state.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
+        if not done:
+            self.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
 
     # While a run goes on
 
     def _onPhase(self) -> None:
-        controller = self.state.controller
-        phase = controller.phase if controller is not None else IDLE
-        if phase != EXPLAINING:
+        phase, record = self.controller.phase, self.state.record
+        if phase is not Phase.EXPLAINING:
             self._reading.stop()
-        if phase == PREPARING:
+        if phase is Phase.PREPARING:
             self._mayJump = True  # who has just clicked Explain wants to see the label
-        elif phase == IDLE:
-            if controller is not None and not controller.failed and self.state.record is not None and self.state.record.overlays:
+        elif phase is Phase.IDLE:
+            if not self.controller.failed and record is not None and record.overlays:
                 self._jumpOnce()
             self._mayJump = False
 
@@ -212,8 +239,8 @@ class DisplaySection:
         self._showLive()
 
     def _showLive(self) -> None:
-        parameters, controller = self.state.parameters, self.state.controller
-        if parameters is None or controller is None or controller.phase != EXPLAINING or not controller.partials:
+        parameters, controller = self.state.parameters, self.controller
+        if parameters is None or controller.phase is not Phase.EXPLAINING or not controller.partials:
             return
         if controller.ct is not self.state.ct or self._reading.running:  # the user looks at another patient, or it is too early
             return
@@ -222,18 +249,20 @@ class DisplaySection:
         label = wanted if wanted in controller.partials else controller.live.label or next(iter(controller.partials))
         path, samples, of = controller.partials[label]
         title = {entry.name: entry.title for entry in self._inputs.model.labels}.get(label, label)
-        name = _("{label} (preliminary, {samples} of {of} samples)").format(label=title, samples=samples, of=of)
+        name = f"{shortTitle(title)} {samples}/{of}"  # the corner of a view has little room
         steps = controller.live.steps(path, label, name, 100.0 - parameters.strongest, parameters.sign)
         self._reading.start(steps, self._onLiveRead, self._onLiveFailed)
 
     def _onLiveRead(self) -> None:
-        controller = self.state.controller
-        if controller is None or controller.phase != EXPLAINING:
+        if self.controller.phase is not Phase.EXPLAINING:
             return
-        self._show()
-        self._showOutline()
-        self._showLegend()
-        self._jumpOnce()
+        with slicer.util.RenderBlocker():
+            self._fillMaps()
+            self._show()
+            self._showOutline()
+            self._showLegend()
+            self._jumpOnce()
+            self._enable()
 
     def _onLiveFailed(self, error: Exception) -> None:
         logging.warning("The preliminary map cannot be shown: %s", error)

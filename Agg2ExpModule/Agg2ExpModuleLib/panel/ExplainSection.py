@@ -1,4 +1,4 @@
-"""Section Explain, and the frame below it that tells how a run goes."""
+"""Section Explain: method, its parameters, and the button."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.runs.estimate import is_reckoned
 
-from .InputSection import InputSection, problemStyle
+from .ChoiceBox import ChoiceBox
+from .InputSection import InputSection
 from .MethodForm import MethodForm
 from .MethodSettings import madeMethod, methods, problemOfMethod
-from .PanelState import BUSY, MISSING, RECORD, SCENE, ChoiceBox, PanelState
-from .RunController import CANCELLING, IDLE
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
 from .RunTexts import durationText, problemOf, resultsRoot
 from .SpeedMemory import SpeedMemory
 
@@ -25,18 +26,20 @@ _COUNTING = _METHOD | {
     "device",
     "inputVolume",
     "weights",
-    "model",
+    Topic.MODEL,
     "useDrawnTarget",
+    "targetSegmentation",
+    "targetSegment",
     "globalMask",
-    SCENE,
+    Topic.SCENE,
 }
 
 
 class ExplainSection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, inputs: InputSection, speeds: SpeedMemory):
-        self.state, self.ui, self._inputs, self._speeds = state, state.ui, inputs, speeds
+    def __init__(self, state: PanelState, controller: RunController, inputs: InputSection, speeds: SpeedMemory):
+        self.state, self.controller, self.ui, self._inputs, self._speeds = state, controller, state.ui, inputs, speeds
         ui = self.ui
         self._method = ChoiceBox(ui.methodCombo, self._onMethod)
         self.form = MethodForm(state, ui.advancedContents)
@@ -45,23 +48,17 @@ class ExplainSection:
         ui.resultsFolderPath.filters = _directories(ui.resultsFolderPath)
         ui.resultsFolderPath.currentPathChanged.connect(self._onResultsFolder)
         ui.applyButton.clicked.connect(self._onApply)
-        ui.dismissButton.clicked.connect(self._onDismiss)
+        controller.onFinished.append(self._onFinished)
 
-    def listen(self) -> None:
-        """Hear the controller; it is made after the sections."""
-        assert self.state.controller is not None
-        self.state.controller.onLog.append(self._onLog)
-        self.state.controller.onFinished.append(self._onFinished)
-
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
         if parameters is None:
             return
         if "method" in changed:
             self._showMethod()
-        if changed & (_METHOD | {BUSY, SCENE, RECORD, "volumes", "inputVolume"}):
+        if changed & (_METHOD | {Topic.BUSY, Topic.SCENE, Topic.RECORD, Topic.VOLUMES, "inputVolume"}):
             self.form.refresh()
-        if changed & {"globalMask", BUSY}:
+        if changed & {"globalMask", Topic.BUSY}:
             ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy
         if "precision" in changed:
             self._precision.setChoices(
@@ -71,9 +68,9 @@ class ExplainSection:
             self._reduction.setChoices([("sum", _("Sum over the label")), ("mean", _("Mean over the label"))], parameters.reduction)
         if "resultsFolder" in changed and ui.resultsFolderPath.currentPath != parameters.resultsFolder:
             ui.resultsFolderPath.currentPath = parameters.resultsFolder
-        if changed & (_COUNTING | {BUSY, RECORD, MISSING}):
+        if changed & (_COUNTING | {Topic.BUSY, Topic.RECORD, Topic.MISSING}):
             self._showEstimate()
-        if BUSY in changed:
+        if Topic.BUSY in changed:
             busy = self.state.busy
             for widget in (
                 ui.methodCombo,
@@ -85,7 +82,6 @@ class ExplainSection:
                 ui.resultsFolderPath,
             ):
                 widget.enabled = not busy
-            self._showRun()
         self._showButton()
 
     def _showMethod(self) -> None:
@@ -129,31 +125,13 @@ class ExplainSection:
         )
 
     def _showButton(self) -> None:
-        ui, controller = self.ui, self.state.controller
-        if controller is None:
-            return
+        ui, controller = self.ui, self.controller
         explaining = controller.busy and controller.task == "explain"
         problem = "" if controller.busy else problemOf(self.state, "explain")
         ui.applyButton.text = _("Cancel") if explaining else _("Explain")
-        ui.applyButton.enabled = (explaining and controller.phase != CANCELLING) or (not controller.busy and not problem)
+        ui.applyButton.enabled = (explaining and controller.cancellable) or (not controller.busy and not problem)
         tip = _("Compute for each checked label which voxels made the model draw it.")
         ui.applyButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if explaining else tip)
-
-    def _showRun(self) -> None:
-        ui, controller = self.ui, self.state.controller
-        if controller is None:
-            return
-        busy = controller.phase != IDLE
-        ui.runFrame.visible = busy or bool(controller.message)
-        ui.progressBar.visible = busy
-        if busy:
-            # Without a known fraction the bar runs to and fro.
-            ui.progressBar.maximum = 0 if controller.fraction is None else 1000
-            if controller.fraction is not None:
-                ui.progressBar.value = round(1000 * controller.fraction)
-        ui.statusLabel.text = "\n".join(part for part in (controller.message, controller.hint) if part)
-        ui.statusLabel.styleSheet = problemStyle(controller.failed)
-        ui.dismissButton.visible = not busy
 
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:
@@ -169,25 +147,15 @@ class ExplainSection:
         self._set("resultsFolder", self.ui.resultsFolderPath.currentPath)
 
     def _onApply(self, *_unused: Any) -> None:
-        controller = self.state.controller
-        if controller is None:
-            return
-        if controller.busy:
-            controller.cancel()
+        if self.controller.busy:
+            self.controller.cancel()
             return
         self.ui.weightsPath.addCurrentPathToHistory()
-        controller.explain()
-
-    def _onDismiss(self, *_unused: Any) -> None:
-        if self.state.controller is not None:
-            self.state.controller.dismiss()
-
-    def _onLog(self, line: str) -> None:
-        self.ui.logText.appendPlainText(line)
+        self.controller.explain()
 
     def _onFinished(self, well: bool) -> None:
-        if well and self.state.controller is not None:
-            self._speeds.learn(self.state.controller.lastRun)
+        if well:
+            self._speeds.learn(self.controller.lastRun)
 
 
 def _directories(pathLineEdit: Any) -> Any:

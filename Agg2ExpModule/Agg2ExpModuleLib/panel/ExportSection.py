@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..setup.LibraryPath import isInstalled
+from .ChoiceBox import ChoiceBox
 from .Exporter import ExportChoice, Exporter
 from .ImportanceSection import ImportanceSection
-from .PanelState import BUSY, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
+
+if TYPE_CHECKING:
+    from ..engine.Child import Child
+
+
+_PARTS = ("exportTables", "exportMaps", "exportPictures", "exportFolderCopy")
 
 
 class ExportSection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, importance: ImportanceSection):
-        self.state, self.ui, self._importance = state, state.ui, importance
+    def __init__(self, state: PanelState, controller: RunController, importance: ImportanceSection, child: Child):
+        self.state, self.controller, self.ui = state, controller, state.ui
+        self._importance, self._child = importance, child
         ui = self.ui
         self._grid = ChoiceBox(ui.mapGridCombo, lambda value: self._set("mapGrid", value))
         self._format = ChoiceBox(ui.mapFormatCombo, lambda value: self._set("mapFormat", value))
         ui.exportButton.clicked.connect(self._onExport)
         ui.loadResultButton.clicked.connect(self._onLoad)
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
         if parameters is None:
             return
@@ -34,10 +43,10 @@ class ExportSection:
             self._grid.setChoices([("model", _("Model's voxels")), ("ct", _("CT's voxels"))], parameters.mapGrid)
         if "mapFormat" in changed:
             self._format.setChoices([("nrrd", "NRRD"), ("nii.gz", "NIfTI")], parameters.mapFormat)
-        if changed & {"exportMaps", BUSY}:
+        if changed & {"exportMaps", Topic.BUSY}:
             for widget in (ui.mapGridCombo, ui.mapFormatCombo):
                 widget.enabled = parameters.exportMaps
-        if changed & {RECORD, SCENE, "record", BUSY, "exportTables", "exportMaps", "exportPictures", "exportFolderCopy"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", *_PARTS}:
             record = self.state.record
             parts = (parameters.exportTables, parameters.exportMaps, parameters.exportPictures, parameters.exportFolderCopy)
             ui.exportButton.enabled = not self.state.busy and record is not None and bool(record.overlays) and any(parts)
@@ -45,8 +54,8 @@ class ExportSection:
 
     def export(self, folder: Path) -> bool:
         """Write what is checked; False when something else goes on."""
-        parameters, record, controller = self.state.parameters, self.state.record, self.state.controller
-        if parameters is None or record is None or controller is None:
+        parameters, record, controller = self.state.parameters, self.state.record, self.controller
+        if parameters is None or record is None or controller.busy:
             return False
         enrichment = parameters.measure == "enrichment"
         choice = ExportChoice(
@@ -65,23 +74,30 @@ class ExportSection:
             layout=parameters.layout,
         )
         section = self._importance
-        exporter = Exporter(record, folder, choice, section.model, section.graph, section.matrix)
-        return controller.work(exporter.steps(), _("Exporting …"), exporter.summary)
+        exporter = Exporter(record, folder, choice, section.graph, section.matrix)
+
+        def steps() -> Iterator[str]:
+            assert controller.folder is not None
+            yield from exporter.steps(controller.folder.path)
+
+        return controller.workInChild("export", _("Exporting …"), steps(), self._child, exporter.arguments, exporter.summary)
+
+    def shutdown(self) -> None:
+        """The panel goes: what is being written is given up."""
+        self._child.shutdown()
 
     def load(self, folder: Path) -> bool:
         """Open a results folder: over the chosen CT if it explains that one, else with the CT that it brings."""
         from Agg2ExpLib.errors import InputError
         from Agg2ExpLib.runs.results import Results
 
-        controller, ct = self.state.controller, self.state.ct
-        if controller is None:
-            return False
+        controller, ct = self.controller, self.state.ct
         try:
-            results = Results.open(folder)
+            Results.open(folder)
         except InputError as error:
             controller.say(str(error), failed=True)
             return False
-        return controller.loadFolder(folder, ct if ct is not None and _explains(results, ct) else None)
+        return controller.loadFolder(folder, candidate=ct)
 
     def _onExport(self, *_unused: Any) -> None:
         folder = self._ask(_("Export to"))
@@ -106,27 +122,3 @@ class ExportSection:
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:
             setattr(self.state.parameters, name, value)
-
-
-def _explains(results: Any, ct: Any) -> bool:
-    """Whether a result was made of this CT, as far as its voxels on the model grid tell; its name may differ."""
-    import numpy as np
-
-    from Agg2ExpLib.io.grid import Grid
-    from Agg2ExpLib.io.resample import resample
-    from Agg2ExpLib.io.volume import Volume
-    from Agg2ExpLib.views.mrml_nodes import array_of
-
-    from ..scene.SceneVolumes import volumeAffine
-
-    if not isInstalled("scipy"):  # an older Slicer before "Install requirements"
-        return False
-    mine = Volume(array_of(ct), volumeAffine(ct))
-    theirs = results.ct()
-    # Every twelfth voxel along each axis is enough to tell two patients apart, and quick.
-    coarse = theirs.affine @ np.diag([12.0, 12.0, 12.0, 1.0])
-    x, y, z = (max(2, size // 12) for size in theirs.array.shape)
-    sampled = resample(mine, Grid((x, y, z), coarse), "linear")
-    expected = theirs.array[::12, ::12, ::12][:x, :y, :z]
-    sampled = sampled[: expected.shape[0], : expected.shape[1], : expected.shape[2]]
-    return bool(np.mean(np.abs(sampled - expected) < 2.0) > 0.95)

@@ -1,26 +1,30 @@
-"""Writes what the panel shows into a folder: tables, maps, pictures, and the whole result."""
+"""What an export needs, gathered from the scene piece by piece; a process of its own does the rest (``views.export_job``)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
+from ..engine.RunOutcome import RunOutcome
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord
-from ..scene.ResultsOfScene import writeFolderSteps
-from ..scene.SceneVolumes import fileNameOf, segmentIds, volumeAffine
+from ..scene.ResultsOfScene import ResultsOfScene
+from ..scene.SceneVolumes import fileNameOf, segmentIds, segmentMask, volumeAffine, writeArraySteps
 from ..setup.LibraryPath import isInstalled
 
 if TYPE_CHECKING:
     from ..drawing.GraphView import GraphView
     from ..drawing.MatrixView import MatrixView
-    from .ImportanceModel import ImportanceModel
+
+_OPACITY = 0.6  # of the map in pictures
 
 
 @dataclass(frozen=True)
@@ -58,148 +62,210 @@ class Exporter:
         record: the results.
         target: folder to write into; made if it is missing.
         choice: what to write.
-        model, graph, matrix: what the panel shows, for the pictures.
-        written: files and folders written.
+        graph, matrix: what the panel shows, for pictures where matplotlib is missing.
+        written: how many files and folders were written here, before the process.
         notes: what was left out, and why.
     """
 
     record: ResultRecord
     target: Path
     choice: ExportChoice
-    model: ImportanceModel | None = None
     graph: GraphView | None = None
     matrix: MatrixView | None = None
-    written: list[Path] = field(default_factory=list)
+    written: int = 0
     notes: list[str] = field(default_factory=list)
+    _folder: Path = Path()
 
-    def steps(self) -> Iterator[str]:
-        """Write piece by piece; yields what is being done.
+    def steps(self, folder: Path) -> Iterator[str]:
+        """Write job and inputs into ``folder``; yields what is being done.
 
         Raises:
-            InputError: nothing to write, or the folder cannot be written.
+            InputError: nothing to write, or a package is missing.
             OSError: the disk refuses.
         """
-        if self.record.matrix is None:
+        record, choice = self.record, self.choice
+        if record.matrix is None:
             raise InputError(_("There is nothing to export yet: explain a label first."))
+        yield _("Preparing the export …")
+        self._folder = folder
         self.target.mkdir(parents=True, exist_ok=True)
-        choice = self.choice
-        if choice.tables:
-            yield _("Writing tables …")
-            self._tables()
+        job: dict[str, Any] = {
+            "target": str(self.target),
+            "patient": record.patient,
+            "labels": [{"name": entry.name, "color": entry.color, "group": entry.group} for entry in record.labels],
+            "matrix": json.loads(record.node.GetParameter("matrix")),
+            "tables": choice.tables,
+        }
         if choice.pictures:
-            yield from self._pictures()
+            job["plots"] = self._plots()
+            yield _("Preparing the export …")
+            yield from self._views(job)
         if choice.maps:
-            yield from self._maps()
+            yield from self._maps(job)
         if choice.folder:
-            folder = self.target / f"{fileNameOf(self.record.patient)} result"
-            yield from writeFolderSteps(self.record, folder)
-            self.written.append(folder)
+            yield from self._wholeFolder(job)
+        self._jobFile.write_text(json.dumps(job), encoding="utf-8")
 
-    def summary(self) -> str:
+    @property
+    def _jobFile(self) -> Path:
+        return self._folder / "export.json"
+
+    def arguments(self) -> list[str]:
+        """Of Python."""
+        return ["-m", "Agg2ExpLib.views.export_job", str(self._jobFile)]
+
+    def summary(self, outcome: RunOutcome) -> str:
         """What was written where."""
-        count = len(self.written)
+        count = self.written + len(outcome.content.get("written", ()))
         text = _("Wrote {count} files to {folder}.") if count != 1 else _("Wrote 1 file to {folder}.")
         return "\n".join([text.format(count=count, folder=self.target), *self.notes])
 
-    def _tables(self) -> None:
-        from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
-
-        matrix = self.record.matrix
-        assert matrix is not None
-        for name, write in (("roi_importance.csv", write_tidy), ("roi_importance_wide.csv", write_wide)):
-            write(self.target / name, matrix, self.record.patient)
-            self.written.append(self.target / name)
-
-    def _maps(self) -> Iterator[str]:
-        from Agg2ExpLib.io.grid import Grid
-        from Agg2ExpLib.io.resample import resample
-        from Agg2ExpLib.io.volume import Volume
-        from Agg2ExpLib.io.write import write_volume
-
-        if self.choice.mapFormat == "nii.gz" and not isInstalled("nibabel"):
-            raise InputError(_("NIfTI files need the package nibabel: choose NRRD, or install the requirements (Input)."))
-        for label, node in self.record.overlays.items():
-            yield _("Writing the map of {label} …").format(label=label.replace("_", " "))
-            array, affine, suffix = array_of(node), affine_of(node), ""
-            if self.choice.mapGrid == "ct":
-                if self.record.ct is None:
-                    raise InputError(_("The CT is gone from the scene: choose the model's voxels."))
-                x, y, z = self.record.ct.GetImageData().GetDimensions()
-                grid = Grid((x, y, z), volumeAffine(self.record.ct))
-                array, affine, suffix = resample(Volume(array, affine), grid, "linear", outside=0), grid.affine, "_on_ct"
-                yield _("Writing the map of {label} …").format(label=label.replace("_", " "))
-            path = self.target / f"{fileNameOf(label)}_attribution{suffix}.{self.choice.mapFormat}"
-            write_volume(path, array, affine, compress=True)
-            self.written.append(path)
-
-    def _pictures(self) -> Iterator[str]:
-        yield _("Drawing the graph …")
+    def _plots(self) -> dict[str, Any] | None:
+        """Graph and matrix, drawn here by the panel's own widgets where matplotlib is missing."""
+        choice = self.choice
         if isInstalled("matplotlib") and isInstalled("networkx"):
-            yield from self._plots()
-        elif self.graph is not None and self.matrix is not None:
+            return {
+                "variant": choice.measure if choice.measure in ("mean", "enrichment") else choice.variant,
+                "top": choice.topEdges,
+                "background": choice.background,
+                "minimum": choice.minimum,
+                "layout": "circular" if choice.layout == "circle" else "anatomical",
+                "positions": self.record.positions,
+            }
+        if self.graph is not None and self.matrix is not None:
             for name, view in (("importance_graph.png", self.graph), ("importance_matrix.png", self.matrix)):
                 view.render(self.target / name)
-                self.written.append(self.target / name)
+                self.written += 1
             self.notes.append(_("SVG pictures need the package matplotlib (Install requirements)."))
-        yield _("Drawing the views …")
-        yield from self._views()
+        return None
 
-    def _plots(self) -> Iterator[str]:
-        from Agg2ExpLib.roi_importance.graph import importance_graph
-        from Agg2ExpLib.views.plots import save_graph_plot, save_matrix_plot
-
-        matrix, labels, choice = self.record.matrix, self.record.labels, self.choice
-        assert matrix is not None
-        variant = choice.measure if choice.measure in ("mean", "enrichment") else choice.variant
-        graph = importance_graph(matrix, labels, variant, choice.topEdges, choice.background, choice.minimum)
-        positions = {name: (float(xy[0]), float(xy[1])) for name, xy in self.record.positions.items()}
-        layout = "circular" if choice.layout == "circle" else "anatomical"
-        for suffix in (".png", ".svg"):
-            save_graph_plot(graph, self.target / f"importance_graph{suffix}", positions, layout, self.record.patient)
-            yield _("Drawing the matrix …")
-            save_matrix_plot(matrix, labels, self.target / f"importance_matrix{suffix}", variant, title=self.record.patient)
-            self.written += [self.target / f"importance_graph{suffix}", self.target / f"importance_matrix{suffix}"]
-            yield _("Drawing the matrix …")
-
-    def _views(self) -> Iterator[str]:
-        """The three slices of the label, annotated where matplotlib is there, drawn beside the user's own views."""
-        from Agg2ExpLib.views.mrml import SceneNodes
-        from Agg2ExpLib.views.render import open_views, render_label
+    def _views(self, job: dict[str, Any]) -> Iterator[str]:
+        """The three slices of the label through its largest cross-section: CT, map and outline, sampled here, drawn elsewhere."""
+        from Agg2ExpLib.views.mrml_colors import overlay_state
+        from Agg2ExpLib.views.slice_views import ORIENTATIONS, largest_section, view_axis
 
         record, label = self.record, self.choice.label
-        if label not in record.overlays or record.ct is None or not isInstalled("matplotlib"):
-            if label in record.overlays:
-                self.notes.append(
-                    _("Pictures of the views need matplotlib (Install requirements), or use Slicer's Screen Capture.")
-                )
+        overlay, ct = record.overlays.get(label), record.ct
+        if overlay is None or ct is None:
             return
-        import slicer
+        if not (isInstalled("matplotlib") and isInstalled("scipy")):
+            self.notes.append(_("Pictures of the views need matplotlib (Install requirements), or use Slicer's Screen Capture."))
+            return
+        from Agg2ExpLib.views.flat_slices import Look, grids_through
 
-        titles = {entry.name: entry.title for entry in record.labels}
-        parts = (record.ct, record.segmentation, record.overlays, record.table, record.extra)
-        nodes = SceneNodes(slicer.mrmlScene, *parts, titles=titles, global_mask=record.globalMask)
         target = TARGET_MASK in segmentIds(record.extra)
-        try:
-            views = open_views(nodes, "Agg2ExpPicture")
-        except InputError as error:
-            self.notes.append(str(error))
+        segmentation, segment = (record.extra, TARGET_MASK) if target else (record.segmentation, label)
+        affine, values = volumeAffine(ct), array_of(overlay)
+        strongest = np.unravel_index(int(np.abs(values).argmax()), values.shape)
+        through = (affine_of(overlay) @ np.array([*strongest, 1.0]))[:3]
+        mask, place = (np.zeros((1, 1, 1), bool), affine)
+        if segment in segmentIds(segmentation):
+            mask, place = segmentMask(segmentation, segment)
+        yield _("Preparing the pictures …")
+        points = {}
+        for name in ORIENTATIONS:
+            found = largest_section(mask, place, view_axis(place, name))
+            points[name] = through if found is None else found
+            yield _("Preparing the pictures …")
+        voxels = array_of(ct)
+        grids = grids_through(voxels.shape, affine, points)
+        arrays = {}
+        for name, grid in grids.items():
+            arrays[f"ct_{name}"] = grid.sample(voxels, affine, 1, -1024.0)
+            yield _("Preparing the pictures …")
+            arrays[f"map_{name}"] = grid.sample(values, affine_of(overlay), 1, 0.0)
+            yield _("Preparing the pictures …")
+            arrays[f"mask_{name}"] = grid.sample(mask, place, 1, 0.0)
+            yield _("Preparing the pictures …")
+        np.savez(self._folder / "views.npz", **arrays)
+        legend = _legendOf(overlay, "the target mask" if target else "outline of the label")
+        display = ct.GetDisplayNode()
+        window = (display.GetWindowLevelMin(), display.GetWindowLevelMax()) if display is not None else (-1000.0, 700.0)
+        titles = {entry.name: entry.title for entry in record.labels}
+        job["views"] = {
+            "file": str(self._folder / "views.npz"),
+            "grids": {
+                name: {
+                    "shape": grid.shape,
+                    "corner": grid.corner.tolist(),
+                    "right": grid.right.tolist(),
+                    "down": grid.down.tolist(),
+                    "axis": grid.axis,
+                }
+                for name, grid in grids.items()
+            },
+            "look": asdict(Look(window, legend["window"], legend["k"], overlay_state(overlay)[1], _OPACITY)),
+            "legend": legend,
+            "title": titles.get(label, label),
+            "name": fileNameOf(label),
+        }
+
+    def _maps(self, job: dict[str, Any]) -> Iterator[str]:
+        choice, record = self.choice, self.record
+        if choice.mapFormat == "nii.gz" and not isInstalled("nibabel"):
+            raise InputError(_("NIfTI files need the package nibabel: choose NRRD, or install the requirements (Input)."))
+        job["map_format"] = choice.mapFormat
+        if choice.mapGrid == "ct":
+            if record.ct is None:
+                raise InputError(_("The CT is gone from the scene: choose the model's voxels."))
+            shape = [int(size) for size in record.ct.GetImageData().GetDimensions()]
+            job["map_grid"] = {"shape": shape, "affine": volumeAffine(record.ct).tolist()}
+        job["maps"] = yield from self._mapFiles()
+
+    def _mapFiles(self) -> Iterator[str]:
+        """Label's file name to the file of its map; returned at the end."""
+        files = {}
+        for index, (label, node) in enumerate(self.record.overlays.items()):
+            file = self._folder / f"map{index}.nrrd"
+            for _piece in writeArraySteps(array_of(node), affine_of(node), file):
+                yield _("Preparing the maps …")
+            files[fileNameOf(label)] = str(file)
+        return files
+
+    def _wholeFolder(self, job: dict[str, Any]) -> Iterator[str]:
+        name = f"{fileNameOf(self.record.patient)} result"
+        if self.record.folder is not None:
+            job["folder"] = {"name": name, "source": str(self.record.folder)}
             return
-        try:
-            yield _("Drawing the views …")
-            pictures = render_label(nodes, label, views, (record.extra, TARGET_MASK) if target else None)
-        finally:
-            for view in views.values():
-                view.close()
-        self._saveViews(label, pictures, titles.get(label, label), target)
+        if not isInstalled("nibabel") or not isInstalled("scipy"):
+            raise InputError(_("The result folder needs the packages nibabel and scipy: install the requirements (Input)."))
+        results = ResultsOfScene(self.record)
+        what = _("Preparing the result folder …")
+        written = 0
 
-    def _saveViews(self, label: str, pictures: list[Any], title: str, target: bool) -> None:
-        from Agg2ExpLib.views.figures import save_views
-        from Agg2ExpLib.views.mrml_colors import overlay_state, set_overlay_threshold
-        from Agg2ExpLib.views.render import legend_of
+        def file() -> Path:
+            nonlocal written
+            written += 1
+            return self._folder / f"part{written}.nrrd"
 
-        overlay = self.record.overlays[label]
-        threshold = set_overlay_threshold(overlay, overlay_state(overlay)[0])
-        legend = legend_of(overlay, threshold, "the target mask" if target else "outline of the label")
-        path = self.target / f"{fileNameOf(label)}_views.png"
-        save_views(path, pictures, title, self.record.patient, legend)
-        self.written.append(path)
+        parts: dict[str, Any] = {"name": name, "run": self.record.run, "ct": str(file())}
+        for _piece in writeArraySteps(array_of(self.record.ct), volumeAffine(self.record.ct), Path(parts["ct"])):
+            yield what
+        labels = results.labelMap()
+        for _label in results.fillSteps(labels):
+            yield what
+        masks = results.extra_rois()
+        yield what
+        parts["regions"] = {}
+        single = {"segmentation": labels, "target_mask": results.target_mask(), "global_mask": results.global_mask()}
+        for key, volume in [*single.items(), *masks.items()]:
+            if volume is None:
+                continue
+            path = file()
+            for _piece in writeArraySteps(volume.array, volume.affine, path):
+                yield what
+            (parts if key in single else parts["regions"])[key] = str(path)
+        maps = job.get("maps")
+        if maps is None:
+            maps = yield from self._mapFiles()
+        explained = {fileNameOf(label): label for label in results.explained}
+        parts["maps"] = {explained[key]: path for key, path in maps.items() if key in explained}
+        job["folder"] = parts
+
+
+def _legendOf(overlay: Any, outline: str) -> dict[str, Any]:
+    """The legend of a map as it is shown now."""
+    from Agg2ExpLib.views.mrml_colors import overlay_state, set_overlay_threshold
+    from Agg2ExpLib.views.render import legend_of
+
+    return asdict(legend_of(overlay, set_overlay_threshold(overlay, overlay_state(overlay)[0]), outline))

@@ -8,7 +8,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ..scene.ResultRecord import ResultRecord, allRecords
-from .PanelState import RECORD, SCENE, PanelState
+from .PanelState import Changes, PanelState, Topic
 
 _NAMED = 4  # labels in the line; the tooltip has all
 
@@ -19,9 +19,9 @@ class GlobalMaskRow:
     def __init__(self, state: PanelState):
         self.state, self.ui = state, state.ui
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
-        if parameters is None or not changed & {RECORD, SCENE, "record", "inputVolume", "showMask"}:
+        if parameters is None or not changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "showMask"}:
             return
         record = self.state.record
         node = record.globalMask if record is not None else None

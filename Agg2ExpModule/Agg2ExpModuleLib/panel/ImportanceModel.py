@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slicer.i18n import tr as _
 
 from ..drawing.GraphData import GraphData, GraphEdge, GraphNode, MatrixCell, MatrixData, MatrixHeader
+from ..words.MethodWords import shortTitle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,11 +74,7 @@ class ImportanceModel:
 
     def shortTitle(self, name: str) -> str:
         """As :meth:`title`, the side as one letter."""
-        title = self.title(name)
-        for word, letter in ((" left", " L"), (" right", " R")):
-            if title.endswith(word):
-                return title[: -len(word)] + letter
-        return title
+        return shortTitle(self.title(name))
 
     def values(self, variant: str = "absolute", measure: str = "mass") -> np.ndarray:
         """``[rows, columns]`` as they are shown: shares in 0..1, the mean as a part of its row's largest, enrichment as a factor.

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ..drawing.GraphView import GraphView
 from ..drawing.MatrixView import MatrixView
 from ..scene.ExtraRegions import ExtraRegions, regionNames
+from .ChoiceBox import ChoiceBox
 from .CohortComparison import CohortComparison
 from .DifferenceModel import DIFFERENCE, DifferenceModel
 from .DisplaySection import DisplaySection
 from .ImportanceModel import ImportanceModel
-from .PanelState import BUSY, COMPARISON, RECORD, SCENE, ChoiceBox, PanelState
+from .PanelState import Changes, PanelState, Topic
 from .RegionTable import RegionTable
+from .RunController import RunController
+from .Scrolling import intoView
 
 _SETTINGS = {"measure", "graphSign", "layout", "topEdges", "minimumWeight", "background"}
 
@@ -27,8 +31,9 @@ class ImportanceSection:
         model: what graph, matrix and table show; None without results.
     """
 
-    def __init__(self, state: PanelState, display: DisplaySection, comparison: CohortComparison):
-        self.state, self.ui, self._display, self._comparison = state, state.ui, display, comparison
+    def __init__(self, state: PanelState, controller: RunController, display: DisplaySection, comparison: CohortComparison):
+        self.state, self.controller, self.ui = state, controller, state.ui
+        self._display, self._comparison = display, comparison
         self.model: ImportanceModel | None = None
         self._opened = False
         ui = self.ui
@@ -48,7 +53,7 @@ class ImportanceSection:
         self.table.onRegionClicked.append(self._onTableRegion)
         ui.addRegionsButton.clicked.connect(self._onAddRegions)
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
         if parameters is None:
             return
@@ -61,15 +66,15 @@ class ImportanceSection:
             self._sign.setChoices(choices, parameters.graphSign)
         if "layout" in changed:
             self._layout.setChoices([("anatomical", _("In the body")), ("circle", _("On a circle"))], parameters.layout)
-        if changed & {RECORD, SCENE, "record", "inputVolume"}:
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
             self._readModel()
-        redraw = bool(changed & {RECORD, SCENE, "record", "inputVolume", *_SETTINGS})
-        redraw = redraw or (COMPARISON in changed and parameters.measure == DIFFERENCE)
+        redraw = bool(changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", *_SETTINGS})
+        redraw = redraw or (Topic.COMPARISON in changed and parameters.measure == DIFFERENCE)
         if redraw:
             self._draw()
         if redraw or "mapLabel" in changed:
             self._select()
-        if changed & {"extraSegmentation", BUSY, RECORD, SCENE, "record"}:
+        if changed & {"extraSegmentation", Topic.BUSY, Topic.RECORD, Topic.SCENE, "record"}:
             self._enable()
 
     def _readModel(self) -> None:
@@ -131,31 +136,43 @@ class ImportanceSection:
     # What the user does
 
     def _onRegion(self, name: str) -> None:
-        self._display.selectRegion(name)
+        with slicer.util.RenderBlocker():
+            self._display.selectRegion(name)
 
     def _onPair(self, label: str, region: str) -> None:
         """A label leans on a region: show the label's map at the region."""
-        self._set("mapLabel", label)
         record = self.state.record
-        if record is not None and region in record.overlays and region != label:
-            self._display.jumpTo(region)
-        elif not self._display.selectRegion(region) and region == label:
-            self._display.jump()
+        with slicer.util.RenderBlocker():
+            self._set("mapLabel", label)
+            if record is not None and region in record.overlays and region != label:
+                self._display.jumpTo(region)
+            elif not self._display.selectRegion(region) and region == label:
+                self._display.jump()
 
     def _onTableRegion(self, region: str) -> None:
         self._display.jumpTo(region)
 
     def _onAddRegions(self, *_unused: Any) -> None:
-        parameters, controller, record = self.state.parameters, self.state.controller, self.state.record
-        if parameters is None or controller is None or record is None or parameters.extraSegmentation is None:
+        parameters, record = self.state.parameters, self.state.record
+        if parameters is None or record is None or parameters.extraSegmentation is None:
             return
         added = ExtraRegions(record, parameters.extraSegmentation)
 
         def done() -> str:
-            self.state.tell({RECORD})
+            self.state.tell({Topic.RECORD})
+            self._reveal(added.added)
             return added.summary()
 
-        controller.work(added.steps(), _("Summing over the regions …"), done)
+        self.controller.work(added.steps(), _("Summing over the regions …"), done)
+
+    def _reveal(self, regions: list[str]) -> None:
+        """Bring new regions into view: the section, their columns, their nodes."""
+        ui = self.ui
+        ui.importanceSection.collapsed = False
+        if regions:
+            self.matrix.reveal(regions[-1])
+            self.graph.reveal(regions[-1])
+        intoView(self.state.root, ui.importanceTabs)
 
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from .ChoiceBox import ChoiceBox
 from .ModelInfo import ModelInfo, readModelInfo
-from .PanelState import BUSY, SCENE, ChoiceBox, PanelState
+from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
-    from ..engine.EngineProcess import EngineProcess
+    from ..engine.Child import Child
+    from ..engine.RunOutcome import RunOutcome
+    from .RunController import RunController
 
 AUTO, CPU = "auto", "cpu"
-_PATIENCE_MS = 1000
 
 
 class InputSection:
@@ -26,16 +27,15 @@ class InputSection:
         state: of the panel.
         demoWeights: file of the demo model.
         loadDemoCase: loads the synthetic CT and returns its node.
-        processFactory: makes the process that asks PyTorch for the graphics cards.
+        child: runs the process that asks PyTorch for the graphics cards.
     """
 
-    def __init__(self, state: PanelState, demoWeights: Path, loadDemoCase: Any, processFactory: Any):
-        self.state, self.ui, self.demoWeights = state, state.ui, demoWeights
+    def __init__(self, state: PanelState, controller: RunController, demoWeights: Path, loadDemoCase: Any, child: Child):
+        self.state, self.controller, self.ui, self.demoWeights = state, controller, state.ui, demoWeights
         self.model = ModelInfo("")
-        self._loadDemoCase, self._processFactory = loadDemoCase, processFactory
+        self._loadDemoCase, self._child = loadDemoCase, child
         self._devices: list[tuple[str, str]] = []
-        self._process: EngineProcess | None = None
-        self._answer = b""
+        child.onFinished.append(self._onDevices)
         ui = self.ui
         self._device = ChoiceBox(ui.deviceCombo, self._onDevice)
         ui.weightsPath.currentPathChanged.connect(self._onWeights)
@@ -43,7 +43,7 @@ class InputSection:
         ui.demoCaseButton.clicked.connect(self._onDemoCase)
         ui.requirementsFrame.visible = False
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
         if parameters is None:
             return
@@ -54,12 +54,12 @@ class InputSection:
             ui.modelInfoLabel.text = self.model.summary
             ui.modelInfoLabel.toolTip = self.model.details or self.model.summary
             ui.modelInfoLabel.styleSheet = problemStyle(bool(self.model.problem))
-            self.state.tell({"model"})
+            self.state.tell({Topic.MODEL})
         if "device" in changed:
             self._showDevices()
-        if changed & {SCENE, "inputVolume", "result"}:
+        if changed & {Topic.SCENE, "inputVolume", Topic.RECORD}:
             self._hideMaps()
-        if BUSY in changed:
+        if Topic.BUSY in changed:
             for widget in (
                 ui.inputSelector,
                 ui.weightsPath,
@@ -90,15 +90,15 @@ class InputSection:
 
     def useDemoModel(self) -> None:
         """Choose the demo weights."""
-        if self.state.parameters is None or self.state.controller is None:
+        if self.state.parameters is None:
             return
         if not self.demoWeights.is_file():
-            self.state.controller.say(_("The demo model is not installed: install the extension again."), failed=True)
+            self.controller.say(_("The demo model is not installed: install the extension again."), failed=True)
             return
         self.state.parameters.weights = str(self.demoWeights)
 
     def _onDemoCase(self, *_unused: Any) -> None:
-        if self.state.parameters is None or self.state.controller is None:
+        if self.state.parameters is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The demo CT cannot be loaded."), waitCursor=True):
             node = self._loadDemoCase()
@@ -120,37 +120,18 @@ class InputSection:
 
     def findDevices(self) -> None:
         """Ask PyTorch, in a process of its own, which graphics cards there are; the list is filled when it answers."""
-        from ..engine.EngineEnvironment import engineEnvironment, findPython, libraryFolder
-
-        program, library = findPython(), libraryFolder()
-        if self._process is not None or program is None or library is None:
-            return
-        self._answer = b""
-        self._process = process = self._processFactory()
-        process.onOutput = self._onDeviceOutput
-        process.onEnded = self._onDevicesEnded
-        process.onStartFailed = self._onDevicesFailed
-        process.start(program, ["-m", "Agg2ExpLib.inference.devices"], str(library), engineEnvironment(library))
+        if not self._child.running:
+            self._child.start(["-m", "Agg2ExpLib.inference.devices"])
 
     def stopFindingDevices(self) -> None:
         """The panel goes: its helper process too."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.onEnded = process.onOutput = process.onStartFailed = lambda *_unused: None
-            process.kill()
-            process.waitForEnded(_PATIENCE_MS)
+        self._child.forget(1000)
 
-    def _onDeviceOutput(self, data: bytes) -> None:
-        self._answer += data
-
-    def _onDevicesFailed(self, _reason: str) -> None:
+    def _onDevices(self, outcome: RunOutcome) -> None:
         """Without an answer Auto and CPU are offered."""
-
-    def _onDevicesEnded(self, exitCode: int, _crashed: bool) -> None:
         try:
-            found = json.loads(self._answer.decode("utf-8", "replace").strip().splitlines()[-1]) if exitCode == 0 else []
-            self._devices = [(str(device["id"]), deviceText(device)) for device in found]
-        except (ValueError, IndexError, KeyError, TypeError):
+            self._devices = [(str(device["id"]), deviceText(device)) for device in outcome.content.get("devices", ())]
+        except (KeyError, TypeError):
             self._devices = []
         self._showDevices()
 

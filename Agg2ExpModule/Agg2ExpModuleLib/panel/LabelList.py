@@ -9,6 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ..words.MethodWords import shortTitle
 from .ComparisonModel import Badge
 
 _NAME, _VOLUME, _CONTEXT, _BADGE = range(4)
@@ -223,14 +224,6 @@ def volumeText(millilitres: float) -> str:
     if millilitres >= 9.95:
         return f"{millilitres:.0f}"
     return f"{millilitres:.1f}" if millilitres >= 0.05 else "<0.1"
-
-
-def shortTitle(title: str) -> str:
-    """A title with its side as one letter, to fit into narrow panels."""
-    for word, letter in ((" left", " L"), (" right", " R")):
-        if title.endswith(word):
-            return title[: -len(word)] + letter
-    return title
 
 
 def _swatch(color: Sequence[int]) -> Any:

@@ -10,19 +10,21 @@ from Agg2ExpLib.models.labels import Label
 
 from ..scene.ResultsInScene import contextShares
 from ..scene.SceneVolumes import segmentIds, segmentName
+from .ChoiceBox import ChoiceBox
 from .CohortComparison import CohortComparison
 from .InputSection import InputSection
 from .LabelList import LabelEntry, LabelList
-from .PanelState import BUSY, COMPARISON, RECORD, SCENE, ChoiceBox, PanelState
-from .RunController import CANCELLING
+from .PanelState import Changes, PanelState, Topic
+from .RunController import RunController
 from .RunTexts import problemOf
 
 
 class LabelSection:
     """Controls the section."""
 
-    def __init__(self, state: PanelState, inputs: InputSection, comparison: CohortComparison):
-        self.state, self.ui, self._inputs, self._comparison = state, state.ui, inputs, comparison
+    def __init__(self, state: PanelState, controller: RunController, inputs: InputSection, comparison: CohortComparison):
+        self.state, self.controller, self.ui = state, controller, state.ui
+        self._inputs, self._comparison = inputs, comparison
         self.list = LabelList(self.ui.labelTree)
         self.list.onCheckedChanged.append(self._onChecked)
         self.list.onSelected.append(self._onSelected)
@@ -33,17 +35,17 @@ class LabelSection:
         ui.noneButton.clicked.connect(self._onNone)
         ui.segmentButton.clicked.connect(self._onSegmentButton)
 
-    def refresh(self, changed: set[str]) -> None:
+    def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
         if parameters is None:
             return
-        if changed & {RECORD, SCENE, COMPARISON, "record", "weights", "model", "inputVolume"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.COMPARISON, "record", "weights", Topic.MODEL, "inputVolume"}:
             self._fill()
         elif "checkedLabels" in changed:
             self.list.setChecked(parameters.checkedLabels)
-        if changed & {"mapLabel", RECORD}:
+        if changed & {"mapLabel", Topic.RECORD}:
             self.list.select(parameters.mapLabel)
-        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", SCENE, BUSY}:
+        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", Topic.SCENE, Topic.BUSY}:
             self._showTarget()
         self._showButton()
 
@@ -87,13 +89,12 @@ class LabelSection:
         self._segment.setChoices([(name, segmentName(node, name)) for name in names], parameters.targetSegment)
 
     def _showButton(self) -> None:
-        ui, controller = self.ui, self.state.controller
+        ui, controller = self.ui, self.controller
         busy = self.state.busy
-        segmenting = busy and controller is not None and controller.task == "segment"
+        segmenting = busy and controller.task == "segment"
         ui.segmentButton.text = _("Cancel") if segmenting else _("Segment CT")
         problem = "" if busy else problemOf(self.state, "segment")
-        stopping = controller is not None and controller.phase == CANCELLING
-        ui.segmentButton.enabled = (segmenting and not stopping) or (not busy and not problem)
+        ui.segmentButton.enabled = (segmenting and controller.cancellable) or (not busy and not problem)
         tip = _("Run only the model: which labels does it find in this CT, and how large are they?")
         ui.segmentButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if segmenting else tip)
         for widget in (ui.drawnTargetCheckBox, ui.targetFrame):
@@ -122,13 +123,10 @@ class LabelSection:
         self.list.checkListed(False)
 
     def _onSegmentButton(self, *_unused: Any) -> None:
-        controller = self.state.controller
-        if controller is None:
-            return
-        if controller.busy:
-            controller.cancel()
+        if self.controller.busy:
+            self.controller.cancel()
         else:
-            controller.segment()
+            self.controller.segment()
 
 
 def _names(labels: tuple[Label, ...]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import qt
 
+from ..words.MethodWords import choiceTitle, parameterTitles, precisions, sentence, titleOf
+from .ChoiceBox import ChoiceBox
 from .MethodSettings import AUTO, OWN, PRECISION, REFERENCES, isIdle, methodEntries, methods, setValue, valueOf
-from .MethodWords import choiceTitle, parameterTitles, precisions, sentence, titleOf
-from .PanelState import ChoiceBox, PanelState
+from .PanelState import PanelState
 from .ReferenceList import ReferenceList
 
 _LARGEST = 1_000_000
@@ -17,7 +18,7 @@ _FIELD_CHARACTERS = 8
 
 
 class MethodForm:
-    """Rows of a QFormLayout, one for each parameter of any method; those of the chosen method are shown.
+    """Rows of a grid, one for each parameter of any method; those of the chosen method are shown.
 
     Samples, noise and seed stand in the ``.ui`` file and are bound to the scene there; all others are made here.
 
@@ -62,10 +63,12 @@ class MethodForm:
         entries = {entry.name: entry for method in methods().values() for entry in method.parameters()}
         order = [name for name in parameterTitles() if name in entries and name != "seed"]
         order += [name for name in entries if name not in order and name != "seed"]
-        form, above = self._parent.layout(), 0
-        for name in order:
-            if name in OWN:  # the .ui file has these rows in the same order
-                above += 1
+        # A grid: hidden rows of a form layout would leave gaps. The rows of the .ui file below begin at a higher number.
+        grid = self._parent.layout()
+        for row, name in enumerate(order):
+            if name in OWN:
+                for column, widget in enumerate(self._rows[name]):
+                    grid.addWidget(widget, row, column)
                 continue
             entry = entries[name]
             if name == REFERENCES:
@@ -76,14 +79,14 @@ class MethodForm:
             field.widget.toolTip = tip
             if entry.kind == "bool":
                 field.widget.text = title
-                form.insertRow(above, field.widget)
+                grid.addWidget(field.widget, row, 0, 1, 2)
                 self._rows[name] = (field.widget,)
             else:
                 label = qt.QLabel(f"{title}:", self._parent)
-                form.insertRow(above, label, field.widget)
+                grid.addWidget(label, row, 0)
+                grid.addWidget(field.widget, row, 1)
                 self._rows[name] = (label, field.widget)
             self._fields[name] = field
-            above += 1
 
     def _set(self, entry: Any, value: Any) -> None:
         if self.state.parameters is not None:

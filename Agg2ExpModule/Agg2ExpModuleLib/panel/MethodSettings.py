@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from .OptionWords import inPanelWords
+from ..words.OptionWords import inPanelWords
 from .Parameters import Parameters, referenceVolumes
 
 if TYPE_CHECKING:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import slicer
+import vtk
+
+from .Heartbeat import Heartbeat
 
 _SPACING = 4.0  # mm, of the synthetic thorax
 _CUT = 160.0  # mm a side of what is used of it
 _SECONDS = 900.0
+_STILL_S = 0.25  # the application may stand still so long, no longer
 
 
 def runModuleTest(test: Any, weights: Path | None = None, ct: Any = None, label: str = "heart", samples: int = 2) -> None:
@@ -29,12 +34,36 @@ def runModuleTest(test: Any, weights: Path | None = None, ct: Any = None, label:
     slicer.util.selectModule("Agg2ExpModule")
     widget = slicer.util.getModuleWidget("Agg2ExpModule")
     with tempfile.TemporaryDirectory(prefix="Agg2ExpTest-", dir=slicer.app.temporaryPath) as folder:
-        _Walk(test, widget, Path(folder)).walk(weights, ct, label, samples)
+        walk = _Walk(test, widget, Path(folder))
+        with walk.listening():
+            walk.walk(weights, ct, label, samples)
+        for what, (gap, own) in walk.heartbeat.gaps.items():
+            print(f"Agg2Exp: longest standstill during {what}: {1000 * gap:.0f} ms (processor {1000 * own:.0f} ms)")
+        assert not walk.complaints, f"VTK has told errors: {walk.complaints[:3]}"
+        problem = walk.heartbeat.problem(_STILL_S)
+        assert not problem, f"the application stood still: {problem}"
 
 
 class _Walk:
     def __init__(self, test: Any, widget: Any, folder: Path):
         self.test, self.widget, self.folder = test, widget, folder
+        self.heartbeat = Heartbeat(widget.state.root)
+        self.complaints: list[str] = []
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear what VTK writes to its output window as errors, which Slicer shows as a red cross."""
+        window = vtk.vtkOutputWindow.GetInstance()
+
+        @vtk.calldata_type(vtk.VTK_STRING)
+        def heard(_caller: Any, _event: str, text: str) -> None:
+            self.complaints.append(text.strip())
+
+        tag = window.AddObserver("ErrorEvent", heard)
+        try:
+            yield
+        finally:
+            window.RemoveObserver(tag)
 
     def walk(self, weights: Path | None, ct: Any, label: str, samples: int) -> None:
         test, widget, ui = self.test, self.widget, self.widget.ui
@@ -63,9 +92,14 @@ class _Walk:
         test.delayDisplay("Overlay")
         shown = {node.GetForegroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
         assert shown == {record.overlays[label].GetID()}
-        parameters.strongest = 2.0
+        self.heartbeat.start("display")
+        for strongest in (8.0, 2.0):
+            parameters.strongest = strongest
+            slicer.app.processEvents()
         assert record.overlays[label].GetAttribute("Agg2Exp.Percentile") == "98"
         ui.jumpButton.click()
+        slicer.app.processEvents()
+        self.heartbeat.stop()
 
         test.delayDisplay("Graph and matrix")
         graph = widget.importance.graph.graph()
@@ -74,14 +108,14 @@ class _Walk:
         assert abs(float(row.sum()) - 1.0) < 1e-4
 
         test.delayDisplay("Export")
-        parameters.exportPictures = parameters.exportMaps = False
         assert widget.exporting.export(self.folder / "export")
         self._wait("export")
+        assert (self.folder / "export" / "importance_graph.png").stat().st_size > 5000
         lines = (self.folder / "export" / "roi_importance.csv").read_text(encoding="utf-8").splitlines()
         assert len(lines) == 1 + len(record.matrix.columns)
 
         test.delayDisplay("Save and reload")
-        before = record.matrix.mass.copy()
+        before, folder = record.matrix.mass.copy(), record.folder
         scene = self.folder / "scene.mrb"
         assert slicer.util.saveScene(str(scene))
         slicer.mrmlScene.Clear()
@@ -92,11 +126,19 @@ class _Walk:
         assert list(record.overlays) == [label]
         assert (record.matrix.mass == before).all()
         assert widget.state.parameters.samples == samples
+
+        test.delayDisplay("Load the results folder into an empty scene")
+        slicer.mrmlScene.Clear()
+        assert widget.exporting.load(folder)
+        self._wait("loading of a results folder")
+        assert list(widget.state.record.overlays) == [label]
         test.delayDisplay("Done")
 
     def _wait(self, what: str) -> None:
-        controller = self.widget.state.controller
+        controller = self.widget.controller
+        self.heartbeat.start(what)
         ended = waitFor(lambda: not controller.busy, float(os.environ.get("AGG2EXP_TEST_SECONDS", _SECONDS)))
+        self.heartbeat.stop()
         assert ended, f"the {what} takes too long: {controller.message}"
         assert not controller.failed, f"{what}: {controller.message} {controller.hint}"
 

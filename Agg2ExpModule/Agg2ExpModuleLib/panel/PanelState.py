@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+import enum
+from collections.abc import Callable
+from typing import Any, Protocol
 
+import qt
 import slicer
 
 from ..scene.ResultRecord import ResultRecord, recordsOf
 from .Parameters import Parameters, snapshot
 
-if TYPE_CHECKING:
-    from .RunController import RunController
+_ROUNDS = 20
 
-# Changes beside those of parameters, which go by their names.
-RECORD, BUSY, SCENE, MISSING = "result", "busy", "scene", "missing"
-COMPARISON, COMPARISON_PROGRESS = "comparison", "comparison progress"
+
+class Topic(enum.Enum):
+    """Changes beside those of parameters, which go by their names."""
+
+    RECORD = enum.auto()  # the results shown
+    BUSY = enum.auto()  # what goes on
+    SCENE = enum.auto()
+    VOLUMES = enum.auto()  # a CT was added
+    MODEL = enum.auto()  # what is known of the chosen weights
+    MISSING = enum.auto()  # packages
+    PARTIAL = enum.auto()  # a preliminary map can be read
+    COMPARISON = enum.auto()
+    COMPARISON_PROGRESS = enum.auto()
+
+
+Changes = set[str | Topic]
 
 
 class Section(Protocol):
     """One part of the panel."""
 
-    def refresh(self, changed: set[str]) -> None:
-        """Show what has changed: names of parameters, and ``result``, ``busy``, ``scene``, ``missing``, ``comparison``."""
+    def refresh(self, changed: Changes) -> None:
+        """Show what has changed: names of parameters, and topics."""
         ...
 
 
@@ -35,54 +49,74 @@ class PanelState:
 
     Attributes:
         parameters: None while a scene is closed.
-        controller: runs and loads.
         missing: names of packages that a run needs and that are not installed.
+        isBusy: tells whether something runs or is being loaded.
     """
 
     def __init__(self, ui: Any, root: Any):
         self.ui, self.root = ui, root
         self.parameters: Parameters | None = None
-        self.controller: RunController | None = None
         self.sections: list[Section] = []
         self.missing: list[str] = []
+        self.isBusy: Callable[[], bool] = lambda: False
         self._before: dict[str, object] = {}
-        self._pending: set[str] = set()
+        self._pending: Changes = set()
         self._telling = False
+        self._later = qt.QTimer(root)
+        self._later.singleShot = True
+        self._later.timeout.connect(self._goOn)
 
     def setParameters(self, parameters: Parameters | None) -> None:
         """Take other parameters and show them all."""
         self.parameters = parameters
         self._before = snapshot(parameters) if parameters is not None else {}
-        self.tell({*self._before, RECORD, BUSY, SCENE})
+        self.tell({*self._before, Topic.RECORD, Topic.BUSY, Topic.SCENE})
 
     def onParametersModified(self) -> None:
         """Find out which parameters have changed and tell the sections."""
         if self.parameters is None:
             return
         now = snapshot(self.parameters)
-        changed = {name for name, value in now.items() if self._before.get(name) != value}
+        changed: Changes = {name for name, value in now.items() if self._before.get(name) != value}
         self._before = now
         if changed:
             self.tell(changed)
 
-    def tell(self, changed: set[str]) -> None:
-        """Tell every section; what changes meanwhile is told afterwards."""
+    def tell(self, changed: Changes) -> None:
+        """Tell every section; what changes meanwhile is told afterwards.
+
+        Sections may change parameters in answer, but not for ever: what is left after some rounds is told in the next turn of the
+        event loop. A section that fails does not keep the others from being told.
+
+        Raises:
+            Exception: the first that a section raised.
+        """
         self._pending |= changed
         if self._telling:
             return
         self._telling = True
+        failed: Exception | None = None
         try:
-            for _round in range(20):  # sections may change parameters in answer, but not for ever
+            for _round in range(_ROUNDS):
                 if not self._pending:
                     break
                 changed, self._pending = self._pending, set()
-                if "inputVolume" in changed or SCENE in changed:
+                if "inputVolume" in changed or Topic.SCENE in changed:
                     self._chooseRecord()
                 for section in self.sections:
-                    section.refresh(changed)
+                    try:
+                        section.refresh(changed)
+                    except Exception as error:
+                        failed = failed or error
         finally:
-            self._pending = set()
             self._telling = False
+        if self._pending:
+            self._later.start(0)
+        if failed is not None:
+            raise failed
+
+    def _goOn(self) -> None:
+        self.tell(set())
 
     @property
     def ct(self) -> Any:
@@ -102,7 +136,7 @@ class PanelState:
     @property
     def busy(self) -> bool:
         """Whether something runs or is being loaded."""
-        return self.controller is not None and self.controller.busy
+        return self.isBusy()
 
     def _chooseRecord(self) -> None:
         """For another CT the newest of its results."""
@@ -112,45 +146,4 @@ class PanelState:
         node = records[-1].node if records else None
         if node is not self.parameters.record:
             self.parameters.record = node
-        self._pending.add(RECORD)
-
-
-class ChoiceBox:
-    """A QComboBox whose entries stand for values; tells only what the user chooses.
-
-    Args:
-        combo: the widget.
-        onChosen: is given the value.
-    """
-
-    def __init__(self, combo: Any, onChosen: Callable[[str], None]):
-        self.combo = combo
-        self._values: list[str] = []
-        self._shown: list[tuple[str, str]] = []
-        self._busy = False
-        self._onChosen = onChosen
-        combo.currentIndexChanged.connect(self._onIndex)
-
-    def setChoices(self, choices: Sequence[tuple[str, str]], current: str) -> None:
-        """Value and text of each entry, and the value to show."""
-        self._busy = True
-        try:
-            if list(choices) != self._shown:
-                self._shown = list(choices)
-                self._values = [value for value, _text in choices]
-                self.combo.clear()
-                for _value, text in choices:
-                    self.combo.addItem(text)
-            self.combo.currentIndex = self._values.index(current) if current in self._values else -1
-        finally:
-            self._busy = False
-
-    @property
-    def value(self) -> str:
-        """The value shown, empty for none."""
-        index = self.combo.currentIndex
-        return self._values[index] if 0 <= index < len(self._values) else ""
-
-    def _onIndex(self, *_unused: Any) -> None:
-        if not self._busy and self.combo.currentIndex >= 0:
-            self._onChosen(self.value)
+        self._pending.add(Topic.RECORD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,8 +125,11 @@ def showAllSegments(segmentation: Any) -> None:
     display.EndModify(modified)
 
 
-def showLegend(overlay: Any, others: list[Any], title: str, visible: bool) -> None:
-    """A colour legend in the views for one map, and none for the others. Without the colours module nothing happens."""
+def showLegend(overlay: Any, others: list[Any], title: str, visible: bool, sign: str = "both") -> None:
+    """A colour legend in the views for one map, and none for the others. Without the colours module nothing happens.
+
+    What the map does not show (the weak middle, one sign) is grey in the legend.
+    """
     logic = _moduleLogic("colors")
     if logic is None or not hasattr(logic, "AddDefaultColorLegendDisplayNode"):
         return
@@ -140,13 +144,21 @@ def showLegend(overlay: Any, others: list[Any], title: str, visible: bool) -> No
         legend = logic.AddDefaultColorLegendDisplayNode(overlay)
         if legend is None:
             return
-        legend.SetLabelFormat("%.1e")
         legend.SetNumberOfLabels(5)
         legend.SetSize(0.12, 0.45)
         legend.SetPosition(0.98, 0.5)
     if legend is not None:
-        legend.SetTitleText(_("{label}\nred supports\nblue opposes").format(label=title))
+        lines = {"supporting": _("{label}\nred supports"), "opposing": _("{label}\nblue opposes")}
+        legend.SetTitleText(lines.get(sign, _("{label}\nred supports\nblue opposes")).format(label=title))
+        legend.SetLabelFormat(numberFormat(float(overlay.GetDisplayNode().GetWindowLevelMax())))
         legend.SetVisibility(visible)
+
+
+def numberFormat(largest: float) -> str:
+    """How the numbers of a scale up to ``largest`` are written: two digits that count, no powers of ten where they can be read."""
+    if not 1e-3 <= largest < 1e5:
+        return "%.1e"
+    return f"%.{max(0, 1 - math.floor(math.log10(largest)))}f"
 
 
 class Sections:
@@ -160,10 +172,11 @@ class Sections:
         points = self.points(segmentation, segmentId)
         if not points:
             return False
-        for node, orientation in _viewsWithDirection():
-            ras = points.get(orientation)
-            if ras is not None:
-                _jump(node, ras)
+        with slicer.util.RenderBlocker():
+            for node, orientation in _viewsWithDirection():
+                ras = points.get(orientation)
+                if ras is not None:
+                    _jump(node, ras)
         return True
 
     def points(self, segmentation: Any, segmentId: str) -> dict[str, np.ndarray] | None:
@@ -188,8 +201,9 @@ def jumpToStrongest(overlay: Any) -> None:
     values = array_of(overlay)
     index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
     ras = transformToWorld(overlay) @ affine_of(overlay) @ np.array([*index, 1.0])
-    for node, _orientation in _viewsWithDirection():
-        _jump(node, ras[:3])
+    with slicer.util.RenderBlocker():
+        for node, _orientation in _viewsWithDirection():
+            _jump(node, ras[:3])
 
 
 def showIn3D(overlay: Any, others: list[Any], visible: bool) -> bool:

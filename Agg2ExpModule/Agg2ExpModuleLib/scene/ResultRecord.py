@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.models.labels import Label, make_labels
 
-from ..panel.MethodWords import choiceTitle
+from ..words.MethodWords import choiceTitle
 
 if TYPE_CHECKING:
     from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from Agg2ExpLib.views.mrml import add_importance_table, add_labels, add_overlay, add_regions, gather, update_overlay
-from Agg2ExpLib.views.mrml_colors import set_overlay_threshold
+from Agg2ExpLib.views.mrml import add_importance_table, add_labels, add_overlay, add_regions, gather, label_layers, update_overlay
+from Agg2ExpLib.views.mrml_colors import absolute_quantiles, set_overlay_threshold
 from Agg2ExpLib.views.mrml_mask import add_global_mask
 from Agg2ExpLib.views.mrml_nodes import image_in_steps
 
+from .InBackground import inBackground
 from .ResultRecord import EXTRA, MASK, SEGMENTATION, TABLE, ResultRecord, recordsOf
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ class Loading:
     Args:
         folder: results folder.
         ct: the CT's volume node, or None to add the model-grid CT of the results.
+        candidate: a volume node that is taken in its place where it is the same CT, as far as its voxels tell.
         percentile, sign: how new maps are shown.
 
     Attributes:
         record: the record, once :meth:`steps` has run through.
     """
 
-    def __init__(self, folder: Path, ct: Any = None, percentile: float = 95.0, sign: str = "both"):
+    def __init__(self, folder: Path, ct: Any = None, percentile: float = 95.0, sign: str = "both", candidate: Any = None):
+        self.candidate = candidate
         self.folder, self.ct, self.percentile, self.sign = Path(folder), ct, percentile, sign
         self.record: ResultRecord | None = None
 
@@ -50,15 +53,22 @@ class Loading:
         from Agg2ExpLib.runs.results import Results
 
         results = Results.open(self.folder)
-        yield _("Loading the segmentation …")
+        yield (what := _("Loading the CT …"))
         own = self.ct is None
         if own:
             from Agg2ExpLib.views.mrml import add_ct
 
-            self.ct = add_ct(slicer.mrmlScene, results.ct(), results.patient)
-            yield _("Loading the segmentation …")
-        volume = results.segmentation()
-        yield _("Loading the segmentation …")
+            ct = yield from _telling(what, results.ct)
+            if self.candidate is not None and _isSame(self.candidate, ct):
+                self.ct, own = self.candidate, False
+            else:
+                image = None
+                for image in image_in_steps(ct.array):  # noqa: B007
+                    yield what
+                with slicer.util.RenderBlocker():
+                    self.ct = add_ct(slicer.mrmlScene, ct, results.patient, image)
+            yield what
+        volume = yield from _telling(_("Loading the segmentation …"), results.segmentation)
         record, isNew = self._record(results)
         try:
             yield from self._fill(record, results, volume)
@@ -92,32 +102,35 @@ class Loading:
 
         scene = slicer.mrmlScene
         if record.segmentation is None:
-            record.setReference(SEGMENTATION, add_labels(scene, results, self.ct))
+            layers = yield from _telling(_("Loading the segmentation …"), lambda: label_layers(results, volume))
+            record.setReference(SEGMENTATION, add_labels(scene, results, self.ct, layers))
             yield _("Loading the segmentation …")
         titles = {label.name: label.title for label in results.labels}
         overlays = record.overlays
         for name in results.explained:
-            yield _("Loading the map of {label} …").format(label=titles.get(name, name))
+            yield (what := _("Loading the map of {label} …").format(label=titles.get(name, name)))
             values, image = results.attribution(name), None
+            quantiles = yield from _telling(what, lambda values=values: absolute_quantiles(values.array))
             for image in image_in_steps(values.array):  # noqa: B007
-                yield _("Loading the map of {label} …").format(label=titles.get(name, name))
+                yield what
             node = overlays.get(name)
             if node is not None and tuple(node.GetImageData().GetDimensions()) == values.array.shape:
-                update_overlay(node, values.array, image=image)
+                update_overlay(node, values.array, image=image, quantiles=quantiles)
                 continue
             title = _("{label} attribution").format(label=titles.get(name, name))
-            node = add_overlay(scene, values, title, name, self.percentile, image)
+            node = add_overlay(scene, values, title, name, self.percentile, image, quantiles)
             set_overlay_threshold(node, self.percentile, self.sign)  # type: ignore[arg-type]
             record.addMap(node)
         if not results.explained:
-            record.positions = record.positions or quickPositions(volume, results.labels)
+            if not record.positions:
+                places = yield from _telling(_("Loading the segmentation …"), lambda: quickPositions(volume, results.labels))
+                record.positions = places
             return
-        yield _("Loading the importance …")
-        extra = results.extra_rois()
+        yield (what := _("Loading the importance …"))
+        extra = yield from _telling(what, results.extra_rois)
         replaceNode(record, EXTRA, add_regions(scene, results, self.ct, set(titles)))
         masks = {name: region.array > 0 for name, region in extra.items()}
-        record.positions = quickPositions(volume, results.labels, masks)
-        yield _("Loading the importance …")
+        record.positions = yield from _telling(what, lambda: quickPositions(volume, results.labels, masks))
         matrix, before = results.importance(), record.matrix
         explained = list(results.explained)
         if before is not None:
@@ -133,6 +146,39 @@ class Loading:
         record.run = run
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
+
+
+def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
+    """Do ``work`` in the background; yields what is being done."""
+    waiting = inBackground(work)
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            return end.value
+        yield what
+
+
+def _isSame(ct: Any, theirs: Volume) -> bool:
+    """Whether a volume node is the CT of a result, as far as its voxels on the model grid tell; its name may differ."""
+    from Agg2ExpLib.io.grid import Grid
+    from Agg2ExpLib.io.resample import resample
+    from Agg2ExpLib.io.volume import Volume
+    from Agg2ExpLib.views.mrml_nodes import array_of
+
+    from ..setup.LibraryPath import isInstalled
+    from .SceneVolumes import volumeAffine
+
+    if not isInstalled("scipy"):  # an older Slicer before "Install requirements"
+        return False
+    mine = Volume(array_of(ct), volumeAffine(ct))
+    # Every twelfth voxel along each axis is enough to tell two patients apart, and quick.
+    coarse = theirs.affine @ np.diag([12.0, 12.0, 12.0, 1.0])
+    x, y, z = (max(2, size // 12) for size in theirs.array.shape)
+    sampled = resample(mine, Grid((x, y, z), coarse), "linear")
+    expected = theirs.array[::12, ::12, ::12][:x, :y, :z]
+    sampled = sampled[: expected.shape[0], : expected.shape[1], : expected.shape[2]]
+    return bool(np.mean(np.abs(sampled - expected) < 2.0) > 0.95)
 
 
 def quickPositions(
@@ -236,19 +282,20 @@ class LiveMap:
         except (InputError, OSError):
             return
         image = None
+        quantiles = yield from inBackground(lambda: absolute_quantiles(volume.array))
         for image in image_in_steps(volume.array):  # noqa: B007
             yield None
         if self.node is not None and (self.label != label or self.node.GetScene() is None):
             self.remove()
         if self.node is None:
-            self.node = add_overlay(slicer.mrmlScene, volume, title, label, percentile, image)
+            self.node = add_overlay(slicer.mrmlScene, volume, title, label, percentile, image, quantiles)
             self.node.SetAttribute(PRELIMINARY, "1")
             # Half-done maps do not belong into a scene saved meanwhile.
             self.node.SetSaveWithScene(False)
             set_overlay_threshold(self.node, percentile, sign)  # type: ignore[arg-type]
             self.label = label
         else:
-            update_overlay(self.node, volume.array, image=image)
+            update_overlay(self.node, volume.array, image=image, quantiles=quantiles)
             self.node.SetName(title)
 
     def remove(self) -> None:

@@ -1,9 +1,8 @@
-"""The results of a record in the shape that the library reads from a results folder, and written as such a folder."""
+"""The results of a record in the shape that the library reads from a results folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,12 @@ from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.volume import Volume
-from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.labels import Label
 from Agg2ExpLib.views.mrml_mask import GLOBAL_MASK
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 from .ResultRecord import TARGET_MASK, ResultRecord
-from .SceneVolumes import segmentIds, segmentMask, volumeAffine
+from .SceneVolumes import segmentIds, segmentMask
 
 
 class ResultsOfScene:
@@ -53,12 +51,22 @@ class ResultsOfScene:
 
     def segmentation(self) -> Volume:
         """The predicted labels on the model grid."""
-        labels = np.zeros(self.shape, np.uint8)
+        volume = self.labelMap()
+        for _label in self.fillSteps(volume):
+            pass
+        return volume
+
+    def labelMap(self) -> Volume:
+        """An empty label map on the model grid."""
+        return Volume(np.zeros(self.shape, np.uint8), self.affine, "segmentation")
+
+    def fillSteps(self, volume: Volume) -> Iterator[str]:
+        """Put the predicted labels into :meth:`labelMap`, one in each step."""
+        names = segmentIds(self.record.segmentation)
         for label in self.labels[1:]:
-            if label.name in segmentIds(self.record.segmentation):
-                mask = self._onGrid(self.record.segmentation, label.name)
-                labels[mask] = label.index
-        return Volume(labels, self.affine, "segmentation")
+            if label.name in names:
+                volume.array[self._onGrid(self.record.segmentation, label.name)] = label.index
+                yield label.name
 
     def extra_rois(self) -> dict[str, Volume]:
         """The further regions, by name, without the drawn target."""
@@ -93,61 +101,3 @@ class ResultsOfScene:
             mask[start[0] : end[0], start[1] : end[1], start[2] : end[2]] = part
             return mask
         return np.asarray(resample(Volume(part, affine), Grid((x, y, z), self.affine), "nearest", outside=0), bool)
-
-
-def writeFolderSteps(record: ResultRecord, folder: Path) -> Iterator[str]:
-    """Write a record as a results folder; it appears when it is complete.
-
-    Raises:
-        InputError: it exists, cannot be written, or the record holds no map.
-    """
-    import shutil
-
-    from Agg2ExpLib.io.grid import Grid
-    from Agg2ExpLib.io.resample import resample
-    from Agg2ExpLib.roi_importance.tables import write_tidy, write_wide
-    from Agg2ExpLib.runs import results as names
-    from Agg2ExpLib.system.files import OutputFolder, write_json
-
-    source = record.folder
-    output = OutputFolder(folder)
-    try:
-        if source is not None:
-            yield _("Copying the result folder …")
-            for file in sorted(path for path in source.rglob("*") if path.is_file()):
-                target = output.temporary / file.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file, target)
-                yield _("Copying the result folder …")
-            output.publish()
-            return
-        results = ResultsOfScene(record)
-        yield _("Writing the CT …")
-        x, y, z = results.shape
-        ct = Volume(array_of(record.ct), volumeAffine(record.ct), "ct")
-        onGrid = resample(ct, Grid((x, y, z), results.affine), "linear")
-        write_volume(output.temporary / names.CT_FILE, np.clip(np.rint(onGrid), -32768, 32767).astype(np.int16), results.affine)
-        yield _("Writing the segmentation …")
-        write_volume(output.temporary / names.SEGMENTATION_FILE, results.segmentation().array, results.affine)
-        (output.temporary / names.ATTRIBUTIONS).mkdir()
-        for label in results.explained:
-            yield _("Writing maps …")
-            write_volume(names.attribution_path(output.temporary, label), results.attribution(label).array, results.affine)
-        (output.temporary / names.EXTRA_ROIS).mkdir()
-        for name, region in results.extra_rois().items():
-            yield _("Writing regions …")
-            write_volume(names.extra_roi_path(output.temporary, name), region.array, results.affine)
-        target = results.target_mask()
-        if target is not None:
-            write_volume(output.temporary / names.TARGET_MASK_FILE, target.array, results.affine)
-        mask = results.global_mask()
-        if mask is not None:
-            write_volume(output.temporary / names.GLOBAL_MASK_FILE, mask.array, results.affine)
-        matrix = record.matrix
-        if matrix is not None:
-            write_tidy(output.temporary / names.TIDY_FILE, matrix, record.patient)
-            write_wide(output.temporary / names.WIDE_FILE, matrix, record.patient)
-        write_json(output.temporary / names.RUN_FILE, record.run)
-        output.publish()
-    finally:
-        output.discard()

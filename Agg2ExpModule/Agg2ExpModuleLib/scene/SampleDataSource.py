@@ -15,6 +15,7 @@ NODE_NAME = "Synthetic thorax"
 SUGGESTED = "CTChest"  # of Slicer's own samples, the chest CT without a disease
 _RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
 _FILE = _RESOURCES / "SampleData" / f"{SAMPLE}.nrrd"
+_MARK = "Agg2Exp.Sample"
 _LUNG_TO_BONE = (-1000.0, 700.0)  # HU
 
 
@@ -44,14 +45,18 @@ def registerSampleDataSource() -> None:
 
 
 def loadSyntheticThorax() -> Any:
-    """Load the synthetic thorax, 117 × 96 × 100 voxels of 3 mm, as a new volume node shown in the slice views.
+    """The synthetic thorax, 117 × 96 × 100 voxels of 3 mm, as a volume node shown in the slice views; loaded if it is not there.
 
     Raises:
         RuntimeError: the file is not installed or cannot be read.
     """
     if not _FILE.is_file():
         raise RuntimeError(_("The sample {name} is not installed: install the extension Agg2Exp again.").format(name=_FILE.name))
+    there = next((node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(_MARK)), None)
+    if there is not None:
+        return there
     node = slicer.util.loadVolume(str(_FILE), {"name": NODE_NAME, "show": True})
+    node.SetAttribute(_MARK, SAMPLE)
     display = node.GetDisplayNode()
     if display is not None:
         display.AutoWindowLevelOff()

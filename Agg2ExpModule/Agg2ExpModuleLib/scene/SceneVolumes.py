@@ -78,7 +78,17 @@ def writeVolumeSteps(node: Any, path: Path) -> Iterator[str]:
         OSError: it cannot be written.
     """
     checkVolume(node)
-    affine, array = volumeAffine(node), array_of(node)
+    for _piece in writeArraySteps(array_of(node), volumeAffine(node), path):
+        yield _("Preparing the CT …")
+
+
+def writeArraySteps(array: np.ndarray, affine: np.ndarray, path: Path) -> Iterator[None]:
+    """Write ``[x, y, z]`` as NRRD without compression, a few slices in each step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    array = array.view(np.uint8) if array.dtype == np.bool_ else array
     dtype = _storedType(array.dtype)
     planes = max(1, _BYTES_A_STEP // max(1, array.shape[0] * array.shape[1] * dtype.itemsize))
     with path.open("wb") as stream:
@@ -86,7 +96,7 @@ def writeVolumeSteps(node: Any, path: Path) -> Iterator[str]:
         for start in range(0, array.shape[2], planes):
             part = array[:, :, start : start + planes]
             stream.write(np.ascontiguousarray(part.transpose(2, 1, 0), dtype=dtype.newbyteorder("<")).data)
-            yield _("Preparing the CT …")
+            yield None
 
 
 def segmentMask(segmentation: Any, segmentId: str) -> tuple[np.ndarray, np.ndarray]:

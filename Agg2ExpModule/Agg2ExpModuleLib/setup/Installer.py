@@ -1,34 +1,55 @@
-"""Installs what a run needs into Slicer's Python, after the user has agreed, and leaves alone what Slicer brought."""
+"""What must be installed, in which order and with which commands, so that what Slicer brought is left alone.
+
+PyTorch comes first and by the PyTorch extension, which chooses the build for this computer's graphics card; everything after it is
+installed with constraints that hold every package there is at its version, and packages that need PyTorch without what they need.
+So none of these commands can bring, change or remove torch, numpy or SimpleITK.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
-import logging
+import importlib.util
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from slicer.i18n import tr as _
 
 from .RequirementsCheck import NEVER_REPLACED, REQUIREMENTS_FILE, TORCH, Requirement, RequirementsCheck
 
-# Its own list of dependencies would let pip exchange torch and numpy; all others it needs are in our list.
-_WITHOUT_DEPENDENCIES = ("monai",)
-_REQUESTER = "Agg2Exp"
+# They need torch, and with their own lists of dependencies pip would fetch or exchange torch and numpy. What else they need is in
+# our list.
+_WITHOUT_DEPENDENCIES = ("monai", "captum")
+_EXTENSION, _TOOL = "PyTorchUtils", "light-the-torch"
+_TOOL_SPEC, _TOOL_MB = "light-the-torch>=0.5", 0.1
 _PIP_VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?", re.IGNORECASE)
 
 
 class InstallError(Exception):
-    """Why an installation did not succeed and what to do next, in words for the user."""
+    """Why an installation cannot succeed and what to do next, in words for the user."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One call of Slicer's Python.
+
+    Attributes:
+        title: what it installs, for the user.
+        arguments: of Python, without constraints.
+        megabytes: to download, about.
+        pinned: packages that its constraints hold; None for all that are installed.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+    megabytes: float
+    pinned: tuple[str, ...] | None = None
 
 
 class Installer:
-    """Finds and installs missing packages. Use on the main thread only.
+    """Finds what is missing and plans its installation. Nothing is imported to find out.
 
     Args:
         requirementsFile: one ``name>=version`` a line.
@@ -36,35 +57,35 @@ class Installer:
 
     Attributes:
         check: what is installed.
-        problem: why the last installation failed and what to do, empty when it succeeded.
     """
 
     def __init__(self, requirementsFile: Path = REQUIREMENTS_FILE, paths: Sequence[str] | None = None):
         self.check = RequirementsCheck(requirementsFile, paths)
-        self.problem = ""
 
     def missing(self) -> list[Requirement]:
-        """What must be installed before a run; nothing is imported to find out."""
+        """What must be installed before a run."""
         return self.check.missing()
 
     def describe(self, missing: Sequence[Requirement]) -> str:
-        """The question to the user before :meth:`install`: what, why, how much, and what is left alone."""
+        """The question to the user: what, why, how much, and what is left alone."""
         if not missing:
             return _("Everything that is needed is installed.")
         size = sum(requirement.approxSizeMB for requirement in missing)
         lines = [
             _("Agg2Exp needs Python packages that this Slicer does not have (about {size} to download):").format(
-                size=_inWords(size)
+                size=sizeText(size)
             ),
             "",
         ]
         for requirement in missing:
-            about = _inWords(requirement.approxSizeMB)
+            about = sizeText(requirement.approxSizeMB)
             lines.append(_("• {spec}, {size}: {why}").format(spec=requirement.spec, size=about, why=requirement.why))
-        broken = self.check.brokenTorch() if any(requirement.name == TORCH for requirement in missing) else None
-        if broken is not None:
-            folders = "\n".join(f"    {folder}" for folder in broken.folders)
-            lines += ["", _("The incomplete PyTorch will be deleted first:"), folders]
+        if any(requirement.name == TORCH for requirement in missing):
+            lines += ["", _("PyTorch comes first: the PyTorch extension chooses the build for this computer.")]
+            broken = self.check.brokenTorch()
+            if broken is not None:
+                folders = "\n".join(f"    {folder}" for folder in broken.folders)
+                lines += ["", _("The incomplete PyTorch will be deleted first:"), folders]
         lines += [
             "",
             _("They are installed into Slicer's own Python; what is there already is not replaced. This can take some minutes."),
@@ -72,50 +93,16 @@ class Installer:
         ]
         return "\n".join(lines)
 
-    def install(self, missing: Sequence[Requirement], onLog: Callable[[str], None], wheelFolder: str | None = None) -> bool:
-        """Install; ask the user before. The application stays usable as far as Slicer's own installer allows.
+    def plan(self, missing: Sequence[Requirement], wheelFolder: str | None = None) -> list[Command]:
+        """The commands, in their order; nothing is changed or downloaded yet.
 
         Args:
             missing: from :meth:`missing`.
-            onLog: is given lines that tell what is done.
             wheelFolder: a folder of wheels to take everything from, for a computer without internet.
 
-        Returns:
-            Whether nothing is missing any more; otherwise ``problem`` says why and what to do.
+        Raises:
+            InstallError: it cannot succeed.
         """
-        self.problem = ""
-        try:
-            self._checkBundled(missing)
-            source = _wheelArguments(wheelFolder)
-            with self._constraints(missing) as constraints:
-                torch = next((requirement for requirement in missing if requirement.name == TORCH), None)
-                if torch is not None:
-                    self._removeBrokenTorch(onLog)
-                others = [requirement for requirement in missing if requirement.name != TORCH]
-                alone = [requirement.spec for requirement in others if requirement.name in _WITHOUT_DEPENDENCIES]
-                rest = [requirement.spec for requirement in others if requirement.name not in _WITHOUT_DEPENDENCIES]
-                if alone:
-                    _pipInstall([*source, "--no-deps", *alone], constraints, onLog)
-                if rest:
-                    _pipInstall([*source, *rest], constraints, onLog)
-                # Last, since it takes longest and is what fails most often; the rest is there then.
-                if torch is not None:
-                    _installTorch(torch, source, constraints, onLog)
-        except InstallError as error:
-            self.problem = str(error)
-            logging.error("%s", error)
-            onLog(self.problem)
-            return False
-        left = self.missing()
-        if left:
-            names = ", ".join(requirement.name for requirement in left)
-            self.problem = _(
-                "After the installation {names} cannot be found: restart Slicer; if it is still missing then, see the log."
-            ).format(names=names)
-            onLog(self.problem)
-        return not left
-
-    def _checkBundled(self, missing: Sequence[Requirement]) -> None:
         bundled = [requirement for requirement in missing if requirement.name in NEVER_REPLACED]
         if bundled:
             raise InstallError(
@@ -123,37 +110,94 @@ class Installer:
                     spec=bundled[0].spec
                 )
             )
+        source = _wheelArguments(wheelFolder)
+        torch = next((requirement for requirement in missing if requirement.name == TORCH), None)
+        others = [requirement for requirement in missing if requirement.name != TORCH]
+        commands = [] if torch is None else self._torchCommands(torch, source)
+        for alone in (True, False):
+            group = [requirement for requirement in others if (requirement.name in _WITHOUT_DEPENDENCIES) == alone]
+            if group:
+                names = ", ".join(requirement.name for requirement in group)
+                arguments = [*self._pip(), *source, *(["--no-deps"] if alone else []), *(each.spec for each in group)]
+                commands.append(Command(names, tuple(arguments), sum(each.approxSizeMB for each in group)))
+        return commands
 
-    def _removeBrokenTorch(self, onLog: Callable[[str], None]) -> None:
+    def constraints(self, command: Command, missing: Sequence[Requirement]) -> str:
+        """Lines of a constraints file: what is installed now at its version, but for what shall be exchanged."""
+        exchanged = {requirement.name.lower() for requirement in missing}
+        pinned = None if command.pinned is None else {name.lower() for name in command.pinned}
+        lines = [
+            f"{name}=={version}"
+            for name, version in sorted(self.check.installedVersions().items())
+            # Slicer's own builds may have versions that pip cannot read.
+            if name not in exchanged and (pinned is None or name in pinned) and _PIP_VERSION.fullmatch(version)
+        ]
+        return "\n".join(lines) + "\n"
+
+    def removeBrokenTorch(self) -> str:
+        """Delete a half-installed PyTorch; returns what was wrong with it, empty where there is none.
+
+        Raises:
+            InstallError: it is in use, or cannot be deleted.
+        """
         broken = self.check.brokenTorch()
         if broken is None:
-            return
+            return ""
         if TORCH in sys.modules:
             raise InstallError(
                 _("The incomplete PyTorch is in use: restart Slicer and install the requirements before anything else uses it.")
             )
-        onLog(_("Deleting the incomplete PyTorch ({reason}).").format(reason=broken.reason))
         if left := broken.remove():
             raise InstallError(
                 _(
                     "The incomplete PyTorch could not be deleted. Close Slicer, delete these folders and start again: {folders}"
                 ).format(folders=", ".join(map(str, left)))
             )
+        return broken.reason
 
-    @contextlib.contextmanager
-    def _constraints(self, missing: Sequence[Requirement]) -> Iterator[Path]:
-        """A constraints file that holds every installed package at its version, but for those that shall be exchanged."""
-        exchanged = {requirement.name.lower() for requirement in missing}
-        lines = [
-            f"{name}=={version}"
-            for name, version in sorted(self.check.installedVersions().items())
-            # Slicer's own builds may have versions that pip cannot read.
-            if name.lower() not in exchanged and _PIP_VERSION.fullmatch(version)
-        ]
-        with tempfile.TemporaryDirectory(prefix="agg2exp-") as folder:
-            path = Path(folder) / "constraints.txt"
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            yield path
+    def _torchCommands(self, torch: Requirement, source: list[str]) -> list[Command]:
+        if source:  # the PyTorch extension can only take it from the internet
+            return [Command(_("PyTorch"), (*self._pip(), *source, torch.spec), torch.approxSizeMB)]
+        logic = _extensionLogic()
+        commands = []
+        if self.check.installedVersion(_TOOL) is None:
+            # It may need another pip than this one, which therefore is not held.
+            commands.append(Command(_TOOL, (*self._pip(), _TOOL_SPEC), _TOOL_MB, NEVER_REPLACED))
+        wanted = torch.spec.removeprefix(torch.name)
+        ask = getattr(logic, "_getPipInstallArguments", None)
+        arguments = list(ask(None, wanted)) if ask is not None else ["install", torch.spec]
+        tool = ("-m", "light_the_torch", arguments[0], *self._options(), *arguments[1:])
+        commands.append(Command(_("PyTorch"), tool, torch.approxSizeMB))
+        return commands
+
+    def _pip(self) -> list[str]:
+        return ["-m", "pip", "install", *self._options()]
+
+    def _options(self) -> list[str]:
+        # From 24.1 on, pip tells its progress to programs.
+        bar = "raw" if self.check.atLeast("pip", "24.1") else "off"
+        return ["--no-input", "--disable-pip-version-check", "--prefer-binary", "--progress-bar", bar]
+
+
+def _extensionLogic() -> Any:
+    """What the PyTorch extension offers.
+
+    Raises:
+        InstallError: the extension is not there.
+    """
+    try:
+        there = _EXTENSION in sys.modules or importlib.util.find_spec(_EXTENSION) is not None
+        if there:
+            return __import__(_EXTENSION).PyTorchUtilsLogic
+    except (ImportError, AttributeError):
+        pass
+    raise InstallError(
+        _(
+            'PyTorch is missing: install the extension "PyTorch" with the Extensions Manager, restart Slicer and click '
+            '"Install requirements" again. It chooses the PyTorch that fits this computer\'s graphics card. Nothing was '
+            "downloaded."
+        )
+    ) from None
 
 
 def _wheelArguments(wheelFolder: str | None) -> list[str]:
@@ -167,96 +211,8 @@ def _wheelArguments(wheelFolder: str | None) -> list[str]:
     return ["--no-index", "--find-links", str(folder)]
 
 
-def _installTorch(torch: Requirement, source: list[str], constraints: Path, onLog: Callable[[str], None]) -> None:
-    if source:  # the PyTorch extension can only take it from the internet
-        _pipInstall([*source, torch.spec], constraints, onLog)
-        return
-    try:
-        import PyTorchUtils
-    except ImportError:
-        raise InstallError(
-            _(
-                'PyTorch is missing: install the extension "PyTorch" with the Extensions Manager, restart Slicer and click '
-                '"Install requirements" again. It chooses the PyTorch that fits this computer\'s graphics card.'
-            )
-        ) from None
-    onLog(_("Installing PyTorch; this can take many minutes without a word."))
-    minimum = torch.spec.removeprefix(torch.name)
-    try:
-        with _listening(onLog):
-            installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=minimum)
-    except Exception as error:  # the extension lets through whatever its installer raises
-        raise InstallError(
-            _(
-                "PyTorch could not be installed ({error}). Check the internet connection and that the disk has room, restart "
-                "Slicer and try again; if Windows complains about long paths, install Slicer into a folder with a short name."
-            ).format(error=error)
-        ) from error
-    if installed is None:
-        raise InstallError(_('PyTorch was not installed: click "Install requirements" again when you want to go on.'))
-
-
-def _pipInstall(arguments: list[str], constraints: Path, onLog: Callable[[str], None]) -> None:
-    """Install with what this Slicer offers: ``slicer.packaging`` (5.12), else ``slicer.util.pip_install``."""
-    import slicer.util
-
-    onLog("pip install " + " ".join(arguments))
-    arguments = ["--prefer-binary", *arguments]
-    try:
-        from slicer import packaging
-    except ImportError:
-        packaging = None
-    said: list[str] = []
-
-    def tell(line: str) -> None:
-        said.append(line)
-        onLog(line)
-
-    try:
-        with _listening(tell):
-            if packaging is not None:
-                packaging.pip_install(arguments, constraints=constraints, requester=_REQUESTER)
-            else:
-                slicer.util.pip_install([*arguments, "-c", str(constraints)])
-    except Exception as error:  # a failed process, a missing PythonSlicer, a refused write: all end the same way
-        reason = next((line for line in reversed(said) if "ERROR" in line), str(error))
-        raise InstallError(
-            _(
-                "The packages could not be installed ({reason}). Check the internet connection or choose a folder of wheels, and "
-                "that you may write to Slicer's folder; the log says more."
-            ).format(reason=reason)
-        ) from error
-    finally:
-        importlib.invalidate_caches()
-
-
-class _Listener(io.TextIOBase):
-    """Passes on what is printed, and tells it line by line."""
-
-    def __init__(self, onLine: Callable[[str], None], stream: TextIO | None):
-        super().__init__()
-        self._onLine, self._stream, self._rest = onLine, stream, ""
-
-    def write(self, text: str) -> int:
-        if self._stream is not None:
-            self._stream.write(text)
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            if line.strip():
-                self._onLine(line.rstrip())
-        return len(text)
-
-    def flush(self) -> None:
-        if self._stream is not None:
-            self._stream.flush()
-
-
-def _listening(onLine: Callable[[str], None]) -> contextlib.redirect_stdout[Any]:
-    """Slicer prints the lines of pip to its Python console; they are listened to on the way there."""
-    return contextlib.redirect_stdout(_Listener(onLine, sys.stdout))
-
-
-def _inWords(megabytes: float) -> str:
+def sizeText(megabytes: float) -> str:
+    """An amount to download, in few characters."""
     if megabytes >= 1000:
         return f"{megabytes / 1000:.1f} GB"
     return f"{megabytes:.0f} MB" if megabytes >= 1 else _("less than 1 MB")

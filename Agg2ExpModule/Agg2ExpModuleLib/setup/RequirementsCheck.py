@@ -87,6 +87,11 @@ class RequirementsCheck:
             found = metadata.distributions(name=name, path=list(self._paths))
         return next((each.version for each in found if each.version), None)
 
+    def atLeast(self, name: str, minimum: str) -> bool:
+        """Whether a package of at least this version is installed, here or in the Python that runs this."""
+        version = self.installedVersion(name) or next((each.version for each in metadata.distributions(name=name)), None)
+        return version is not None and _release(version) >= _release(minimum)
+
     def installedVersions(self) -> dict[str, str]:
         """Versions of all packages that pip knows, by name in pip's spelling; of two with one name, that which is imported."""
         found = metadata.distributions() if self._paths is None else metadata.distributions(path=list(self._paths))
@@ -119,11 +124,17 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def _torchSize() -> float:
+    """Megabytes of what the PyTorch extension chooses for this computer: with an NVIDIA card its CUDA libraries come along."""
+    if sys.platform == "darwin":
+        return 90
+    return 3000 if shutil.which("nvidia-smi") else 220
+
+
 def _about(name: str) -> tuple[float, str]:
     """Megabytes to download, and what the package is for."""
     table = {
-        # With an NVIDIA card its CUDA libraries come along.
-        "torch": (3000 if shutil.which("nvidia-smi") else 250, _("computes the segmentation and its explanation")),
+        "torch": (_torchSize(), _("computes the segmentation and its explanation")),
         "monai": (3, _("the segmentation networks")),
         "einops": (0.1, _("used by the networks")),
         "numpy": (17, _("calculates with arrays")),

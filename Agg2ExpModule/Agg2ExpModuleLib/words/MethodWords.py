@@ -48,6 +48,14 @@ def choiceTitles() -> dict[str, str]:
     }
 
 
+def shortTitle(title: str) -> str:
+    """A label's title with its side as one letter, to fit into narrow places."""
+    for word, letter in ((" left", " L"), (" right", " R")):
+        if title.endswith(word):
+            return title[: -len(word)] + letter
+    return title
+
+
 def precisions() -> dict[str, float | None]:
     """The choices of a precision with the error in percentage points that each stands for."""
     return {

@@ -1,0 +1,57 @@
+"""Every benchmark still runs (``--smoke``: tiny networks, seconds), and the commands of ``gpu.sh`` are commands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from support.paths import TESTING
+
+BENCHMARKS = TESTING.parent / "benchmarks"
+# What each prints among other things.
+SAYS = {
+    "cohort_comparison": r"that of another label \| \d of 3",
+    "cohort_published": r"Context ranking",
+    "compare": r"\| 2 \| captum \| \d+\.\d \|",
+    "demo_weights": r"phantoms \(1\)",
+    "exactness": r"\| smoothgrad \| \d\.\de-1\d",
+    "memory": r"the volume buffers",
+    "precision": r"\| float16 \|",
+    "sanity": r"\| smoothgrad \|",
+    "table1": r"\| smoothgrad:samples=2 \|",
+}
+
+
+@pytest.fixture(autouse=True)
+def _found(monkeypatch):
+    """The benchmarks import each other as scripts do."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_every_benchmark_is_tried():
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8")}
+    assert scripts == set(SAYS)
+
+
+@pytest.mark.parametrize("name", sorted(SAYS))
+def test_it_runs(name, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert not import_module(name).main(["--smoke"])
+    assert re.search(SAYS[name], capfd.readouterr().out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_commands_for_a_gpu_are_commands():
+    script = BENCHMARKS / "gpu.sh"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text(encoding="utf-8").replace("\\\n", " ").replace('"$@"', "")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("python3 benchmarks/")]
+    assert len(commands) >= 3
+    for _, path, *words in commands:
+        assert (BENCHMARKS.parent / path).is_file()
+        args = import_module(path.removeprefix("benchmarks/").removesuffix(".py")).parse(words)
+        assert args.section, "its table goes into RESULTS.md"
