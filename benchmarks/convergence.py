@@ -75,7 +75,7 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
     """Compute the passes that the cache lacks."""
     import torch
 
-    from Agg2ExpLib.attribution.methods import make_method
+    from Agg2ExpLib.attribution.smoothgrad import SmoothGrad
     from Agg2ExpLib.inference.compute import choose_compute
     from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.io.read import read_ct
@@ -86,7 +86,8 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
 
     compute = choose_compute(args.device, "float32")
     model = load_model(demo_weights())
-    card, network = model.card, model.network.to(compute.device, memory_format=torch.channels_last_3d)
+    card, network = model.card, model.network.to(compute.device)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "scene.npz").exists():
         if args.ct:
@@ -99,15 +100,15 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
         size = card.roi_size
         most = [max(n - s, 0) for n, s in zip(whole.shape, size, strict=True)]
         start = [int(n) for n in args.window.split(",")] if args.window else [n // 2 for n in most]
-        image = whole[tuple(slice(a, a + s) for a, s in zip(start, size, strict=True))]
+        window = whole[tuple(slice(a, a + s) for a, s in zip(start, size, strict=True))]
         with torch.no_grad():
-            seg = network(torch.from_numpy(image.copy())[None, None].to(compute.device))[0].argmax(0).cpu().numpy()
+            seg = network(torch.from_numpy(window.copy())[None, None].to(compute.device))[0].argmax(0).cpu().numpy()
         present = np.flatnonzero(np.bincount(seg.ravel(), minlength=len(card.labels)))
-        np.savez(folder / "scene.npz", image=image, seg=seg.astype(np.uint8), labels=present)
+        np.savez(folder / "scene.npz", image=window, seg=seg.astype(np.uint8), labels=present)
     scene = Passes(folder)
     image = torch.from_numpy(scene.image).to(compute.device)
     seg = torch.from_numpy(scene.segmentation).to(compute.device)
-    method = make_method("smoothgrad", samples=2 * args.pairs, sigma=SIGMA, antithetic=True)
+    method = SmoothGrad(samples=2 * args.pairs, sigma=SIGMA)
     norm = np.load(folder / "norm.npy") if (folder / "norm.npy").exists() else None
     seconds, began = [], time.perf_counter()
     for pair in range(args.pairs):
@@ -209,7 +210,7 @@ def measure(args: argparse.Namespace, passes: Passes) -> dict:
                 inside = np.abs(off) <= 196 * np.array(errors) + 1e-9
                 found["covered"].setdefault((name, n), []).append(np.where(np.isnan(errors), np.nan, inside))
                 if label == 8:  # the heart in itself, as in the table of docs/method.md
-                    found["values"][name, n] = float(np.mean(np.array(values)[:, list(present).index(8)]))
+                    found["values"][name, n] = float(np.mean(np.array(values)[:, int(np.flatnonzero(present == 8)[0])]))
         print(f"label {label} done", file=sys.stderr, flush=True)
     return found
 

@@ -8,3 +8,6 @@ python3 benchmarks/compare.py --device cuda:0 --network 48 --roi 96 --shape 240,
   --section "GPU: three ways to the same maps, full size" "$@"
 python3 benchmarks/precision.py --device cuda:0 --network 48 --roi 96 --section "GPU: precision"
 python3 benchmarks/table1.py --section "Table 1: attribution methods measured, full settings"
+cache="$(mktemp -d)"
+trap 'rm -rf "$cache"' EXIT
+python3 benchmarks/convergence.py --device cuda:0 --pairs 512 --cache "$cache" --section "GPU: convergence of the importance"

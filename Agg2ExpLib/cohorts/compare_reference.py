@@ -136,7 +136,7 @@ def _check_settings(reference: ComparisonReference, run: Mapping[str, Any], matr
     if bool(run.get("target_mask", False)) != bool(reference.settings.get("drawn mask as target", False)):
         which = "this patient" if run.get("target_mask") else "the reference"
         raise InputError(f"In {which} a drawn segment was explained and not a label: such results cannot be compared.")
-    if not reference.settings or not own:
+    if "method" not in reference.settings or not own:
         return ["It is not known whether reference and patient were explained by the same method."]
     own = {**own, ESTIMATE: estimate_of(matrix.has_limit)}
     theirs = {ESTIMATE: estimate_of(False), **reference.settings}  # older references are of the maps

@@ -27,8 +27,8 @@ _OF_SAMPLES = ("standard_error", *LIMIT_OF.values())  # what cannot be told from
 def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
     """The matrix of a result with more columns.
 
-    Monte-Carlo errors and shares for endless samples are kept for the columns that the result has; those of new columns are NaN,
-    since the noise samples are gone: their maps would be several times as large as the result.
+    Monte-Carlo errors and shares for endless samples are kept for the columns that the result has; those of new ones are NaN, since
+    the noise samples are gone: their maps would be several times as large as the result.
 
     Args:
         results: with the maps.

@@ -111,7 +111,7 @@ def blank(line: int, column: int, value: str = ""):
         (False, lambda rows: [*rows, rows[-1]], "has the entry ribs / ribs twice"),
         (False, lambda rows: rows[:-1], "lacks the entry ribs / ribs"),
         (False, lambda rows: rows[:1], "has no patients"),
-        (False, lambda rows: [*rows[:2], rows[2][:-1], *rows[3:]], "line 3: 9 values for 10 columns"),
+        (False, lambda rows: [*rows[:2], rows[2][:-1], *rows[3:]], "line 3: 15 values for 16 columns"),
         (True, lambda rows: [*rows, rows[1]], "patient 'p0' occurs twice"),
     ],
 )
