@@ -1,4 +1,6 @@
-"""What equation 7 gives for ever more noise samples, told from few: the ``limit`` of the importance and its error (docs/method.md#the-limit).
+"""What equation 7 gives for ever more noise samples, told from few: the ``limit`` of the importance and its error.
+
+See docs/method.md#the-limit.
 
 A map ``ē`` that is a mean over noisy samples is the map ``g`` of endless samples plus noise of variance ``v`` in every voxel. Over
 a region, with the map split into groups of samples, two sums err to opposite sides by the same amount at first order in ``v``:
