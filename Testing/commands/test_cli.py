@@ -117,7 +117,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(inputs, tmp_path):
 def test_a_terminal_that_lacks_characters(inputs, tmp_path, monkeypatch):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", screen)
-    options = ["--labels", "heart", "--samples", 2, "--output", tmp_path / "r"]
+    options = ["--labels", "heart", "--samples", 6, "--output", tmp_path / "r"]
     assert main(["explain", *map(str, inputs), *map(str, options)]) == 0
     screen.flush()
     assert b"heart  leans on" in screen.buffer.getvalue()

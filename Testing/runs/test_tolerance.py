@@ -59,6 +59,8 @@ def test_labels_that_are_done_cost_nothing_more(precise):
     assert windows["done"] > windows["passes"] * min(taken.values())
     assert course.fractions == sorted(course.fractions)
     assert course.fractions[-1] <= 1
+    needs = [taken[name] * error**2 for name, error in result.run["largest_error"].items()]
+    assert speed_from_run(result.run).need == pytest.approx(np.mean(needs))
     assert speed_from_run(result.run).pass_s == pytest.approx(result.run["seconds"]["explain"] / windows["done"])
 
 
