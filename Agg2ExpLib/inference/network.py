@@ -48,13 +48,36 @@ def at_work(network: torch.nn.Module, compute: Compute) -> Iterator[torch.nn.Mod
     before = (weights[0].device, weights[0].dtype) if weights else None
     network.requires_grad_(False)
     network.to(compute.device, compute.dtype)
+    turned = compute.device.type == "cpu" and _channels_last(network)
     try:
         yield network
     finally:
+        if turned:
+            _to_format(network, last=False)
         if before is not None and before != (compute.device, compute.dtype):
             network.to(*before)
         for weight in asking:
             weight.requires_grad_(True)
+
+
+def _channels_last(network: Any) -> bool:
+    """Lay 3D kernels out with the channels last, which CPUs are a fifth faster with; whether that was done.
+
+    Measured with the demo network, forward and backward pass of a 64³ window, one thread: 1.26 s fell to 1.02 s, with two windows at
+    a time 0.97 s to 0.80 s each. Weights of four axes, as 2D kernels have, bear no such layout, nor do networks that are kept in another.
+    """
+    tensors = [*_weights(network), *(network.buffers() if hasattr(network, "buffers") else ())]
+    kernels = [tensor for tensor in tensors if tensor.dim() == 5]
+    if not kernels or any(tensor.dim() == 4 for tensor in tensors) or not all(kernel.is_contiguous() for kernel in kernels):
+        return False
+    _to_format(network, last=True)
+    return True
+
+
+def _to_format(network: Any, last: bool) -> None:
+    import torch
+
+    network.to(memory_format=torch.channels_last_3d if last else torch.contiguous_format)
 
 
 def check_output(output: Any, inputs: torch.Tensor, channels: int | None) -> None:

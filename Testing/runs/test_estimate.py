@@ -174,7 +174,8 @@ def test_each_method_is_told_by_its_copies(card):
     assert told("layer_cam").seconds is None
     assert told("layer_cam").memory_bytes > 0
     assert estimate_run((91, 72, 84), card, 4, None, speed=speed).seconds is None
-    # Two more volumes for each label than a mean: the variance and its mean, of all copies and of a group; and 8 maps of groups in float16.
+    # Two more volumes for each label than a mean: the variance and its mean, of all copies and of a group; for both, 8 maps of
+    # groups in float16.
     voxels = 91 * 72 * 84
     per_label = [(told(name, 9).memory_bytes - told(name, 4).memory_bytes) / 5 / voxels for name in ("vargrad", "smoothgrad")]
     assert per_label == pytest.approx([37, 25])
