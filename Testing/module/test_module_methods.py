@@ -53,9 +53,6 @@ def change(panel: Panel, entry: Any) -> Any:
     if entry.kind == "str":
         widget.text = OTHER_TEXT
         return OTHER_TEXT
-    if entry.kind == "float | None":
-        widget.value = 0.05
-        return 0.05
     value = 8 if entry.kind == "int | str" else entry.default + 2 if entry.kind == "int" else entry.default / 2
     widget.value = value
     return value

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import qt
-from slicer.i18n import tr as _
 
 from ..words.MethodWords import choiceTitle, parameterTitles, precisions, sentence, titleOf
 from .ChoiceBox import ChoiceBox
@@ -15,7 +14,6 @@ from .PanelState import PanelState
 from .ReferenceList import ReferenceList
 
 _LARGEST = 1_000_000
-_FLOATS = ("float", "float | None")  # the latter has no value at the lowest of the spin box
 _FIELD_CHARACTERS = 8
 
 
@@ -117,12 +115,10 @@ class _Field:
         elif entry.kind == "bool":
             self.widget = qt.QCheckBox(parent)
             self.widget.toggled.connect(self._onWidget)
-        elif entry.kind in _FLOATS:
+        elif entry.kind == "float":
             self.widget = qt.QDoubleSpinBox(parent)
-            self.widget.decimals = _decimals(entry.default) if entry.default is not None else 3
+            self.widget.decimals = _decimals(entry.default)
             self.widget.minimum, self.widget.maximum = 0.0, float(_LARGEST)
-            if entry.kind == "float | None":
-                self.widget.specialValueText = _("off")
             self.widget.singleStep = 10.0 ** -(self.widget.decimals - 1)
             self.widget.valueChanged.connect(self._onWidget)
         elif entry.kind in ("int", "int | str"):
@@ -147,8 +143,8 @@ class _Field:
                 self._choice.setChoices([(name, choiceTitle(name)) for name in self._entry.choices], value)
             elif self._entry.kind == "bool":
                 self.widget.checked = bool(value)
-            elif self._entry.kind in _FLOATS:
-                self.widget.value = float(value) if value is not None else 0.0
+            elif self._entry.kind == "float":
+                self.widget.value = float(value)
             elif self._entry.kind in ("int", "int | str"):
                 self.widget.value = 0 if value == AUTO else int(value)
             elif self.widget.text != str(value):
@@ -168,8 +164,6 @@ class _Field:
             value = self.widget.value
             if kind == "int | str" and value == 0:
                 value = AUTO
-            elif kind == "float | None" and value == 0:
-                value = None
         self._onChanged(value)
 
 

@@ -122,9 +122,7 @@ def _fits(value: Any, entry: Parameter) -> bool:
         return value in entry.choices
     if isinstance(value, bool) or entry.kind == "bool":
         return isinstance(value, bool) and entry.kind == "bool"
-    kinds: dict[str, Any] = {"int": int, "float": (int, float), "int | str": int, "str": str, "float | None": (int, float)}
-    if value is None:
-        return entry.kind.endswith("| None")
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "int | str": int, "str": str}
     return isinstance(value, kinds.get(entry.kind, object)) or (entry.kind == "int | str" and value == AUTO)
 
 

@@ -16,7 +16,6 @@ def parameterTitles() -> dict[str, str]:
         "samples": _("Samples"),
         "sigma": _("Noise"),
         "tolerance": _("Precision"),
-        "tolerance": _("Tolerance"),
         "antithetic": _("Noise in pairs of opposite sign"),
         "limit": _("Shares for endless samples"),
         "steps": _("Steps"),
