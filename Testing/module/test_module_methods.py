@@ -53,6 +53,8 @@ def change(panel: Panel, entry: Any) -> Any:
     if entry.kind == "str":
         widget.text = OTHER_TEXT
         return OTHER_TEXT
+    if entry.kind == "float | None":  # chosen in place of the number of samples, which is tested elsewhere
+        return entry.default
     value = 8 if entry.kind == "int | str" else entry.default + 2 if entry.kind == "int" else entry.default / 2
     widget.value = value
     return value
