@@ -78,6 +78,8 @@ def _make(parameters: Parameters) -> Method:
     from Agg2ExpLib.attribution.methods import make_method
 
     entries = jobEntries(parameters)
+    if REFERENCES in entries:  # files in a job; here their number matters
+        entries[REFERENCES] = [str(volume.GetID()) for volume in entries[REFERENCES]]
     return make_method(entries.pop("method"), **entries)
 
 
