@@ -63,8 +63,9 @@ def at_work(network: torch.nn.Module, compute: Compute) -> Iterator[torch.nn.Mod
 def _channels_last(network: Any) -> bool:
     """Lay 3D kernels out with the channels last, which CPUs are a fifth faster with; whether that was done.
 
-    Measured with the demo network, forward and backward pass of a 64³ window, one thread: 1.26 s fell to 1.02 s, with two windows at
-    a time 0.97 s to 0.80 s each. Weights of four axes, as 2D kernels have, bear no such layout, nor do networks that are kept in another.
+    Measured with the demo network, forward and backward pass of a 64³ window, one thread: 1.26 s fell to 1.02 s, with two windows
+    at a time 0.97 s to 0.80 s each. Weights of four axes, as 2D kernels have, bear no such layout, nor do networks that are kept in
+    another.
     """
     tensors = [*_weights(network), *(network.buffers() if hasattr(network, "buffers") else ())]
     kernels = [tensor for tensor in tensors if tensor.dim() == 5]

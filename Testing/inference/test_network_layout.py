@@ -24,7 +24,7 @@ def test_channels_are_last_only_while_it_works():
 
 def test_networks_with_flat_kernels_are_left_alone():
     network = random_network().float()
-    network.append(torch.nn.Conv2d(1, 1, 3)).requires_grad_(False)
+    network.append(torch.nn.Conv2d(1, 1, 3).eval().requires_grad_(False))
     with at_work(network, CPU):
         assert network[3].weight.is_contiguous()
 
