@@ -36,7 +36,7 @@ TARGETS = (2.0, 1.0, 0.5, 0.25)  # percentage points
 REFERENCE_GROUPS = 8
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ct", help="CT; default: a synthetic phantom")
     parser.add_argument("--window", help="first voxel x,y,z on the model grid; default: around the heart")
@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--only-cached", action="store_true", help="tell what is in the cache, compute nothing")
     parser.add_argument("--section", help="heading in RESULTS.md that the tables replace")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 class Passes:
@@ -279,8 +279,8 @@ def passes_to(target: float, measured: Sequence[tuple[int, float]]) -> tuple[flo
     return float(n0 * np.exp(np.log(target / e0) / slope)), bool(below)
 
 
-def main() -> None:
-    args = parse()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     folder = Path(args.cache)
     if not args.only_cached:
         collect(args, folder)

@@ -228,7 +228,7 @@ def test_cohort_and_evaluation_from_memory(result, model, tmp_path):
     others = [result, replace(result, run={**result.run, "patient": "second"})]
     summary = agg2exp.cohort(others, resamples=100)
     assert summary.cohort.patients == ("ct", "second")
-    np.testing.assert_allclose(summary.overall.mass, result.matrix.mass)
+    np.testing.assert_allclose(summary.overall.mass, result.matrix.best())
     agg2exp.cohort(others, tmp_path / "cohort", resamples=100)
     assert (tmp_path / "cohort" / "global_importance.csv").is_file()
     with pytest.raises(agg2exp.InputError, match="no option 'samples'"):
