@@ -99,8 +99,9 @@ def install() -> StandIn:
     if qt.QApplication.instance() is None:
         _keep.append(qt.QApplication(["Slicer"]))
     dialogs.replace_file_dialogs(qt)
-    from . import ctk_module, mrml_widgets, sample_data, scripted_module
+    from . import ctk_module, mrml_widgets, sample_data, scripted_module, ui_loader
 
+    qt.QUiLoader = ui_loader.QUiLoader
     sys.modules["qt"] = qt
     sys.modules["ctk"] = _keep_one("ctk", ctk_module.make)
     sys.modules["SampleData"] = _keep_one("SampleData", sample_data.make)

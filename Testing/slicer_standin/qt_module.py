@@ -43,9 +43,6 @@ def make() -> types.ModuleType:
     for owner_name, names in _QT6_ONLY.items():
         for name in names:
             setattr(getattr(qt, owner_name), name, _Absent(owner_name, name))
-    from .ui_loader import QUiLoader
-
-    qt.QUiLoader = QUiLoader
     return qt
 
 
