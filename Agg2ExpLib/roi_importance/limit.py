@@ -25,7 +25,7 @@ from .matrix import ImportanceMatrix, Regions
 
 _SLAB = 8  # slices of the first axis that are worked on at a time
 # Share of half the distance between the two sums that the error of the limit covers beside the spread: chosen on a small window
-# (64 × 32 × 32, pairs), where what was left of the bias is below it in about two of three entries; independent copies would need more.
+# (64 × 32 × 32, pairs), where what was left of the bias is below it in about two of three entries; independent copies need more.
 BIAS_SHARE = 0.2
 
 

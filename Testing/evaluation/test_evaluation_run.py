@@ -258,7 +258,7 @@ def test_methods_in_words(scans):
         seed=7,
     )
     one, shap, expected, cam, gradient = specs
-    assert one.parameters == {"samples": 10, "sigma": 0.1, "seed": 7, "antithetic": False}
+    assert one.parameters == {"samples": 10, "sigma": 0.1, "seed": 7, "antithetic": False, "tolerance": None, "limit": True}
     assert (shap.parameters["regions"], shap.parameters["coalitions"]) == (64, "auto")
     assert len(expected.parameters["references"]) == 2
     assert all(len(checksum) == 64 for checksum in expected.identity()["references"])

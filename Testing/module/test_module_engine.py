@@ -113,7 +113,7 @@ def processes_of(text):
 def test_a_run_in_a_folder_with_any_characters(spies, small_ct, small_weights, tmp_path):
     folder = tmp_path / "Müller 患者 «1»"
     spy = spies()
-    spy.engine.start(job(small_ct, small_weights, "r", samples=3), str(folder))
+    spy.engine.start(job(small_ct, small_weights, "r", samples=4), str(folder))
     assert spy.engine.running
     with pytest.raises(RuntimeError, match="running already"):
         spy.engine.start({}, str(folder))

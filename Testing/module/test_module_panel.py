@@ -171,7 +171,7 @@ def test_segment_and_explain(panel: Panel) -> None:
     assert not panel.controller.failed, panel.controller.message
     assert "partial" in seen
     assert previews, "no preliminary map was shown"
-    assert previews[0].endswith("/3")
+    assert previews[0].endswith("/4")
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     assert not [node for node in nodes if node.GetAttribute("Agg2Exp.Preliminary")]
     assert list(panel.record.overlays) == ["lung", "heart", "bone"]
