@@ -40,8 +40,11 @@ def write_bundle(scene: Any, path: Path) -> None:
         work = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
     except OSError as error:
         raise InputError(f"Cannot write to {path.parent} ({error.strerror}): choose another ⟨output⟩.") from None
+    scratch = work
     try:
-        content = work / path.stem  # a bundle is the zip of one folder of its name
+        if not _is_utf8(str(work)):
+            scratch = Path(tempfile.mkdtemp(prefix="agg2exp-scene-"))  # Slicer writes only to paths that are UTF-8
+        content = scratch / path.stem  # a bundle is the zip of one folder of its name
         content.mkdir()
         with quiet_vtk():
             saved = scene.SaveSceneToSlicerDataBundleDirectory(str(content), None)
@@ -51,9 +54,18 @@ def write_bundle(scene: Any, path: Path) -> None:
         with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(content.rglob("*")):
                 packed = zipfile.ZIP_STORED if file.suffix == ".nrrd" else None  # NRRD is compressed already
-                archive.write(file, file.relative_to(work), compress_type=packed)
+                archive.write(file, file.relative_to(scratch), compress_type=packed)
         bundle.replace(path)
     except OSError as error:
         raise InputError(f"The scene could not be saved as {path} ({error.strerror}): choose another ⟨output⟩.") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from Agg2ExpLib.errors import InputError  # noqa: E402
 from Agg2ExpLib.io.volume import Volume  # noqa: E402
 from Agg2ExpLib.models.labels import PAPER_LABELS, Label  # noqa: E402
 from Agg2ExpLib.views import mrml  # noqa: E402
+from Agg2ExpLib.views.mrml_bundle import write_bundle  # noqa: E402
 from Agg2ExpLib.views.mrml_colors import absolute_quantiles, overlay_scale, set_overlay_threshold, signed_colors  # noqa: E402
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of  # noqa: E402
 from Agg2ExpLib.views.render import segment_mask  # noqa: E402
@@ -251,3 +253,16 @@ def test_a_scene_is_saved_under_a_relative_path(nodes, tmp_path, monkeypatch):
 def test_a_scene_that_cannot_be_written_says_so(nodes, tmp_path):
     with pytest.raises(InputError, match="Cannot write"):
         mrml.save_scene(nodes.scene, tmp_path / "missing" / "scene.mrb")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep file names in Unicode")
+def test_a_scene_in_a_folder_whose_name_is_no_utf8(tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Erg\xe4bnis"))
+    folder.mkdir()
+    scene = mrml.new_scene()
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "words")
+    node.SetText("inside")
+    write_bundle(scene, folder / "scene.mrb")
+    assert [path.name for path in folder.iterdir()] == ["scene.mrb"]
+    with zipfile.ZipFile(folder / "scene.mrb") as archive:
+        assert any(name.endswith(".mrml") for name in archive.namelist())
