@@ -77,11 +77,9 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
 
     from Agg2ExpLib.attribution.smoothgrad import SmoothGrad
     from Agg2ExpLib.inference.compute import choose_compute
-    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.io.read import read_ct
     from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.models.model import demo_weights, load_model
-    from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     compute = choose_compute(args.device, "float32")
@@ -95,8 +93,7 @@ def collect(args: argparse.Namespace, folder: Path) -> None:
         else:
             phantom = make_phantom(0)
             ct = Volume(phantom.ct, phantom.affine, "phantom")
-        hu = on_model_grid(ct, card)[1]
-        whole = scale_intensity(hu, card.hu_window, card.intensity_range)
+        whole = card.preprocessing.prepare(ct).image
         size = card.roi_size
         most = [max(n - s, 0) for n, s in zip(whole.shape, size, strict=True)]
         start = [int(n) for n in args.window.split(",")] if args.window else [n // 2 for n in most]
