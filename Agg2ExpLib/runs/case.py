@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..attribution.keep import KEEP
 from ..attribution.stitched import StitchedGradient, Target
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
@@ -105,10 +106,12 @@ class Case:
         card, seen = self.model.card, self.image if image is None else image
         return segment(self.network, seen, self.plan, self.compute, self.batch(), stage, self.pad_value, card.channels, card.output)
 
-    def engine(self, targets: Sequence[Target], batch: BatchSize | None = None, exact: bool = True) -> StitchedGradient:
-        """The gradient of the stitched output for these targets."""
+    def engine(
+        self, targets: Sequence[Target], batch: BatchSize | None = None, exact: bool = True, keep: float = KEEP
+    ) -> StitchedGradient:
+        """The gradient of the stitched output for these targets, over the windows that hold this share of each one's weight."""
         batch = batch or self.batch()
-        return StitchedGradient(self.network, self.plan, targets, self.compute, batch, self.pad_value, exact, self.air)
+        return StitchedGradient(self.network, self.plan, targets, self.compute, batch, self.pad_value, exact, self.air, keep)
 
 
 def make_case(

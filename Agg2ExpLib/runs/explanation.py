@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..attribution.keep import KEEP
 from ..attribution.method import Estimate, Method
 from ..attribution.methods import attribute
 from ..attribution.stitched import Target
@@ -41,6 +42,7 @@ class Question:
         target_mask: boolean ``[x, y, z]`` explained in place of the labels' own voxels, or None.
         extra_rois: further regions, name and boolean mask ``[x, y, z]``; they may overlap.
         mask: of the supervoxels that matter most, or None.
+        keep: share of each label's weight whose windows are passed; 1 for all of them.
     """
 
     method: Method
@@ -49,6 +51,7 @@ class Question:
     target_mask: np.ndarray | None = None
     extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
     mask: MaskSettings | None = None
+    keep: float = KEEP
 
 
 @dataclass
@@ -181,7 +184,8 @@ class _Run:
 
     def _attribute(self, targets: list[Target], rows: Rows) -> dict[str, Any]:
         method, batch = self.question.method, self.case.batch()
-        engine = self.case.engine(targets, batch)
+        engine = self.case.engine(targets, batch, keep=self.question.keep)
+        self.record.left_out = engine.left_out if self.question.keep < 1 else {}
 
         def on_estimate(estimate: Estimate) -> dict[str, float] | None:
             rows.add_group(estimate, method)

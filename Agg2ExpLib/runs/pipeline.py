@@ -115,6 +115,7 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
         record.ask(method, job.target_mask is not None)
         if job.mask is not None:
             record.parameters |= job.mask.to_json()
+        record.parameters["keep"] = job.keep
     stage.update(0.95, "model")
     with at_work(model.network, compute):
         record.finish_stage("read")
@@ -137,4 +138,4 @@ def _question(job: Job, method: Method, case: Case, stage: Stage, monitor: Monit
     method.prepare(case.model, case.grid, monitor)
     if job.unused:
         monitor.notice(f"The method {method.name} has no {' and no '.join(job.unused)}: what was set for it was not used.")
-    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask)
+    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask, job.keep)
