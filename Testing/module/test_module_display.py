@@ -176,25 +176,6 @@ def test_jumps(panel: Panel) -> None:
         assert min(abs(matrix.GetElement(axis, 3) - strongest[axis]), 400) < 200
 
 
-def test_3d(panel: Panel) -> None:
-    overlay = panel.record.overlays["heart"]
-    panel.parameters.volumeRendering = True
-    renderings = [overlay.GetNthDisplayNode(index) for index in range(overlay.GetNumberOfDisplayNodes())]
-    rendering = next(node for node in renderings if node.IsA("vtkMRMLVolumeRenderingDisplayNode"))
-    assert rendering.GetVisibility()
-    opacity = rendering.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
-    assert opacity.GetValue(0.0) == 0.0
-    window = overlay.GetDisplayNode().GetWindowLevelMax()
-    assert opacity.GetValue(window * 0.95) > 0
-    assert opacity.GetValue(-window * 0.95) > 0
-    panel.parameters.sign = "supporting"
-    opacity = rendering.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
-    assert opacity.GetValue(-window * 0.95) == 0.0
-    panel.parameters.mapLabel = LUNG
-    assert not rendering.GetVisibility()
-    panel.parameters.volumeRendering = False
-
-
 def test_graph_matrix_and_table(panel: Panel) -> None:
     from PySide6.QtCore import QPoint, Qt
     from PySide6.QtTest import QTest
