@@ -1,6 +1,6 @@
 """What must go on holding, measured by hand: geometry in every format, killed runs, disks that fill up, code in weights.
 
-python benchmarks/reliability.py [--orientations 48] [--kills 4] [--disks 2] [--only geometry,kills,disks,code]
+python benchmarks/reliability.py [--orientations 48] [--kills 4] [--disks 2] [--only geometry,kills,disks,code] [--smoke]
 
 - geometry: a marker at a known place of the patient, in each orientation × (isotropic, anisotropic, oblique) × format; how far from
   there it is found once the scan is on the model grid;
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -174,13 +174,21 @@ def _accepted(path: Path, read: Callable[[Path], object], refusal: type[Exceptio
     return True
 
 
-def main() -> None:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orientations", type=int, default=8, help="of 48")
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--disks", type=int, default=2)
     parser.add_argument("--only", default="geometry,kills,disks,code")
-    args = parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="only see whether it runs: one of each but the kills")
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.orientations, args.disks, args.only = 1, 1, "geometry,disks,code"
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     parts: dict[str, Callable[[Path], list[str]]] = {
         "geometry": lambda folder: geometry(folder, args.orientations),
         "kills": lambda folder: kills(folder, args.kills),
