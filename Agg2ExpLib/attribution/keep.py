@@ -34,9 +34,10 @@ def kept_windows(weights: Sequence[float], keep: float) -> tuple[list[int], floa
         Numbers of the windows that stay, in order, and the share of the weight that lies in the others, at most ``1 - keep``.
     """
     total, lost = math.fsum(weights), 0.0
+    most = (1 - keep) * total * (1 + 1e-9)  # 1 - 0.9 is a little less than 0.1
     left: set[int] = set()
     for number in sorted(range(len(weights)), key=lambda number: weights[number])[:-1]:
-        if keep == 1 or lost + weights[number] > (1 - keep) * total:
+        if keep == 1 or lost + weights[number] > most:
             break
         left.add(number)
         lost += weights[number]
