@@ -49,7 +49,8 @@ def measure(args: argparse.Namespace, folder: Path) -> str:
     from Agg2ExpLib.models.model import demo_weights
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
-    keeps, labels = KEEPS, tuple(args.labels.split(","))
+    keeps: tuple[float, ...] = KEEPS
+    labels = tuple(args.labels.split(","))
     weights, ct = args.weights or demo_weights(), args.ct
     if args.smoke:
         from smoke import coarse_phantom, tiny_weights
@@ -88,6 +89,8 @@ def measure(args: argparse.Namespace, folder: Path) -> str:
         for label in exact.maps:
             told = result.run["left_out"][label]
             apart, whole = result.maps[label] - exact.maps[label], exact.maps[label]
+            assert result.matrix is not None
+            assert exact.matrix is not None
             row = exact.matrix.rows.index(label)
             shares = 100 * float(np.abs(result.matrix.mass[row] - exact.matrix.mass[row]).max())
             error = float(np.linalg.norm(apart) / np.linalg.norm(whole))

@@ -35,18 +35,24 @@ class Checkpointing:
         return self._before is not None
 
     def on(self) -> None:
-        """Cover the parts' ``forward``; those of TorchScript cannot be covered and stay as they are."""
+        """Cover the parts' ``forward``; where one cannot be covered, as those of TorchScript, none is."""
         if self._before is not None:
             return
-        self._before = [vars(module).get("forward") for module in self._modules]
-        for module in self._modules:
-            module.forward = _recomputed(module.forward)
+        self._before = []
+        try:
+            for module in self._modules:
+                before = vars(module).get("forward")
+                module.forward = _recomputed(module.forward)
+                self._before.append(before)
+        except BaseException:
+            self.off()
+            raise
 
     def off(self) -> None:
         """Uncover them."""
         if self._before is None:
             return
-        for module, before in zip(self._modules, self._before, strict=True):
+        for module, before in zip(self._modules, self._before, strict=False):
             if before is None:
                 del module.forward
             else:

@@ -137,7 +137,7 @@ class _Trace:
         return int(counter.get_total_flops())
 
     def kept_of_parts(self) -> dict[str, int]:
-        """Bytes that stay for the backward pass after each part's forward pass, by the part's name; the whole network's under ''."""
+        """Bytes that stay after each part's forward pass for the backward pass, by its name; the whole network's under ''."""
         import torch
 
         kept: dict[str, int] = {}
@@ -161,7 +161,7 @@ class _Trace:
 
         compute = self._compute
         inputs = torch.empty((1, 1, *self._roi_size), dtype=compute.dtype, device="meta", requires_grad=torch.is_grad_enabled())
-        # An autocast of the meta device does not exist; half precision is reckoned by halves in :func:`needed`.
+        # Mixed precision is reckoned as if it were full: what stays in float32 depends on the device.
         return inputs, self.twin(inputs)
 
     @contextlib.contextmanager

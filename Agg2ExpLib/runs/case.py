@@ -5,7 +5,7 @@ Everything that asks a model about a CT starts here: runs, evaluations and bench
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
+from ..inference.window_memory import WindowMemory
 from ..models.model import Model
 from ..monitor import Monitor, Stage
 from ..preprocessing.hu_window import HuWindow
@@ -97,9 +98,13 @@ class Case:
         """Overlap and blending for ``run.json``."""
         return {"overlap": self.plan.overlap, "blend": self.plan.blend}
 
-    def batch(self) -> BatchSize:
-        """A batch size of its own for one piece of work."""
-        return BatchSize(self.compute, self.monitor, self.window_batch)
+    def batch(self, last_resort: Callable[[], bool] = lambda: False) -> BatchSize:
+        """A batch size of its own for one piece of work; ``last_resort`` is called when one window does not fit."""
+        return BatchSize(self.compute, self.monitor, self.window_batch, last_resort)
+
+    def window_memory(self) -> WindowMemory:
+        """What a window needs, and the means to need less."""
+        return WindowMemory(self.network, self.plan.roi_size, self.compute, self.monitor)
 
     def segment(self, stage: Stage, image: torch.Tensor | None = None) -> Segmented:
         """What the network draws on the image, or on another one on the same grid."""

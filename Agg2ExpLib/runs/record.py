@@ -45,6 +45,7 @@ class RunRecord:
             took in them (forward and backward); what a run's speed is reckoned from.
         left_out: for each label how many windows that it meets were left out, and the share of its weight in them; empty where
             every window was passed.
+        window_memory: what a window was foretold to need, and what was done to need less, where that is known.
         passes_done: all passes together, where labels took different numbers of samples.
         samples, errors: with a tolerance, what each label took and the largest error of its shares, in percentage points.
     """
@@ -74,6 +75,7 @@ class RunRecord:
         self.batch: int | None = None
         self.explained_windows, self.passes = 0, 0
         self.left_out: Mapping[str, tuple[int, float]] = {}
+        self.window_memory: Mapping[str, Any] | None = None
         self.passes_done: int | None = None
         self.samples: dict[str, int] = {}
         self.errors: dict[str, float] = {}
@@ -128,6 +130,8 @@ class RunRecord:
             content["largest_error"] = {name: round(error, 4) for name, error in self.errors.items() if np.isfinite(error)}
         if self.passes_done is not None:
             content["windows"]["done"] = self.passes_done
+        if self.window_memory is not None:
+            content["window_memory"] = dict(self.window_memory)
         if self.left_out:
             content["left_out"] = {
                 name: {"windows": count, "weight": round(share, 6)}

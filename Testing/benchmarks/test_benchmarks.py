@@ -21,6 +21,7 @@ SAYS = {
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
     "keep": r"\| 0.9 \|",
     "memory": r"the volume buffers",
+    "window_memory": r"computed again",
     "precision": r"\| float16 \|",
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
