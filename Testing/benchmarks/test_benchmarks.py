@@ -19,6 +19,7 @@ SAYS = {
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
+    "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
     "precision": r"\| float16 \|",
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
