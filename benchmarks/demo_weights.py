@@ -31,7 +31,6 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from label_pictures import PATIENTS, Patient, draw  # noqa: E402
 
 from Agg2ExpLib.errors import InputError  # noqa: E402
-from Agg2ExpLib.io.ct_values import scale_intensity  # noqa: E402
 from Agg2ExpLib.io.read import read_ct, read_volume  # noqa: E402
 from Agg2ExpLib.io.resample import resample  # noqa: E402
 from Agg2ExpLib.io.volume import Volume  # noqa: E402
@@ -94,22 +93,14 @@ class Row:
 
 def segment_ct(model: Model, ct: Volume, compute: Compute) -> Volume:
     """What ``agg2exp segment`` draws with its defaults, in channels of PAPER_LABELS (by name; others become background)."""
-    import torch
-
-    from Agg2ExpLib.inference.compute import BatchSize
-    from Agg2ExpLib.inference.segmentation import segment
-    from Agg2ExpLib.inference.sliding_window import BLEND, OVERLAP, WindowPlan
-    from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.monitor import Monitor, Stage
+    from Agg2ExpLib.runs.case import make_case
 
-    card, monitor = model.card, Monitor()
-    grid, hu = on_model_grid(ct, card)
-    image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
-    plan = WindowPlan(grid.shape, card.roi_size, OVERLAP, BLEND)
-    batch, stage = BatchSize(compute, monitor), Stage(monitor, "segment", 0.0, 1.0)
-    channels = segment(model.network, image, plan, compute, batch, stage, card.intensity_range[0])
-    meaning = np.array([NAMES.index(label.name) if label.name in NAMES else 0 for label in card.labels], np.uint8)
-    return Volume(meaning[channels], grid.affine)
+    monitor = Monitor()
+    case = make_case(ct, model, compute, monitor)
+    drawn = case.segment(Stage(monitor, "segment", 0.0, 1.0))
+    meaning = np.array([NAMES.index(label.name) if label.name in NAMES else 0 for label in model.card.labels], np.uint8)
+    return Volume(meaning[drawn.labels], case.grid.affine)
 
 
 def measure(case: Case, prediction: Volume) -> list[Row]:

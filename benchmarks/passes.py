@@ -73,10 +73,8 @@ def make_scene(args: argparse.Namespace, folder: Path, model: object, device: to
     """Cut the window out of the scan and draw it, once."""
     import torch
 
-    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.io.read import read_ct
     from Agg2ExpLib.io.volume import Volume
-    from Agg2ExpLib.models.model_input import on_model_grid
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     card, network = model.card, model.network  # type: ignore[attr-defined]
@@ -85,7 +83,7 @@ def make_scene(args: argparse.Namespace, folder: Path, model: object, device: to
     else:
         phantom = make_phantom(0, tuple(card.spacing))
         ct = Volume(phantom.ct, phantom.affine, "phantom")
-    whole = scale_intensity(on_model_grid(ct, card)[1], card.hu_window, card.intensity_range)
+    whole = card.preprocessing.prepare(ct).image
     size = [int(n) for n in args.size.split(",")] if args.size else list(card.roi_size)
     most = [max(n - s, 0) for n, s in zip(whole.shape, size, strict=True)]
     start = [int(n) for n in args.window.split(",")] if args.window else [n // 2 for n in most]

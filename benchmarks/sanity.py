@@ -73,7 +73,6 @@ def demo_case() -> SanityCase:
 
     from Agg2ExpLib.attribution.stitched import Target
     from Agg2ExpLib.inference.sliding_window import WindowPlan
-    from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.io.grid import Grid, model_grid
     from Agg2ExpLib.io.resample import resample
     from Agg2ExpLib.io.volume import Volume
@@ -86,7 +85,7 @@ def demo_case() -> SanityCase:
     size = model.card.roi_size
     start = [max((side - roi) // 2, 0) for side, roi in zip(hu.shape, size, strict=True)]
     part = hu[tuple(slice(at, at + roi) for at, roi in zip(start, size, strict=True))]
-    image = torch.from_numpy(scale_intensity(np.ascontiguousarray(part), model.card.hu_window, model.card.intensity_range))
+    image = torch.from_numpy(model.card.preprocessing.intensities(part))
     plan = WindowPlan(image.shape, size)
     with torch.no_grad():
         labels = model.network(plan.pad(image)[None, None])[0].argmax(0)[plan.inside].numpy()

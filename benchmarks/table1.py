@@ -109,7 +109,7 @@ def section(folder: Path, reduced: bool) -> str:
     lines = [
         f"{date.today()}, {settings['device']}, {platform.machine()}, torch {record['versions']['torch']}, "
         f"{settings['precision']}. `agg2exp evaluate` with {record['weights']['architecture']} at "
-        f"{record['model']['spacing_mm'][0]:g} mm on {', '.join(record['patients'])}; "
+        f"{record['model']['preprocessing'][0]['spacing'][0]:g} mm on {', '.join(record['patients'])}; "
         f"labels {', '.join(record['labels'])}; {chosen}, {noise}, threshold "
         f"{settings['threshold']:g}, seed {settings['seed']}.",
         "",

@@ -15,7 +15,6 @@ from ..attribution.spec import MethodSpec
 from ..errors import InputError, OutOfMemoryError
 from ..inference.compute import choose_compute, is_out_of_memory
 from ..inference.network import at_work
-from ..inference.sliding_window import BLEND, OVERLAP
 from ..io.source_files import sha256_of
 from ..io.volume import Volume
 from ..models.model import Model, load_model
@@ -36,8 +35,8 @@ def segment(
     ct: Any,
     model: Model | str | Path,
     *,
-    overlap: float = OVERLAP,
-    blend: str = BLEND,
+    overlap: float | None = None,
+    blend: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     window_batch: int | str = "auto",
@@ -49,7 +48,7 @@ def segment(
     Args:
         ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
         model: a model, or the file of its weights.
-        overlap, blend: of the sliding windows.
+        overlap, blend: of the sliding windows; by default those the model was made for, else 0.25 and ``constant``.
         device: ``auto``, ``cpu``, ``cuda:0``, ``mps``.
         precision: ``auto``, ``float64``, ``float32``, ``bfloat16``, ``float16``.
         window_batch: windows per pass, or ``auto``.
@@ -84,8 +83,8 @@ def explain(
     target: str = "sum",
     target_mask: Any = None,
     mask: MaskSettings | None = None,
-    overlap: float = OVERLAP,
-    blend: str = BLEND,
+    overlap: float | None = None,
+    blend: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     window_batch: int | str = "auto",
@@ -169,7 +168,8 @@ def _run(
     for warning in (*model.warnings, *volume.warnings):
         monitor.notice(warning)
     try:
-        case, hu = make_case(volume, model, compute, monitor, settings["overlap"], settings["blend"], window_batch)
+        case = make_case(volume, model, compute, monitor, settings["overlap"], settings["blend"], window_batch)
+        record.parameters |= case.windows
         question = None
         if asked is not None:
             method = make_method(asked.method.name, **asked.method.values)
@@ -186,7 +186,7 @@ def _run(
             record.parameters |= asked.mask.to_json() if asked.mask else {}
         with at_work(model.network, compute):
             record.finish_stage("read")
-            found: Explanation = explain_case(case, hu, question, record)
+            found: Explanation = explain_case(case, question, record)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
             raise

@@ -97,7 +97,7 @@ class IntegratedGradients(Method):
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits."""
         engine, image = request.engine, request.image
-        start = make_baseline(self.baseline, image, engine.pad_value, self.blur, self.seed)
+        start = make_baseline(self.baseline, image, engine.air, self.blur, self.seed)
         way = image - start
         points, weights = path_points(self.rule, self.steps)
         factor = way.to(engine.buffer_device, engine.compute.dtype)

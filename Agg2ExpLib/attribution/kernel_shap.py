@@ -58,8 +58,6 @@ class KernelShap(Method):
     blur: float = parameter(10.0, "standard deviation of the blurred baseline, in voxels")
     seed: int = parameter(0, "of the random numbers")
     _spacing: tuple[float, ...] = field(default=(1.0, 1.0, 1.0), init=False)
-    # HU at intensity 0 and per unit of intensity; of the paper's window until the model tells its own.
-    _hu: tuple[float, float] = field(default=(-1024.0, 2048.0), init=False)
 
     def __post_init__(self) -> None:
         if self.coalitions != AUTO:
@@ -97,8 +95,7 @@ class KernelShap(Method):
         return {**super().record(), "coalitions": self.samples}
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
-        """Learn what the model's intensities and voxels are in HU and millimetres."""
-        self._hu = model.card.hu_scale
+        """Learn the size of the voxels in millimetres."""
         self._spacing = grid.spacing
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
@@ -109,9 +106,10 @@ class KernelShap(Method):
         from .perturbed import PerturbedOutputs
 
         engine, image, monitor = request.engine, request.image, request.stage.monitor
-        hu = self._hu[0] + self._hu[1] * image.cpu().numpy()
+        # Where nobody knows the HU, those of the paper's window.
+        hu = request.hu if request.hu is not None else 2048 * image.cpu().numpy() - 1024
         regions = self.supervoxels_used.divide(hu, request.segmentation, self._spacing, monitor)
-        start = make_baseline(self.baseline, image, engine.pad_value, self.blur, self.seed)
+        start = make_baseline(self.baseline, image, engine.air, self.blur, self.seed)
         outputs = PerturbedOutputs(engine, image, start)
         effective = outputs.effective_regions(regions)
         if (players := int(effective.sum())) >= self.samples:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..inference.turned import inner, turn_of
 from ..monitor import Monitor
 from .method import Estimate, Method, Request, parameter
 
@@ -98,7 +99,7 @@ class LayerCam(Method):
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Maps, without sign unless ``relu`` is off, in logits before interpolation."""
         engine, inside = request.engine, request.engine.plan.inside
-        layer = find_layer(engine.network, self.layer)
+        layer = find_layer(inner(engine.network), self.layer)
         image = engine.plan.pad(request.image.to(engine.compute.device, engine.compute.dtype), engine.pad_value)
         totals = engine.new_buffers()
         engine.choose_batch(image)
@@ -129,9 +130,11 @@ class LayerCam(Method):
         import torch
 
         kept: list[torch.Tensor] = []
+        turn = turn_of(engine.network)
+        roi_size = turn.sizes(engine.plan.roi_size)
 
         def keep(module: torch.nn.Module, inputs: object, output: object) -> torch.Tensor:
-            if not isinstance(output, torch.Tensor) or not _is_map(output.shape, len(windows), engine.plan.roi_size):
+            if not isinstance(output, torch.Tensor) or not _is_map(output.shape, len(windows), roi_size):
                 raise InputError(f"The layer '{self.layer}' gives no maps of channels in space: choose another ⟨layer⟩.")
             # Cut off from what lies before, so that the backward pass ends here and earlier layers keep nothing.
             kept.append(output.detach().requires_grad_(True))
@@ -155,13 +158,15 @@ class LayerCam(Method):
                     (gradient,) = torch.autograd.grad(channel, activation, cotangent, retain_graph=keep_graph, allow_unused=True)
                     if gradient is None:
                         raise InputError(f"The output does not depend on the layer '{self.layer}': choose another ⟨layer⟩.")
-                    maps.append(self._map(activation.detach(), gradient, engine))
+                    maps.append(turn.tensor_back(self._map(activation.detach(), gradient, engine, roi_size))[:, 0])
         finally:
             handle.remove()
         return maps
 
-    def _map(self, activation: torch.Tensor, gradient: torch.Tensor, engine: StitchedGradient) -> torch.Tensor:
-        """Activations and gradients ``[b, k, x, y, z]`` → maps ``[b, rx, ry, rz]``."""
+    def _map(
+        self, activation: torch.Tensor, gradient: torch.Tensor, engine: StitchedGradient, roi_size: Sequence[int]
+    ) -> torch.Tensor:
+        """Activations and gradients ``[b, k, …]`` → maps ``[b, 1, *roi_size]``, both in the network's order of axes."""
         import torch
 
         activation, gradient = activation.to(engine.compute.dtype), gradient.to(engine.compute.dtype)
@@ -172,4 +177,4 @@ class LayerCam(Method):
         cam = (gradient * activation).sum(dim=1, keepdim=True)
         if self.relu:
             cam = cam.clamp(min=0)
-        return torch.nn.functional.interpolate(cam, engine.plan.roi_size, mode="trilinear", align_corners=False)[:, 0]
+        return torch.nn.functional.interpolate(cam, tuple(roi_size), mode="trilinear", align_corners=False)

@@ -126,6 +126,7 @@ class Request:
         on_estimate: is given the estimate after each group of samples. It may answer with the number of samples that targets are
             expected to need; those that have them get no more.
         segmentation: labels predicted for the image, integers ``[x, y, z]``; None where there are none.
+        hu: the CT on the model grid, ``[x, y, z]``; None where nobody knows it.
     """
 
     engine: StitchedGradient
@@ -134,6 +135,7 @@ class Request:
     scales: dict[str, float]
     on_estimate: Callable[[Estimate], Mapping[str, float] | None]
     segmentation: np.ndarray | None = None
+    hu: np.ndarray | None = None
 
     def scale(self, name: str) -> float:
         """The factor of one target."""

@@ -265,6 +265,7 @@ def attribute(
     scales: dict[str, float] | None = None,
     on_estimate: Callable[[Estimate], Mapping[str, float] | None] = lambda estimate: None,
     segmentation: np.ndarray | None = None,
+    hu: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """Attribution maps of all targets of ``engine`` in one go.
 
@@ -276,8 +277,9 @@ def attribute(
         scales: factor per target, 1 where missing (``1 / |ŷ_c|`` for the ``mean`` target).
         on_estimate: is given the estimate after each group of samples.
         segmentation: labels predicted for the image, ``[x, y, z]``, for methods that take them as supervoxels.
+        hu: the CT on the model grid, ``[x, y, z]``, for methods that divide it into supervoxels.
 
     Returns:
         Map per target, ``[x, y, z]`` on the CPU, in the compute's dtype.
     """
-    return method.explain(Request(engine, image, stage, scales or {}, on_estimate, segmentation))
+    return method.explain(Request(engine, image, stage, scales or {}, on_estimate, segmentation, hu))

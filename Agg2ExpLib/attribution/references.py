@@ -26,7 +26,6 @@ def read_reference(path: Path, card: ModelCard, grid: Grid) -> torch.Tensor:
     import numpy as np
     import torch
 
-    from ..io.ct_values import scale_intensity
     from ..io.grid import Grid
     from ..io.read import read_ct
     from ..io.resample import resample
@@ -36,4 +35,4 @@ def read_reference(path: Path, card: ModelCard, grid: Grid) -> torch.Tensor:
     middle = [ct.grid.to_ras((np.array(ct.grid.shape) - 1) / 2), grid.to_ras((np.array(grid.shape) - 1) / 2)]
     affine[:3, 3] += middle[0] - middle[1]
     hu = resample(ct, Grid(grid.shape, affine), "linear", outside=_AIR_HU)
-    return torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
+    return torch.from_numpy(card.preprocessing.intensities(hu))

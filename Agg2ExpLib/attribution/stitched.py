@@ -51,6 +51,7 @@ class StitchedGradient:
         batch: items (window × copy) per pass through the network.
         pad_value: of voxels beyond an image that is smaller than a window.
         exact: False leaves out ``w / Σw``, as the paper's published code does; for comparisons only.
+        air: intensity of air, for baselines; None for ``pad_value``.
 
     Raises:
         InputError: the network is in training mode, or its weights require gradients.
@@ -65,6 +66,7 @@ class StitchedGradient:
         batch: BatchSize,
         pad_value: float = 0.0,
         exact: bool = True,
+        air: float | None = None,
     ):
         import torch
 
@@ -73,6 +75,7 @@ class StitchedGradient:
         self.network, self.plan, self.compute, self.batch = network, plan, compute, batch
         self.targets = tuple(targets)
         self.pad_value = pad_value
+        self.air = pad_value if air is None else air
         self._weight = plan.weight.to(compute.device, compute.dtype) if exact else None
         self._inverse = plan.weight_sum(compute.dtype).reciprocal_().to(compute.device) if exact else None
         self._masks = [plan.pad(torch.from_numpy(target.mask)).to(compute.device) for target in self.targets]

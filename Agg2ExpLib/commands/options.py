@@ -36,9 +36,9 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
     """How the sliding windows lie and blend."""
     group = parser.add_argument_group("sliding windows")
     group.add_argument(
-        "--overlap", type=float, default=OVERLAP, metavar="SHARE", help=f"overlap of neighbouring windows (default {OVERLAP})"
+        "--overlap", type=float, metavar="SHARE", help=f"overlap of neighbouring windows (default: the model's own, else {OVERLAP})"
     )
-    group.add_argument("--blend", choices=BLENDS, default=BLEND, help=f"weights of a window (default {BLEND})")
+    group.add_argument("--blend", choices=BLENDS, help=f"weights of a window (default: the model's own, else {BLEND})")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

@@ -105,15 +105,20 @@ def try_method(kind: str, name: str, **parameters: Any) -> Outcome:
     from ..inference.compute import choose_compute
     from ..inference.sliding_window import WindowPlan
     from ..io.grid import Grid
+    from ..io.turn import Turn
     from ..models.model import Model
     from ..monitor import Monitor, Stage
+    from ..preprocessing.preprocessing import Prepared
+    from ..preprocessing.step import Intensity
     from ..roi_importance.matrix import Regions, importance_matrix
     from ..runs.case import Case
 
     image, monitor = make_image(), Monitor()
     model = Model(make_network(kind), NAMES, roi_size=SHAPE)
-    case = Case(model, choose_compute("cpu", "float64"), Grid(SHAPE, np.eye(4)), image, WindowPlan(SHAPE, SHAPE), monitor, 4)
-    labels = case.segment(Stage(monitor, "segment", 0, 1))
+    steps = tuple(step for step in model.card.preprocessing.steps if isinstance(step, Intensity))
+    prepared = Prepared(Grid(SHAPE, np.eye(4)), image.numpy(), image.numpy(), Turn(), steps)
+    case = Case(model, choose_compute("cpu", "float64"), prepared, WindowPlan(SHAPE, SHAPE), monitor, 4)
+    labels = case.segment(Stage(monitor, "segment", 0, 1)).labels
     own = {entry.name for entry in find_method(name).parameters()}
     method = make_method(name, **({"layer": "features"} if "layer" in own else {}), **parameters)
     if hasattr(method, "images"):  # scans to compare with, which are read from files elsewhere

@@ -92,7 +92,7 @@ def warm_up(subject: Subject, stage: Stage) -> None:
     target = Target("", subject.targets[0].channel, np.ones(roi_size, dtype=bool))
     batch = BatchSize(case.compute, stage.monitor, 1)
     engine = replace(case, plan=WindowPlan(roi_size, roi_size)).engine([target], batch)
-    image = case.plan.pad(case.image, case.air)[case.plan.windows[0]]
+    image = case.plan.pad(case.image, case.pad_value)[case.plan.windows[0]]
     engine.add([image], engine.new_buffers(), Part(stage, 0, 0), 0, 1)
 
 
@@ -120,7 +120,7 @@ def measure(subject: Subject, patient: str, title: str, method: Method, settings
         batch = BatchSize(subject.compute, stage.monitor, settings.window_batch)
         engine = subject.case.engine(subject.targets, batch)
         image = subject.image.to(subject.compute.device, subject.compute.dtype)
-        engine.choose_batch(subject.case.plan.pad(image, subject.case.air))
+        engine.choose_batch(subject.case.plan.pad(image, subject.case.pad_value))
         del image
         parts = 1 + (settings.copies if "sensitivity" in settings.metrics else 0)
         with Meter(subject.compute) as meter:
@@ -164,7 +164,7 @@ def _score_maps(
     label = ""
     try:
         if "sensitivity" in settings.metrics:
-            low, high = subject.case.model.card.intensity_range
+            low, high = subject.case.intensity_range
             for copy in range(settings.copies):
                 noisy = sensitivities.noisy_copy(subject.image, copy, settings.radius * (high - low), settings.noise, settings.seed)
                 part = Part(stage, (1 + copy) / parts, (2 + copy) / parts, "noisy copy:")

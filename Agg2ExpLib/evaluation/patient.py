@@ -134,7 +134,7 @@ def evaluate_patient(
     ct_volume = read_ct(ct)
     for warning in ct_volume.warnings:
         stage.monitor.notice(f"{patient}: {warning}")
-    case, _ = make_case(ct_volume, setup.model, compute, stage.monitor, settings.overlap, settings.blend, settings.window_batch)
+    case = make_case(ct_volume, setup.model, compute, stage.monitor, settings.overlap, settings.blend, settings.window_batch)
     del ct_volume
     subsets = _subsets(case.grid.shape, settings)
 
@@ -150,8 +150,8 @@ def evaluate_patient(
     if not methods:
         return outcome
     segmenting = Part(stage, _READ_END, _READ_END + _segmenting_share(settings, methods), "segmenting")
-    segmentation = case.segment(segmenting)
-    targets = tuple(Target(label.name, label.index, mask) for label in setup.labels if (mask := segmentation == label.index).any())
+    drawn, channel = case.segment(segmenting), case.model.card.channel
+    targets = tuple(Target(label.name, channel(label), mask) for label in setup.labels if (mask := drawn.mask(label.index)).any())
     engine = case.engine(targets)
     work = _Shares(engine, settings, [method for _, _, method in methods], bool(subsets))
     drops: dict[str, np.ndarray] = {}
@@ -161,7 +161,7 @@ def evaluate_patient(
     del engine
     subject = Subject(
         case=case,
-        segmentation=segmentation,
+        segmentation=drawn.labels,
         labels=tuple(label.name for label in setup.labels),
         targets=targets,
         subsets=[_tensor(subset).to(measuring_device(compute)) for subset in subsets] if targets else [],

@@ -217,9 +217,7 @@ def _record(
         "model": {
             "weights": model.sha256,
             "labels": [label.name for label in card.labels],
-            "spacing_mm": list(card.spacing),
-            "hu_window": list(card.hu_window),
-            "intensity_range": list(card.intensity_range),
+            "preprocessing": card.preprocessing.to_json(),
             "roi_size": list(card.roi_size),
         },
         # Seconds and memory of different devices do not belong into one table.

@@ -9,7 +9,6 @@ from typing import Any
 from ..attribution.method import check_seed
 from ..errors import InputError
 from ..inference.compute import check_window_batch
-from ..inference.sliding_window import BLEND, OVERLAP
 from .sensitivity import NOISES
 
 METRICS = ("faithfulness", "sensitivity", "complexity")
@@ -35,7 +34,7 @@ class Settings:
         noise: ``uniform`` in ±radius, or ``gaussian`` with standard deviation ``radius``.
         threshold: θ of the complexity.
         seed: of subsets, noise, and methods that are given none of their own.
-        overlap, blend: of the sliding windows.
+        overlap, blend: of the sliding windows; None for those the model was made for, else 0.25 and ``constant``.
         device, precision, window_batch: see compute.py.
 
     Raises:
@@ -54,8 +53,8 @@ class Settings:
     noise: str = "uniform"
     threshold: float = 0.1
     seed: int = 0
-    overlap: float = OVERLAP
-    blend: str = BLEND
+    overlap: float | None = None
+    blend: str | None = None
     device: str = "auto"
     precision: str = "auto"
     window_batch: int | str = "auto"

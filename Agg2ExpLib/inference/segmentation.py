@@ -1,7 +1,8 @@
-"""Segmentation by sliding window: the label of the largest stitched logit in every voxel."""
+"""Segmentation by sliding window: the label of the largest stitched logit in every voxel, or every label whose logit is above 0."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..monitor import Stage
@@ -14,6 +15,36 @@ if TYPE_CHECKING:
     import torch
 
 
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """What a network draws.
+
+    Attributes:
+        labels: uint8 ``[x, y, z]``: 0 for the background, else the number of a label; where labels overlap, of the last one.
+        overlapping: for networks whose labels may overlap, every label's own voxels, boolean ``[label, x, y, z]`` without the
+            background.
+    """
+
+    labels: np.ndarray
+    overlapping: np.ndarray | None = None
+
+    def mask(self, index: int) -> np.ndarray:
+        """All voxels of a label (its number, not 0), boolean ``[x, y, z]``."""
+        import numpy as np
+
+        if self.overlapping is None or index == 0:
+            return np.equal(self.labels, index)
+        return np.asarray(self.overlapping[index - 1])
+
+    def count(self, labels: int) -> np.ndarray:
+        """Voxels of each of so many labels, the background's first."""
+        import numpy as np
+
+        if self.overlapping is None:
+            return np.bincount(self.labels.ravel(), minlength=labels)
+        return np.array([np.count_nonzero(self.labels == 0), *(np.count_nonzero(mask) for mask in self.overlapping)])
+
+
 def segment(
     network: torch.nn.Module,
     image: torch.Tensor,
@@ -23,8 +54,10 @@ def segment(
     stage: Stage,
     pad_value: float = 0.0,
     channels: int | None = None,
-) -> np.ndarray:
-    """``argmax_j f(x)_j`` of the stitched logits, as ``sliding_window_inference(...).argmax`` gives it.
+    output: str = "softmax",
+) -> Segmented:
+    """``argmax_j f(x)_j`` of the stitched logits, as ``sliding_window_inference(...).argmax`` gives it; or, with ``sigmoid``, where
+    each is above 0.
 
     The logits of the whole scan never exist at once: windows are taken in slabs along the longest axis, and the part of a slab that
     no later window touches is decided and dropped. Dividing by ``Σ w`` cannot change the argmax and is left out.
@@ -37,10 +70,9 @@ def segment(
         batch: windows per forward pass.
         stage: is told the progress.
         pad_value: of voxels beyond the image where it is smaller than a window.
-        channels: labels of the model, where they are known; the network must return as many.
-
-    Returns:
-        uint8 labels ``[x, y, z]``.
+        channels: of the network's output, where they are known; it must return as many.
+        output: ``softmax``: one channel for the background and each label, the largest wins; ``sigmoid``: one for each label alone,
+            which is there where its logit is above 0 and may overlap others.
 
     Raises:
         InputError: the network is in training mode, or does not return logits.
@@ -59,6 +91,7 @@ def segment(
     ends = [*starts[1:], plan.padded_shape[axis]]
 
     labels = torch.zeros(plan.padded_shape, dtype=torch.uint8)
+    masks: torch.Tensor | None = None
     slab_shape = list(plan.padded_shape)
     slab_shape[axis] = plan.roi_size[axis]
     logits: torch.Tensor | None = None
@@ -69,12 +102,14 @@ def segment(
             todo = slabs[start]
             while todo:
                 now = todo[: batch.current]
-                output = batch.attempt(lambda now=now: _forward(network, padded, now, compute, channels))  # type: ignore[misc]
-                if output is None:
+                found = batch.attempt(lambda now=now: _forward(network, padded, now, compute, channels))  # type: ignore[misc]
+                if found is None:
                     continue
                 if logits is None:
-                    logits = torch.zeros((output.shape[1], *slab_shape), dtype=compute.dtype, device=compute.device)
-                for window, part in zip(now, output, strict=True):
+                    logits = torch.zeros((found.shape[1], *slab_shape), dtype=compute.dtype, device=compute.device)
+                    if output == "sigmoid":
+                        masks = torch.zeros((found.shape[1], *plan.padded_shape), dtype=torch.bool)
+                for window, part in zip(now, found, strict=True):
                     place = list(window)
                     place[axis] = slice(0, plan.roi_size[axis])
                     logits[(slice(None), *place)] += part * weight
@@ -82,14 +117,23 @@ def segment(
                 done += len(now)
                 stage.update(done / len(plan.windows), f"window {done} of {len(plan.windows)}")
             assert logits is not None
-            decided = logits.narrow(axis + 1, 0, min(end - start, plan.roi_size[axis])).argmax(dim=0)
-            labels.narrow(axis, start, decided.shape[axis]).copy_(decided.to(torch.uint8))
+            final = logits.narrow(axis + 1, 0, min(end - start, plan.roi_size[axis]))
+            if masks is None:
+                decided = final.argmax(dim=0).to(torch.uint8)
+            else:
+                above = (final > 0).cpu()
+                decided = torch.zeros(above.shape[1:], dtype=torch.uint8)
+                for number, mask in enumerate(above, start=1):
+                    decided[mask] = number  # later labels lie on earlier ones
+                masks.narrow(axis + 1, start, above.shape[axis + 1]).copy_(above)
+            labels.narrow(axis, start, decided.shape[axis]).copy_(decided)
             keep = plan.roi_size[axis] - decided.shape[axis]
             if keep:
                 tail = logits.narrow(axis + 1, decided.shape[axis], keep).clone()
                 logits.narrow(axis + 1, 0, keep).copy_(tail)
             logits.narrow(axis + 1, keep, decided.shape[axis]).zero_()
-    return labels[plan.inside].contiguous().numpy()
+    overlapping = None if masks is None else masks[(slice(None), *plan.inside)].contiguous().numpy()
+    return Segmented(labels[plan.inside].contiguous().numpy(), overlapping)
 
 
 def _forward(

@@ -1,7 +1,8 @@
 """Model cards: the JSON beside a network's weights that says what its channels mean and how to prepare a CT for it.
 
 Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels); optional
-are ``intensity_range``, ``colors``, ``groups``, ``network``, ``citation``, ``licence``, ``intended_use`` and ``metrics``.
+are ``intensity_range``, ``preprocessing`` (steps in place of ``hu_window``), ``pad_value``, ``output``, ``overlap``, ``blend``,
+``windows``, ``colors``, ``groups``, ``network``, ``citation``, ``licence``, ``intended_use`` and ``metrics``.
 """
 
 from __future__ import annotations
@@ -13,22 +14,29 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..inference.sliding_window import BLENDS, SCHEMES
 from ..system.json_files import parse_json, read_json
 from ..system.names import FORMULA, folded, is_reserved, same_form
 from .labels import PAPER_LABELS, Color, Label, make_labels
+
+if TYPE_CHECKING:
+    from ..preprocessing.preprocessing import Preprocessing
 
 PAPER_SPACING = (1.5, 1.5, 1.5)
 PAPER_HU_WINDOW = (-1024.0, 1024.0)
 PAPER_ROI_SIZE = (96, 96, 96)
 MOST_INTENSITY = 1e6
+OUTPUTS = ("softmax", "sigmoid")
 MAX_LABELS = 256  # segmentations are stored as uint8
 
 _REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
 _TEXTS = ("citation", "licence", "intended_use")
-_OPTIONAL = ("intensity_range", "colors", "groups", "network", *_TEXTS, "metrics")
+_WINDOWS = ("overlap", "blend", "windows")
+_PREPARATION = ("intensity_range", "preprocessing", "pad_value")
+_OPTIONAL = (*_PREPARATION, "colors", "groups", "network", "output", *_WINDOWS, *_TEXTS, "metrics")
 _MAX_BYTES = 4 * 2**20
 # Label names become file names and parts of a comma-separated option.
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|,\x00-\x1f\x7f]')
@@ -39,12 +47,17 @@ class ModelCard:
     """What a segmentation network expects and returns.
 
     Attributes:
-        labels: one per output channel, in channel order, the background first.
-        spacing: voxel size of the model grid in mm, (R-L, A-P, I-S).
-        hu_window: (low, high) in Hounsfield units; values outside are clipped.
+        labels: the background first, then one per output channel that is a label, in channel order.
+        spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most).
+        hu_window: (low, high) in Hounsfield units; values outside are clipped. None where ``steps`` say what is done instead.
         roi_size: sliding window in voxels of the model grid, same axes as ``spacing``.
         intensity_range: what ``hu_window`` is scaled to.
         network: class and arguments of the MONAI network, when it is not read off the weights' tensors.
+        steps: the whole preprocessing, where it is another than RAS axes, spacing and HU window.
+        output: ``softmax``: the first channel is the background, the largest logit wins; ``sigmoid``: one channel for each label
+            without the background, which is there where its logit is above 0.
+        overlap, blend: of the sliding windows, where the model was made for certain ones.
+        windows: whose window positions: ``monai`` or ``nnunet``.
         citation: how to cite the weights.
         licence: licence of the weights.
         intended_use: what the weights are and are not for.
@@ -53,7 +66,7 @@ class ModelCard:
 
     labels: tuple[Label, ...]
     spacing: tuple[float, float, float]
-    hu_window: tuple[float, float]
+    hu_window: tuple[float, float] | None
     roi_size: tuple[int, int, int]
     intensity_range: tuple[float, float] = (0.0, 1.0)
     network: dict[str, Any] | None = None
@@ -61,13 +74,30 @@ class ModelCard:
     licence: str | None = None
     intended_use: str | None = None
     metrics: dict[str, Any] | None = None
+    steps: Preprocessing | None = None
+    output: str = "softmax"
+    overlap: float | None = None
+    blend: str | None = None
+    windows: str = "monai"
 
     @property
-    def hu_scale(self) -> tuple[float, float]:
-        """HU at intensity 0, and HU per unit of intensity."""
-        (low, high), (begin, end) = self.hu_window, self.intensity_range
-        scale = (high - low) / (end - begin)
-        return low - begin * scale, scale
+    def preprocessing(self) -> Preprocessing:
+        """From a CT to what the network sees."""
+        from ..preprocessing.preprocessing import Preprocessing
+
+        if self.steps is not None or self.hu_window is None:
+            assert self.steps is not None, "a card has an HU window or steps"
+            return self.steps
+        return Preprocessing.simple(self.spacing, self.hu_window, self.intensity_range)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's output."""
+        return len(self.labels) - (self.output == "sigmoid")
+
+    def channel(self, label: Label) -> int:
+        """The output channel of a label (not of the background, where that has none)."""
+        return label.index - (self.output == "sigmoid")
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values; reading them back with :func:`parse_model_card` gives an equal card."""
@@ -76,10 +106,13 @@ class ModelCard:
             "colors": {label.name: list(label.color) for label in self.labels},
             "groups": {label.name: label.group for label in self.labels},
             "spacing": list(self.spacing),
-            "hu_window": list(self.hu_window),
-            "intensity_range": list(self.intensity_range),
-            "roi_size": list(self.roi_size),
         }
+        if self.hu_window is not None:
+            card |= {"hu_window": list(self.hu_window), "intensity_range": list(self.intensity_range)}
+        if self.steps is not None:
+            card |= {"preprocessing": self.steps.to_json(), "pad_value": self.steps.pad_value}
+        card |= {"roi_size": list(self.roi_size), "output": self.output, "windows": self.windows}
+        card |= {key: value for key in ("overlap", "blend") if (value := getattr(self, key)) is not None}
         for key in ("network", *_TEXTS, "metrics"):
             if (value := getattr(self, key)) is not None:
                 card[key] = value
@@ -107,10 +140,11 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
     """Check the JSON values of a card; ``source`` names the file in messages. Returns and raises as :func:`read_model_card`."""
     if not isinstance(values, dict):
         raise InputError(f"The model card {source} must hold one JSON object with {', '.join(_REQUIRED)}.")
-    if missing := [key for key in _REQUIRED if key not in values]:
+    needed = [key for key in _REQUIRED if key != "hu_window" or values.get("preprocessing") is None]
+    if missing := [key for key in needed if key not in values]:
         raise InputError(f"The model card {source} lacks '{missing[0]}': it must give {', '.join(_REQUIRED)}.")
     labels = _labels(values, source)
-    hu_window = _interval(values["hu_window"], "hu_window", source, "HU")
+    hu_window = _interval(values["hu_window"], "hu_window", source, "HU") if "hu_window" in values else None
     intensity_range = _interval(values.get("intensity_range", [0.0, 1.0]), "intensity_range", source, "numbers")
     texts: dict[str, str | None] = {}
     for key in _TEXTS:
@@ -130,6 +164,11 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
         intensity_range=intensity_range,
         network=network,
         metrics=metrics,
+        steps=_steps(values, source),
+        output=_choice(values.get("output", "softmax"), OUTPUTS, "output", source),
+        overlap=_overlap(values.get("overlap"), source),
+        blend=_choice(values["blend"], BLENDS, "blend", source) if values.get("blend") is not None else None,
+        windows=_choice(values.get("windows", "monai"), SCHEMES, "windows", source),
         **texts,
     )
     return card, warnings
@@ -284,6 +323,32 @@ def _interval(value: object, key: str, source: str, unit: str) -> tuple[float, f
     if max(abs(number) for number in numbers) > MOST_INTENSITY or numbers[1] - numbers[0] < 1 / MOST_INTENSITY:
         raise InputError(f"'{key}' of {source} must lie within ±{MOST_INTENSITY:g}, its two {unit} apart.")
     return numbers[0], numbers[1]
+
+
+def _steps(values: Mapping[str, Any], source: str) -> Preprocessing | None:
+    if values.get("preprocessing") is None:
+        return None
+    from ..preprocessing.preprocessing import Preprocessing
+
+    pad = _numbers(values.get("pad_value", 0.0))
+    if pad is None or len(pad) != 1:
+        raise InputError(f"'pad_value' of {source} must be a number.")
+    return Preprocessing.from_json(values["preprocessing"], source, pad[0])
+
+
+def _choice(value: object, choices: Sequence[str], key: str, source: str) -> str:
+    if value not in choices:
+        raise InputError(f"'{key}' of {source} must be {' or '.join(choices)}, not {value!r}.")
+    return str(value)
+
+
+def _overlap(value: object, source: str) -> float | None:
+    if value is None:
+        return None
+    numbers = _numbers(value) or []
+    if len(numbers) != 1 or not 0 <= numbers[0] < 1:
+        raise InputError(f"'overlap' of {source} must be a number from 0 to less than 1.")
+    return numbers[0]
 
 
 def _typed(value: Any, kind: type, key: str, source: str, expected: str) -> Any:

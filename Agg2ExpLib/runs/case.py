@@ -7,23 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..attribution.stitched import StitchedGradient, Target
 from ..inference.compute import BatchSize, Compute
-from ..inference.segmentation import segment
+from ..inference.segmentation import Segmented, segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
-from ..io.ct_values import scale_intensity
-from ..io.grid import Grid
+from ..inference.turned import turned
 from ..models.model import Model
-from ..models.model_input import on_model_grid
 from ..monitor import Monitor, Stage
+from ..preprocessing.hu_window import HuWindow
+from ..preprocessing.preprocessing import Prepared
+from ..preprocessing.ras_spacing import AIR_HU
 
 if TYPE_CHECKING:
     import torch
 
+    from ..io.grid import Grid
     from ..io.volume import Volume
 
 
@@ -34,8 +37,7 @@ class Case:
     Attributes:
         model: network and card.
         compute: device and precision.
-        grid: the model grid.
-        image: what the network sees, float32 ``[x, y, z]`` on the CPU.
+        prepared: the CT on the model grid, as HU and as the network sees it.
         plan: windows over the image.
         monitor: is told when a batch is halved, and asked to stop.
         window_batch: windows per pass, or ``auto``.
@@ -43,31 +45,70 @@ class Case:
 
     model: Model
     compute: Compute
-    grid: Grid
-    image: torch.Tensor
+    prepared: Prepared
     plan: WindowPlan
     monitor: Monitor
     window_batch: int | str = "auto"
 
     @property
+    def grid(self) -> Grid:
+        """The model grid."""
+        return self.prepared.grid
+
+    @property
+    def hu(self) -> np.ndarray:
+        """The CT on the model grid, HU in float32 ``[x, y, z]``."""
+        return self.prepared.hu
+
+    @cached_property
+    def image(self) -> torch.Tensor:
+        """What the network sees, float32 ``[x, y, z]`` on the CPU."""
+        import torch
+
+        return torch.from_numpy(self.prepared.image)
+
+    @cached_property
+    def network(self) -> torch.nn.Module:
+        """The network for windows in our order of axes."""
+        return turned(self.model.network, self.prepared.turn)
+
+    @property
+    def pad_value(self) -> float:
+        """Intensity that fills windows beyond the image."""
+        return self.model.card.preprocessing.pad_value
+
+    @cached_property
     def air(self) -> float:
-        """Intensity of the lowest HU, which fills windows beyond the image."""
-        return self.model.card.intensity_range[0]
+        """Intensity of air."""
+        return float(self.prepared.intensity(np.array([AIR_HU]))[0])
+
+    @property
+    def intensity_range(self) -> tuple[float, float]:
+        """Lowest and highest intensity of a CT: of the HU window, or without one of -1024 and 1024 HU."""
+        for step in self.model.card.preprocessing.steps:
+            if isinstance(step, HuWindow):
+                return step.intensity_range
+        low, high = self.prepared.intensity(np.array([AIR_HU, -AIR_HU]))
+        return float(low), float(high)
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        """Overlap and blending for ``run.json``."""
+        return {"overlap": self.plan.overlap, "blend": self.plan.blend}
 
     def batch(self) -> BatchSize:
         """A batch size of its own for one piece of work."""
         return BatchSize(self.compute, self.monitor, self.window_batch)
 
-    def segment(self, stage: Stage, image: torch.Tensor | None = None) -> np.ndarray:
-        """Predicted labels of the image, or of another one on the same grid; uint8 ``[x, y, z]``."""
-        network, channels = self.model.network, len(self.model.card.labels)
-        return segment(
-            network, self.image if image is None else image, self.plan, self.compute, self.batch(), stage, self.air, channels
-        )
+    def segment(self, stage: Stage, image: torch.Tensor | None = None) -> Segmented:
+        """What the network draws on the image, or on another one on the same grid."""
+        card, seen = self.model.card, self.image if image is None else image
+        return segment(self.network, seen, self.plan, self.compute, self.batch(), stage, self.pad_value, card.channels, card.output)
 
     def engine(self, targets: Sequence[Target], batch: BatchSize | None = None, exact: bool = True) -> StitchedGradient:
         """The gradient of the stitched output for these targets."""
-        return StitchedGradient(self.model.network, self.plan, targets, self.compute, batch or self.batch(), self.air, exact)
+        batch = batch or self.batch()
+        return StitchedGradient(self.network, self.plan, targets, self.compute, batch, self.pad_value, exact, self.air)
 
 
 def make_case(
@@ -75,10 +116,10 @@ def make_case(
     model: Model,
     compute: Compute,
     monitor: Monitor,
-    overlap: float = OVERLAP,
-    blend: str = BLEND,
+    overlap: float | None = None,
+    blend: str | None = None,
     window_batch: int | str = "auto",
-) -> tuple[Case, np.ndarray]:
+) -> Case:
     """Bring a CT to the grid of a model.
 
     Args:
@@ -86,19 +127,21 @@ def make_case(
         model: whose grid it is.
         compute: device and precision.
         monitor: is told progress and asked to stop.
-        overlap, blend: of the windows.
+        overlap, blend: of the windows; None for what the model was made for, else the paper's.
         window_batch: windows per pass, or ``auto``.
 
-    Returns:
-        The case, and the HU on its grid, float32 ``[x, y, z]``.
-
     Raises:
-        InputError: overlap or blend out of range.
+        InputError: overlap or blend out of range, or nothing of the CT is left on the model grid.
     """
-    import torch
-
     card = model.card
-    grid, hu = on_model_grid(ct, card)
-    image = torch.from_numpy(scale_intensity(hu, card.hu_window, card.intensity_range))
-    plan = WindowPlan(grid.shape, card.roi_size, overlap, blend)
-    return Case(model, compute, grid, image, plan, monitor, window_batch), hu
+    prepared = card.preprocessing.prepare(ct)
+    overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
+    plan = WindowPlan(
+        prepared.grid.shape,
+        prepared.turn.sizes_back(card.roi_size),
+        overlap,
+        blend or card.blend or BLEND,
+        card.windows,
+        prepared.turn,
+    )
+    return Case(model, compute, prepared, plan, monitor, window_batch)

@@ -100,7 +100,7 @@ def estimate_run(
     card: ModelCard,
     labels: int,
     method: Method | None,
-    overlap: float = OVERLAP,
+    overlap: float | None = None,
     device: str = "cpu",
     speed: Speed | None = None,
     segmentations: int = 1,
@@ -112,11 +112,12 @@ def estimate_run(
         card: of the model.
         labels: how many are explained; 0 to segment only.
         method: how; with None or a method that is not reckoned with, the time is not told and the memory is that of one copy.
-        overlap: of the windows.
+        overlap: of the windows; None for what the model was made for.
         device: as in the job (``auto``, ``cpu``, ``cuda:0``, ``mps``).
         speed: of an earlier run; one that does not fit is left out.
         segmentations: how often the CT is segmented: 3 times with a global mask, which is tested.
     """
+    overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
     windows = count_windows(shape, card.roi_size, overlap)
     if speed is not None and not speed.fits(card, device):
         speed = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,10 @@ from ..attribution.method import Estimate, Method
 from ..attribution.methods import attribute
 from ..attribution.stitched import Target
 from ..errors import InputError
+from ..inference.segmentation import Segmented
 from ..io.grid import Grid
 from ..models.labels import Label
+from ..models.model_card import ModelCard
 from ..monitor import Monitor, Stage
 from ..roi_importance.global_mask import region_mass
 from ..roi_importance.kept_noise import KeptNoise
@@ -96,14 +98,11 @@ class Watcher:
         """The maps are there from a part of the samples."""
 
 
-def explain_case(
-    case: Case, hu: np.ndarray, question: Question | None, record: RunRecord, watcher: Watcher | None = None
-) -> Explanation:
+def explain_case(case: Case, question: Question | None, record: RunRecord, watcher: Watcher | None = None) -> Explanation:
     """Segment a case and, where something is asked, explain it.
 
     Args:
         case: with its network at work.
-        hu: the CT on the case's grid, float32 ``[x, y, z]``.
         question: what to explain; None to segment only.
         record: gathers what ``run.json`` tells.
         watcher: is shown results on the way.
@@ -114,34 +113,50 @@ def explain_case(
         Cancelled: the case's monitor asked to stop.
     """
     watcher = watcher or Watcher()
-    whole = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+    whole = np.clip(np.rint(case.hu), -32768, 32767).astype(np.int16)
     stage = Stage(case.monitor, "segment", READ_END, SEGMENT_END if question else EXPLAIN_END)
-    found = Explanation(case.grid, case.model.card.labels, whole, case.segment(stage))
+    drawn = case.segment(stage)
+    found = Explanation(case.grid, case.model.card.labels, whole, drawn.labels)
     if question:
-        found.extra_rois = dict(question.extra_rois)
+        found.extra_rois = dict(question.extra_rois) | _whole_labels(drawn, case.model.card, question.extra_rois)
         found.target_mask = question.target_mask
     watcher.segmented(found)
     record.finish_stage("segment")
     if question:
-        _Run(case, question, found, record, watcher).explain()
-    found.run = record.content(case.compute, found.segmentation, case.monitor.notices)
+        _Run(case, question, found, drawn, record, watcher).explain()
+    found.run = record.content(case.compute, case.grid, drawn.count(len(found.labels)), case.monitor.notices)
     case.monitor.check()
     return found
+
+
+def _whole_labels(drawn: Segmented, card: ModelCard, taken: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Labels of which others hide a part, as regions of their own: ``NAME_whole``, beside the sum like every extra region."""
+    if drawn.overlapping is None:
+        return {}
+    names = {name for name, _ in taken}
+    whole = {f"{label.name}_whole": drawn.mask(label.index) for label in card.labels[1:]}
+    hidden = {label.name: (drawn.labels == label.index) for label in card.labels[1:]}
+    return {
+        name: mask
+        for name, mask in whole.items()
+        if name not in names and mask.any() and not np.array_equal(mask, hidden[name.removesuffix("_whole")])
+    }
 
 
 class _Run:
     """The steps of one explanation, which fill ``found``."""
 
-    def __init__(self, case: Case, question: Question, found: Explanation, record: RunRecord, watcher: Watcher):
+    def __init__(self, case: Case, question: Question, found: Explanation, drawn: Segmented, record: RunRecord, watcher: Watcher):
         self.case, self.question, self.found, self.record, self.watcher = case, question, found, record, watcher
+        self.drawn = drawn
         self.monitor: Monitor = case.monitor
 
     def explain(self) -> None:
         """Maps, matrix and global mask."""
         card, question, found = self.case.model.card, self.question, self.found
-        targets, self.record.absent = find_targets(found.segmentation, question.labels, card, question.target_mask, self.monitor)
+        targets, self.record.absent = find_targets(self.drawn, question.labels, card, question.target_mask, self.monitor)
         names = [label.name for label in card.labels]
-        rows = Rows(Regions(found.segmentation, names, question.extra_rois))
+        rows = Rows(Regions(found.segmentation, names, tuple(found.extra_rois.items())))
         try:
             maps = self._attribute(targets, rows)
         except FloatingPointError as error:
@@ -178,7 +193,7 @@ class _Run:
 
         stage = Stage(self.monitor, "explain", SEGMENT_END, EXPLAIN_END)
         scales = {target.name: 1 / int(target.mask.sum()) for target in targets} if self.question.target == "mean" else None
-        maps = attribute(engine, self.case.image, method, stage, scales, on_estimate, self.found.segmentation)
+        maps = attribute(engine, self.case.image, method, stage, scales, on_estimate, self.found.segmentation, self.case.hu)
         self.record.batch = batch.current
         self.record.explained_windows, self.record.passes = len(engine.visits), engine.cost
         if method.wanted_error is not None:
@@ -202,9 +217,7 @@ class _Run:
         """Every voxel's supervoxel for the global mask, where one is wanted."""
         if self.question.mask is None:
             return None
-        offset, scale = self.case.model.card.hu_scale
-        hu = offset + scale * self.case.image.numpy()
-        return self.question.mask.supervoxels.divide(hu, self.found.segmentation, self.case.grid.spacing)
+        return self.question.mask.supervoxels.divide(self.case.hu, self.found.segmentation, self.case.grid.spacing)
 
     def _keep(self, maps: dict[str, Any], rows: Rows, regions: np.ndarray | None) -> dict[str, np.ndarray]:
         """Take over the maps that are not zero everywhere, one at a time; attribution in every supervoxel of each."""

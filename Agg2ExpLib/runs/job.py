@@ -16,7 +16,6 @@ from ..attribution.methods import DEFAULT_METHOD, all_parameters, preset
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.compute import check_window_batch
-from ..inference.sliding_window import BLEND, OVERLAP
 from ..system.json_files import read_json
 from ..system.names import id_problem
 from .mask_settings import MaskSettings
@@ -39,7 +38,7 @@ class Job:
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
         method: the attribution method with its parameters.
-        overlap, blend: of the sliding windows.
+        overlap, blend: of the sliding windows; None for those the model was made for, else 0.25 and ``constant``.
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.
         extra_rois: further regions, each ``FILE`` or ``FILE:name1,name2``.
@@ -64,8 +63,8 @@ class Job:
     labels: tuple[str, ...] = ()
     card: str | None = None
     method: MethodSpec = field(default_factory=MethodSpec)
-    overlap: float = OVERLAP
-    blend: str = BLEND
+    overlap: float | None = None
+    blend: str | None = None
     target: str = "sum"
     target_mask: str | None = None
     extra_rois: tuple[str, ...] = ()

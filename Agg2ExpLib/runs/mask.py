@@ -42,7 +42,7 @@ def global_mask(
     todo = list(stages)
 
     def segment_with(kept: np.ndarray) -> np.ndarray:
-        return case.segment(todo.pop(0), torch.where(torch.from_numpy(kept), case.image, start))
+        return case.segment(todo.pop(0), torch.where(torch.from_numpy(kept), case.image, start)).labels
 
     indices = {label.name: label.index for label in case.model.card.labels if label.name in masses}
     dice = check_mask(found, indices, segmentation, segment_with)

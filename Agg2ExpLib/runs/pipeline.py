@@ -105,7 +105,8 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     for warning in (*model.warnings, *ct.warnings):
         monitor.notice(warning)
     stage.update(0.6, "model grid")
-    case, hu = make_case(ct, model, compute, monitor, job.overlap, job.blend, job.window_batch)
+    case = make_case(ct, model, compute, monitor, job.overlap, job.blend, job.window_batch)
+    record.parameters |= case.windows
     del ct
     output.require(int(np.prod(case.grid.shape)) * (4 * (len(requested) if method else 0) + 4))
     question = None
@@ -117,7 +118,7 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     stage.update(0.95, "model")
     with at_work(model.network, compute):
         record.finish_stage("read")
-        found = explain_case(case, hu, question, record, FolderWatcher(output.temporary, case.grid, monitor))
+        found = explain_case(case, question, record, FolderWatcher(output.temporary, case.grid, monitor))
     write_explanation(output.temporary, found)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..attribution.method import Method
 from ..inference.compute import Compute
+from ..io.grid import Grid
 from ..models.model import Model
 from ..system.names import clean_name
 from ..version import __version__
@@ -84,11 +85,10 @@ class RunRecord:
         self._seconds[name] = self._seconds.get(name, 0.0) + round(now - self._stage_began, 3)
         self._stage_began = now
 
-    def content(self, compute: Compute, segmentation: np.ndarray, notices: list[str]) -> dict[str, Any]:
-        """What ``run.json`` holds, once everything is done."""
+    def content(self, compute: Compute, grid: Grid, voxels: np.ndarray, notices: list[str]) -> dict[str, Any]:
+        """What ``run.json`` holds, once everything is done; ``voxels`` counts those of every label."""
         model, card = self._model, self._model.card
-        counts = np.bincount(segmentation.ravel(), minlength=len(card.labels))
-        millilitres = float(np.prod(card.spacing)) / 1000
+        millilitres = float(np.prod(grid.spacing)) / 1000
         content: dict[str, Any] = {
             "agg2exp": __version__,
             "task": "segment" if self._method is None else "explain",
@@ -96,10 +96,9 @@ class RunRecord:
             "ct": self._ct,
             "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
             "model_grid": {
-                "shape": list(segmentation.shape),
-                "spacing_mm": list(card.spacing),
-                "hu_window": list(card.hu_window),
-                "intensity_range": list(card.intensity_range),
+                "shape": list(grid.shape),
+                "spacing_mm": [round(size, 6) for size in grid.spacing],
+                "preprocessing": card.preprocessing.to_json(),
                 "roi_size": list(card.roi_size),
             },
             "labels": [
@@ -108,7 +107,7 @@ class RunRecord:
                     "index": label.index,
                     "color": list(label.color),
                     "group": label.group,
-                    "volume_ml": round(int(counts[label.index]) * millilitres, 3),
+                    "volume_ml": round(int(voxels[label.index]) * millilitres, 3),
                 }
                 for label in card.labels
             ],

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..attribution.stitched import Target
 from ..errors import InputError
+from ..inference.segmentation import Segmented
 from ..models.labels import Label, select_labels
 from ..models.model_card import ModelCard
 from ..monitor import Monitor
@@ -23,12 +24,12 @@ def requested_labels(names: Sequence[str], card: ModelCard) -> tuple[Label, ...]
 
 
 def find_targets(
-    segmentation: np.ndarray, names: Sequence[str], card: ModelCard, mask: np.ndarray | None, monitor: Monitor
+    drawn: Segmented, names: Sequence[str], card: ModelCard, mask: np.ndarray | None, monitor: Monitor
 ) -> tuple[list[Target], tuple[str, ...]]:
     """The labels to explain with their fixed voxels ``ŷ_c``; labels that the segmentation lacks are said, not invented.
 
     Args:
-        segmentation: predicted labels ``[x, y, z]``.
+        drawn: what the network draws.
         names: labels asked for; none for all that are found.
         card: of the model.
         mask: boolean ``[x, y, z]``, explained in place of the labels' own voxels.
@@ -41,8 +42,9 @@ def find_targets(
         InputError: nothing is left to explain.
     """
     if mask is not None:
-        return [Target(label.name, label.index, mask) for label in _labels_of_mask(segmentation, names, card, mask, monitor)], ()
-    counts = np.bincount(segmentation.ravel(), minlength=len(card.labels))
+        chosen = _labels_of_mask(drawn.labels, names, card, mask, monitor)
+        return [Target(label.name, card.channel(label), mask) for label in chosen], ()
+    counts = drawn.count(len(card.labels))
     requested = requested_labels(names, card)
     present = [label for label in requested if counts[label.index]]
     absent = tuple(label.name for label in requested if not counts[label.index])
@@ -54,7 +56,7 @@ def find_targets(
         )
     if absent and names:
         monitor.notice(f"Not found in this CT and so not explained: {', '.join(absent)}.")
-    return [Target(label.name, label.index, segmentation == label.index) for label in present], absent
+    return [Target(label.name, card.channel(label), drawn.mask(label.index)) for label in present], absent
 
 
 def _labels_of_mask(

@@ -29,7 +29,7 @@ def test_equals_monai(shape, roi, overlap, blend, batch):
     compute = choose_compute("cpu", "float64")
     plan = WindowPlan(shape, roi, overlap, blend)
     monitor = Monitor()
-    ours = segment(network, image, plan, compute, BatchSize(compute, monitor, batch), Stage(monitor, "segment", 0, 1))
+    ours = segment(network, image, plan, compute, BatchSize(compute, monitor, batch), Stage(monitor, "segment", 0, 1)).labels
     logits = sliding_window_inference(image[None, None], roi, 2, network, overlap=overlap, mode=blend)[0]
     assert ours.dtype == np.uint8
     assert len(np.unique(ours)) > 1
@@ -42,7 +42,7 @@ def test_padding_value_is_used():
     compute, monitor = choose_compute("cpu", "float64"), Monitor()
     plan = WindowPlan(image.shape, (16, 16, 16))
     stage = Stage(monitor, "segment", 0, 1)
-    ours = segment(network, image, plan, compute, BatchSize(compute, monitor), stage, pad_value=-1.0)
+    ours = segment(network, image, plan, compute, BatchSize(compute, monitor), stage, pad_value=-1.0).labels
     logits = sliding_window_inference(image[None, None], (16, 16, 16), 1, network, cval=-1.0)[0]
     np.testing.assert_array_equal(ours, logits.argmax(0).numpy())
 

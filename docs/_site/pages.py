@@ -35,6 +35,7 @@ _WORDS = {
     "errors": "What callers tell apart.",
     "evaluation": "Faithfulness, sensitivity, complexity and efficiency of attribution methods.",
     "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
+    "preprocessing": "From a CT to what a network sees.",
     "inference": "Device, precision, windows, segmentation.",
     "io": "CTs, label maps and tables: reading, writing, the model grid.",
     "models": "Weights, networks, model cards, labels.",

@@ -78,10 +78,11 @@ def _unusable(problem: str) -> ModelInfo:
 
 def _summary(path: Path, card: ModelCard) -> str:
     spacing = " × ".join(f"{step:g}" for step in card.spacing) if len(set(card.spacing)) > 1 else f"{card.spacing[0]:g}"
+    count = len(card.labels) - 1
+    if card.hu_window is None:
+        return _("{count} labels · {spacing} mm · preprocessing of its own").format(count=count, spacing=spacing)
     low, high = card.hu_window
-    return _("{count} labels · {spacing} mm · HU {low:g} to {high:g}").format(
-        count=len(card.labels) - 1, spacing=spacing, low=low, high=high
-    )
+    return _("{count} labels · {spacing} mm · HU {low:g} to {high:g}").format(count=count, spacing=spacing, low=low, high=high)
 
 
 def _details(path: Path, card: ModelCard, warnings: tuple[str, ...]) -> str:

@@ -37,7 +37,7 @@ class SpeedMemory:
 
     def estimate(self, ct: Any, card: ModelCard | None, parameters: Any, labels: int) -> Estimate | None:
         """What a selection will take; None when nothing can be told yet."""
-        from Agg2ExpLib.io.grid import Grid, model_grid
+        from Agg2ExpLib.io.grid import Grid
         from Agg2ExpLib.runs.estimate import estimate_run
 
         from ..scene.SceneVolumes import volumeAffine
@@ -46,7 +46,7 @@ class SpeedMemory:
             return None
         x, y, z = ct.GetImageData().GetDimensions()
         try:
-            shape = model_grid(Grid((x, y, z), volumeAffine(ct)), card.spacing).shape
+            shape = card.preprocessing.grid(Grid((x, y, z), volumeAffine(ct))).shape
         except Exception:  # without nibabel, or an odd geometry that is told when the run starts
             return None
         speed = next((speed for speed in self._read() if speed.fits(card, parameters.device)), None)
