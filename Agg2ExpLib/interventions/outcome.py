@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FOLDER, RECORD, TABLE = "what_if", "what_if.json", "what_if.csv"
 CT_AFTER, SEGMENTATION_AFTER = "ct.nii.gz", "segmentation.nii.gz"
+# Labels that overlap themselves at least so much are not told one by one.
+_LITTLE = 0.99
 COLUMNS = ("label", "volume_before_ml", "volume_after_ml", "volume_change_percent", "dice", "mean_logit_change")
 
 
@@ -55,6 +57,11 @@ class LabelChange:
     def changed(self) -> bool:
         """Whether any voxel did."""
         return self.before_ml != self.after_ml or not (math.isnan(self.dice) or self.dice == 1)
+
+    @property
+    def changed_much(self) -> bool:
+        """Whether people would see it."""
+        return self.changed and not self.dice >= _LITTLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +132,17 @@ class WhatIf:
             output.discard()
 
     def __str__(self) -> str:
-        changed = [label for label in self.labels if label.changed]
-        lines = [f"{self.edit.title[0].upper()}{self.edit.title[1:]}: {len(changed)} of {len(self.labels)} labels change."]
+        every = [label for label in self.labels if label.changed]
+        changed = [label for label in every if label.changed_much]
+        lines = [f"{self.edit.title[0].upper()}{self.edit.title[1:]}: {len(every)} of {len(self.labels)} labels change."]
         width = max((len(title_of(label.label)) for label in changed), default=0)
         for label in changed:
             percent = "new" if math.isnan(label.percent) else f"{label.percent:+.1f} %"
             dice = "" if math.isnan(label.dice) else f"   Dice {label.dice:.3f}"
             volumes = f"{label.before_ml:9.1f} → {label.after_ml:9.1f} ml"
             lines.append(f"  {title_of(label.label):{width}}  {volumes}  {percent:>9}{dice}")
+        if rest := len(every) - len(changed):
+            lines.append(f"  {rest} other{'s' if rest > 1 else ''} with a Dice of at least {_LITTLE}")
         return "\n".join(lines)
 
 

@@ -74,5 +74,5 @@ def what_if_figure(
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(len(handles), 5), labelcolor=_INK, facecolor=_PAPER, edgecolor=_PAPER
     )
-    figure.suptitle("\n".join([title, *words]), color=_INK, fontsize=10)
+    figure.suptitle("\n".join([title, *words]), color=_INK, fontsize=9, family="monospace")
     return figure
