@@ -19,6 +19,7 @@ SAYS = {
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
+    "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
     "nnunet_reference": r"3 scans for 5 models",
     "nnunet_trained": r"\d of 9 labels in Dataset011_SyntheticThorax",
