@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ class Loading:
         for name in results.explained:
             yield (what := _("Loading the map of {label} …").format(label=titles.get(name, name)))
             values, image = results.attribution(name), None
-            quantiles = yield from _telling(what, lambda values=values: absolute_quantiles(values.array))
+            quantiles = yield from _telling(what, partial(absolute_quantiles, values.array))
             for image in image_in_steps(values.array):  # noqa: B007
                 yield what
             node = overlays.get(name)
