@@ -91,7 +91,7 @@ class ExtraRegions:
                 yield _("Summing over the regions …")
                 if found_sums is not None:
                     sums[label] = found_sums
-        matrix = extended_matrix(results.importance(), extended, sums)
+        matrix = extended_matrix(results.importance(), extended, sums, self.record.noise)
         yield _("Summing over the regions …")
         self._store(results, matrix, [*before, *found])
         self.added = [name for name, _mask in found]

@@ -150,6 +150,7 @@ class Loading:
         record.run = run
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
+        record.keepNoiseOf(self.folder)
         yield what
 
 
