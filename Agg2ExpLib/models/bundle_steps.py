@@ -192,9 +192,7 @@ def _transforms(raw: Any, config: dict[str, Any], depth: int = 0) -> Iterator[tu
     if isinstance(value, list):
         for index, part in enumerate(value):
             if part is UNKNOWN:
-                raise Unsuited(
-                    f"has an expression as step {index + 1} of its preprocessing"
-                )
+                raise Unsuited(f"has an expression as step {index + 1} of its preprocessing")
             yield from _transforms(part, config, depth + 1)
         return
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str) or depth > 20:

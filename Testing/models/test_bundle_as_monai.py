@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks import nets
 
+from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.preprocessing.preprocessing import Preprocessing
@@ -66,7 +67,12 @@ CASES = {
         {"_target_": "monai.inferers.SlidingWindowInferer", "roi_size": 16, "overlap": [0.3, 0.3, 0.3], "cval": -0.4},
     ),
     "normalised and scaled, as the whole-body bundle": (
-        [RAS, step("Spacingd", pixdim=[3, 3, 3]), step("NormalizeIntensityd", nonzero=True), step("ScaleIntensityd", minv=-1, maxv=1)],
+        [
+            RAS,
+            step("Spacingd", pixdim=[3, 3, 3]),
+            step("NormalizeIntensityd", nonzero=True),
+            step("ScaleIntensityd", minv=-1, maxv=1),
+        ],
         {"_target_": "SlidingWindowInferer", "roi_size": [8, 8, 8], "overlap": 0.25},
     ),
     "percentiles, nearest, as it lies": (
@@ -84,21 +90,20 @@ CASES = {
         ],
         GAUSSIAN,
     ),
-    "diagonal": ([step("Spacingd", pixdim=[2.5, 2.6, 2.7], diagonal=True), SCALE], GAUSSIAN),
+    "diagonal": ([step("Spacingd", pixdim=[4.1, 4.2, 4.3], diagonal=True), SCALE], GAUSSIAN),
 }  # fmt: skip
 
 
-def network(seed: int = 0, **changes) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    made = nets.SegResNet(3, 8, 1, changes.pop("out_channels", 3), blocks_down=(1, 1), blocks_up=(1,))
-    return made.eval().requires_grad_(False)
+def network(channels: int = 3) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return nets.SegResNet(3, 8, 1, channels, blocks_down=(1, 1), blocks_up=(1,)).eval().requires_grad_(False)
 
 
 def write_bundle(folder: Path, made: torch.nn.Module, preprocessing, infer, metadata: dict | None = None, **more) -> Path:
     for name in ("configs", "models"):
         (folder / "tiny" / name).mkdir(parents=True, exist_ok=True)
     config = {
-        "network_def": {**NETWORK, "out_channels": made.out_channels},
+        "network_def": {**NETWORK, "out_channels": len(made.conv_final[2].conv.bias)},
         "preprocessing": {"_target_": "Compose", "transforms": preprocessing},
         "inferer": infer,
         **more,
@@ -125,6 +130,46 @@ def test_preprocessing_and_windows(tmp_path, name):
     told = model.card.to_dict()
     again = Preprocessing.from_json(told["preprocessing"], "a card", told["pad_value"])
     np.testing.assert_array_equal(again.prepare(read_ct(ct)).image, model.card.preprocessing.prepare(read_ct(ct)).image)
+
+
+SIGMOID = {
+    "postprocessing": [
+        {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}, {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.5}
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("channels", "defined", "labels"),
+    [
+        (3, ["background", "Liver", "Tumour"], ["background", "liver", "tumour"]),
+        (2, ["liver", "tumour"], ["background", "liver", "tumour"]),
+        (2, ["background", "liver"], ["background", "liver"]),
+        (3, [], ["background", "label_1", "label_2", "label_3"]),
+    ],
+)
+def test_overlapping_labels(tmp_path, channels, defined, labels):
+    """A background among channels that are labels of their own is none of them."""
+    steps, infer = CASES["other axes, not clipped"]
+    made = network(channels)
+    names = {"network_data_format": {"outputs": {"pred": {"channel_def": {str(at): name for at, name in enumerate(defined)}}}}}
+    model = load_model(write_bundle(tmp_path, made, LOAD + steps, infer, names, **SIGMOID))
+    assert list(model.labels) == labels
+    assert (model.card.output, model.card.channels) == ("sigmoid", len(labels) - 1)
+    if channels == 2 and len(labels) == 2:
+        return  # the numbers are those of the others
+    ct = write_ct(tmp_path / "ct.nii.gz")
+    transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
+    theirs = by_monai(ct, transforms, inferer(infer), made.double(), sigmoid=True, drop=channels - len(labels) + 1)
+    assert_same(by_us(model, ct, inferer(infer)), theirs)
+
+
+def test_one_channel_is_one_label(tmp_path):
+    steps, infer = CASES["as most"]
+    names = {"network_data_format": {"outputs": {"pred": {"channel_def": {"0": "background", "1": "spleen"}}}}}
+    assert load_model(write_bundle(tmp_path, network(1), LOAD + steps, infer, names, **SIGMOID)).labels == ("background", "spleen")
+    with pytest.raises(InputError, match="1 output channel"):
+        load_model(write_bundle(tmp_path, network(1), LOAD + steps, infer, names))
 
 
 def test_a_marker_lies_where_it_lies_in_the_patient(tmp_path):

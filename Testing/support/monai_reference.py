@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from Agg2ExpLib.attribution.stitched import Target
 from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.inference.network import at_work
-from Agg2ExpLib.inference.turned import turned
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.model import Model
 from Agg2ExpLib.monitor import Monitor, Stage
 from Agg2ExpLib.runs.case import make_case
-from Agg2ExpLib.runs.targets import Target
 from support.geometry import make_grid, marker_place, paint, save_nifti
 
 # Axes to the patient's posterior, superior and left, turned about all three: anisotropic, oblique, nothing of it RAS.
@@ -54,7 +53,12 @@ def write_ct(path: Path, seed: int = 3) -> Path:
 
 
 def by_monai(
-    path: Path, prepare: Callable[[Any], Any], infer: Callable[..., Any], network: torch.nn.Module, sigmoid: bool = False, drop: int = 0
+    path: Path,
+    prepare: Callable[[Any], Any],
+    infer: Callable[..., Any],
+    network: torch.nn.Module,
+    sigmoid: bool = False,
+    drop: int = 0,
 ) -> Seen:
     """MONAI's transforms on the file, its inferer over the whole volume, and autograd through all of it."""
     image = prepare({"image": str(path)})["image"]
@@ -65,9 +69,7 @@ def by_monai(
     for channel, mask in enumerate(masks):
         (gradient,) = torch.autograd.grad(logits[channel][mask].sum(), leaf, retain_graph=True)
         gradients.append(gradient[0].numpy())
-    return Seen(
-        image.as_tensor()[0].numpy(), image.affine.numpy(), logits.detach().numpy(), masks.numpy(), np.stack(gradients)
-    )
+    return Seen(image.as_tensor()[0].numpy(), image.affine.numpy(), logits.detach().numpy(), masks.numpy(), np.stack(gradients))
 
 
 def by_us(model: Model, ct: Volume | Path, infer: Callable[..., Any]) -> Seen:
@@ -90,7 +92,6 @@ def by_us(model: Model, ct: Volume | Path, infer: Callable[..., Any]) -> Seen:
         own = torch.from_numpy(np.ascontiguousarray(turn.forth(case.prepared.image))).double()
         with torch.no_grad():
             logits = infer(own[None, None], model.network)[0].numpy()
-        assert turned(model.network, turn) is not None
     forth = np.stack([turn.forth(gradient) for gradient in gradients])
     affine = _affine_of(case.prepared)
     return Seen(own.numpy(), affine, logits, np.stack([turn.forth(mask) for mask in masks]), forth)
