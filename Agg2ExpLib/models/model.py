@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ from ..inference.network import check_evaluates
 from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
 from .bundle import bundle_of, read_bundle
-from .checkpoint import name_candidates, read_tensors
+from .checkpoint import Weights, read_weights
 from .labels import PAPER_LABELS
 from .model_card import (
     PAPER_HU_WINDOW,
     PAPER_ROI_SIZE,
     PAPER_SPACING,
     ModelCard,
+    card_beside,
     default_model_card,
     parse_model_card,
     read_model_card,
@@ -140,11 +141,11 @@ def load_model(weights: str | os.PathLike[str], card: str | os.PathLike[str] | N
     folder = bundle_of(path)
     bundle = None
     if folder is None:
-        file, card_file = path, path.with_suffix(".json")
+        file, card_file = path, card_beside(path)
     else:
         bundle = read_bundle(folder, path if path != folder else None)
         file, card_file = bundle.weights, folder / "model_card.json"
-    tensors = read_tensors(file)
+    found = read_weights(file)
     given: ModelCard | None = None
     warnings: tuple[str, ...] = ()
     if card is not None or card_file.is_file():
@@ -152,9 +153,9 @@ def load_model(weights: str | os.PathLike[str], card: str | os.PathLike[str] | N
     named = given.network if given else None
     if named is None and bundle is not None:
         named = bundle.network
-    if given is None and bundle is None and _is_paper_like(tensors):
+    if given is None and bundle is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
-    built = build_network(name_candidates(tensors), file.name, named)
+    built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
     if given is None:
         given, assumed = bundle.card(built.channels) if bundle is not None else default_model_card(built.channels)
         warnings += assumed
@@ -231,9 +232,9 @@ def _check(card: ModelCard, built: Built, source: str) -> None:
             )
 
 
-def _is_paper_like(tensors: Mapping[str, torch.Tensor]) -> bool:
+def _is_paper_like(weights: Weights) -> bool:
     """Whether these are a Swin UNETR's tensors with the paper's number of labels."""
-    return any(name.endswith("out.conv.conv.weight") and tensor.shape[0] == len(PAPER_LABELS) for name, tensor in tensors.items())
+    return any(name.endswith("out.conv.conv.weight") and shape[0] == len(PAPER_LABELS) for name, shape in weights.shapes())
 
 
 def _sha256(file: Path) -> str:
