@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -204,14 +205,22 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, _caller: Any, _event: Any, node: Any) -> None:
-        """The first CT of a scene is taken."""
+        """The first CT of a scene is taken, once it can be drawn: Slicer's readers give it its colours only after it was added."""
         from Agg2ExpModuleLib.panel.PanelState import Topic
 
-        parameters = self._parameterNode
-        if parameters is not None and self.state.ct is None and not slicer.mrmlScene.IsBatchProcessing() and _isCandidate(node):
-            parameters.inputVolume = node
-        if parameters is not None and _isCandidate(node):
-            self.state.tell({Topic.VOLUMES})
+        if self._parameterNode is None or not _isCandidate(node):
+            return
+        display = node.GetDisplayNode()
+        if display is not None and display.GetColorNode() is not None:
+            self._takeFirst(node)
+        else:
+            qt.QTimer.singleShot(0, lambda: self._takeFirst(node))
+        self.state.tell({Topic.VOLUMES})
+
+    def _takeFirst(self, node: Any) -> None:
+        scene = slicer.mrmlScene
+        if self._parameterNode is not None and self.state.ct is None and not scene.IsBatchProcessing() and node.GetScene() is scene:
+            self._parameterNode.inputVolume = node
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "Testing")]
+WIDTH, SIZE, BAR = 420, 440, 22  # of the panel, of a slice view, and of the bar above it, in pixels
 LABELS = ["heart", "aorta", "trachea"]
 CAPTION = "Rendered offscreen from the module's own panel and MRML slice views, without a running Slicer. {what}"
 
@@ -36,7 +37,7 @@ def main() -> int:
     app.app.testing = True
     try:
         app.load_module(ROOT / "Agg2ExpModule" / "Agg2ExpModule.py")
-        frame = app.show_panel("Agg2ExpModule", 380, 932)
+        frame = app.show_panel("Agg2ExpModule", WIDTH, 2 * (SIZE + BAR) + 8)
         with tempfile.TemporaryDirectory() as folder:
             explained(app, frame.self(), args, Path(folder))
             picture(app, frame, args)
@@ -74,13 +75,11 @@ def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
     ui = widget.ui
     for name in ("input", "labels", "explain", "display", "importance", "export"):
         getattr(ui, f"{name}Section").collapsed = name not in ("input", "labels", "explain", "display")
-    if ui.dismissButton.enabled:
-        ui.dismissButton.click()
     graph = type(widget.importance.graph)()  # a larger one than in the panel
     graph.setGraph(widget.importance.graph.graph())
     graph.selected = args.label
-    graph.resize(440, 462)
-    app.renderViews(args.output, frame, size=440, extra=graph)
+    graph.resize(SIZE, SIZE + BAR)
+    app.renderViews(args.output, frame, size=SIZE, extra=graph)
     sheet = qt.QImage(str(args.output))
     below = qt.QImage(sheet.width(), sheet.height() + 26, qt.QImage.Format_RGB32)
     below.fill(qt.QColor(255, 255, 255))

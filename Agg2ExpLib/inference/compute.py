@@ -44,7 +44,10 @@ class Compute:
 
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return "Apple GPU" if self.device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
+        if self.device.type == "mps":
+            return "Apple GPU"
+        threads = torch.get_num_threads()
+        return "CPU (1 thread)" if threads == 1 else f"CPU ({threads} threads)"
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:

@@ -11,9 +11,9 @@ import torch
 from monai.networks import nets
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.models import model as model_module
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.models.model_card import read_model_card, write_model_card
+from Agg2ExpLib.system.regular_files import sha256_of_file
 from support.swin_networks import SWIN_CARD, same_outputs, swin
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -93,7 +93,7 @@ def test_bundle(tmp_path, small_swin, swin_state, monkeypatch):
     assert not list(tmp_path.rglob("made-by-the-bundle"))
     assert same_outputs(small_swin, model.network)
     assert model.name == "my_bundle"
-    assert model.sha256 == model_module.sha256_of_file(folder / "models" / "model.pt")
+    assert model.sha256 == sha256_of_file(folder / "models" / "model.pt")
     card = model.card
     assert [label.name for label in card.labels] == ["background", "right_kidney", "portal_splenic_veins"]
     assert (card.spacing, card.hu_window, card.roi_size) == ((1.5, 1.5, 2.0), (-175.0, 250.0), (96, 96, 64))

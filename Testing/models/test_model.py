@@ -16,6 +16,7 @@ from Agg2ExpLib.models import swin_unetr
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.models.model import demo_weights, load_model
 from Agg2ExpLib.models.model_card import default_model_card, write_model_card
+from Agg2ExpLib.system.regular_files import sha256_of_file
 from support.swin_networks import SWIN_ARGUMENTS, SWIN_CARD, same_outputs, save, swin
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,7 +62,7 @@ def test_model_is_ready_to_explain(tmp_path, small_swin, swin_state):
     )
     assert same_outputs(small_swin, model.network)
     assert model.name == "w"
-    assert model.sha256 == model_module.sha256_of_file(tmp_path / "w.safetensors")
+    assert model.sha256 == sha256_of_file(tmp_path / "w.safetensors")
     assert model.architecture == "SwinUNETR v1, feature size 12, depths 1-1-1-1, heads 1-2-2-4, attention window 3x3x3, 3 channels"
     assert [label.name for label in model.card.labels] == SWIN_CARD["labels"]
     assert model.card.roi_size == (64, 32, 32)

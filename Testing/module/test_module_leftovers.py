@@ -8,9 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from support.module_panel import Panel
 from support.paths import MODULE_FOLDER, ROOT
+from support.small_result import SHAPE, affine_of_grid, write_result
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills by signal")
 KILLED = """
@@ -72,3 +75,39 @@ def test_the_start_of_slicer_clears_them(slicerApp, killed, tmp_path: Path, monk
     slicerApp.load_module(MODULE_FOLDER / "Agg2ExpModule.py")
     slicerApp.app.emit_signal("startupCompleted()")
     assert not left.exists()
+
+
+def test_regions_drawn_in_the_scene_are_handed_over_in_such_a_folder(slicerApp, tmp_path: Path, monkeypatch) -> None:  # noqa: N803
+    import tempfile
+
+    import slicer
+
+    write_result(tmp_path / "result")
+    panel = Panel(slicerApp, tmp_path, Path("none"))
+    assert panel.widget.exporting.load(tmp_path / "result")
+    panel.wait()
+    from Agg2ExpLib.views.mrml_nodes import Segment, add_segmentation
+    from Agg2ExpModuleLib.engine.WorkFolder import clearAbandoned
+    from Agg2ExpModuleLib.scene.ExtraRegions import ExtraRegions
+
+    ours, systems = tmp_path / "slicer", tmp_path / "system"
+    for folder in (ours, systems):
+        folder.mkdir()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(ours))
+    monkeypatch.setattr(tempfile, "tempdir", str(systems))
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[20:30, 20:30, 20:30] = 1
+    layers = [(mask, affine_of_grid(), [Segment("a", "Box", (0, 255, 0), 1)])]
+    drawn = add_segmentation(slicer.mrmlScene, layers, "Drawn", panel.record.ct)
+    work = ExtraRegions(panel.record, drawn).steps()
+    next(work)
+    (folder,) = ours.iterdir()
+    assert folder.stat().st_mode & 0o077 == 0, "nobody else may look into it"
+    assert clearAbandoned() == [], "it is in use"
+    work.close()  # as Cancel does
+    assert not list(ours.iterdir())
+    addition = ExtraRegions(panel.record, drawn)
+    for _what in addition.steps():
+        assert not list(systems.iterdir())
+    assert addition.added == ["Box"]
+    assert not list(ours.iterdir())

@@ -51,17 +51,15 @@ class StandIn:
 
         Args:
             name: the module's.
-            width, height: of the visible part of the panel in pixels, scroll bar included.
+            width, height: of the module panel in pixels, with what is below its scroll area.
         """
         import slicer
 
         window = slicer.util.mainWindow()
         slicer.util.selectModule(name)
         window.resize(width + 400, height + 120)
+        window._panel.setFixedSize(width, height)
         window.show()
-        area = window._scroll
-        area.setMinimumSize(width, height)
-        area.setMaximumSize(width, height)
         self.app.processEvents()
         return getattr(slicer.modules, name.lower()).widgetRepresentation()
 

@@ -187,6 +187,9 @@ class Application(Connectable):
 
     def close_standin(self) -> None:
         """Only in the stand-in: what is left of the windows goes."""
+        view = self._layout_manager.threeDWidget(0).threeDView()
+        if view.drawn is not None:
+            view.drawn.close()
         for widget in qt.QApplication.topLevelWidgets():
             widget.close()
             widget.deleteLater()

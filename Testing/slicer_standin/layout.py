@@ -125,22 +125,32 @@ class ThreeDWidget:
 
 
 class ThreeDView:
-    """The 3D view; nothing is drawn."""
+    """The 3D view; drawn only where a test has asked for it."""
 
     def __init__(self, state: Any):
         self._state = state
         self.focal_point_resets = 0
+        self.drawn: Any = None
 
     def mrmlViewNode(self) -> Any:
         return self._state.view_node
 
+    def draw(self) -> Any:
+        """Only in the stand-in: draw from now on; returns what does."""
+        from .three_d import DrawnThreeD
+
+        self.drawn = self.drawn or DrawnThreeD(self._state)
+        return self.drawn
+
     def resetFocalPoint(self) -> None:
         self.focal_point_resets += 1
 
-    def resetCamera(self) -> None:
+    def resetCamera(self, resetRotation: bool = True, resetTranslation: bool = True, resetDistance: bool = True) -> None:
         self.focal_point_resets += 1
+        if self.drawn is not None:
+            self.drawn.reset_camera()
 
     def forceRender(self) -> None:
-        """Nothing to draw."""
+        """What is drawn, is drawn when it changes."""
 
     scheduleRender = forceRender

@@ -73,6 +73,14 @@ class Panel:
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
         self.app.app.processEvents()
 
+    def sees(self, widget: Any) -> bool:
+        """Whether a widget lies within the visible part of the main window."""
+        import slicer
+
+        window = slicer.util.mainWindow()
+        where = widget.mapTo(window, widget.rect.center())
+        return bool(widget.visible and window.rect.contains(where) and not widget.visibleRegion().isEmpty())
+
     def open(self, *sections: str) -> None:
         """Unfold these sections and fold the others."""
         for name in ("input", "labels", "explain", "display", "importance", "compare", "export"):

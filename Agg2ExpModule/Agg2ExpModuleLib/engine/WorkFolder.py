@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from types import TracebackType
 
 import slicer
 
@@ -18,7 +19,7 @@ _OLD_S = 24 * 3600.0  # folders of earlier versions had no lock
 
 
 class WorkFolder:
-    """A folder that is there until :meth:`remove`; only the user who made it can read it.
+    """A folder that is there until :meth:`remove`, or the end of a ``with`` block; only the user who made it can read it.
 
     A file in it is locked as long as this process lives, so that others can tell a folder in use from one left behind.
 
@@ -36,6 +37,12 @@ class WorkFolder:
             self._lock.release()
             self._lock = None
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.remove()
 
 
 def clearAbandoned() -> list[Path]:

@@ -17,6 +17,7 @@ from ..words.MethodWords import shortTitle
 from .Activity import Phase
 from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
+from .MapIn3D import MapIn3D
 from .PanelState import Changes, PanelState, Topic
 from .RunController import RunController
 from .Steps import Steps
@@ -34,17 +35,23 @@ _SEEN = {
     "outline",
     "legend",
     "linked",
-    "volumeRendering",
+    "in3D",
 }
 _LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
 
 
 class DisplaySection:
-    """Controls the section."""
+    """Controls the section.
+
+    Attributes:
+        sections: where segments have their largest cross-sections.
+        in3D: the map in the 3D view.
+    """
 
     def __init__(self, state: PanelState, controller: RunController, inputs: InputSection):
         self.state, self.controller, self.ui, self._inputs = state, controller, state.ui, inputs
         self.sections = MapDisplay.Sections()
+        self.in3D = MapIn3D(state.root)
         self._record = ChoiceBox(self.ui.recordCombo, self._onRecord)
         self._map = ChoiceBox(self.ui.mapCombo, self._onMap)
         self._sign = ChoiceBox(self.ui.signCombo, lambda value: self._set("sign", value))
@@ -98,7 +105,7 @@ class DisplaySection:
             self._showLegend()
         if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
-        if changed & {"volumeRendering", "mapLabel", Topic.RECORD, Topic.SCENE, "record"}:
+        if changed & {"in3D", "strongest", "sign", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._show3D()
         self._enable()
 
@@ -138,7 +145,7 @@ class DisplaySection:
         shown = self.shown is not None
         for widget in (ui.mapCombo, ui.strongestSlider, ui.opacitySlider, ui.signCombo, ui.strongestVoxelButton):
             widget.enabled = shown
-        for widget in (ui.legendCheckBox, ui.volumeRenderingCheckBox):
+        for widget in (ui.legendCheckBox, ui.in3DCheckBox):
             widget.enabled = shown
         segmentation = self._outlined()[0]
         ui.jumpButton.enabled = segmentation is not None
@@ -204,10 +211,7 @@ class DisplaySection:
     def _show3D(self) -> None:
         parameters = self.state.parameters
         assert parameters is not None
-        others = [node for each in allRecords() for node in each.mapNodes()]
-        done = MapDisplay.showIn3D(self.shown, others, parameters.volumeRendering)
-        if not done:
-            self.controller.say(_("This Slicer cannot render volumes in 3D."), failed=True)
+        self.in3D.show(self.shown if parameters.in3D else None, self.state.ct, parameters.strongest, parameters.sign)
 
     # While a run goes on
 
@@ -261,6 +265,7 @@ class DisplaySection:
             self._show()
             self._showOutline()
             self._showLegend()
+            self._show3D()
             self._jumpOnce()
             self._enable()
 

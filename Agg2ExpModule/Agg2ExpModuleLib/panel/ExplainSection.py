@@ -156,6 +156,8 @@ class ExplainSection:
     def _onFinished(self, well: bool) -> None:
         if well:
             self._speeds.learn(self.controller.lastRun)
+            if self.state.parameters is not None:
+                self._showEstimate()  # now time can be told
 
 
 def _directories(pathLineEdit: Any) -> Any:

@@ -51,7 +51,7 @@ class Parameters:
     legend: bool = True
     linked: bool = True
     showMask: bool = True
-    volumeRendering: bool = False
+    in3D: bool = False
     # RoI importance
     measure: str = "mass"
     graphSign: str = "absolute"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.views.mrml import ROI_COLORS, TARGET_COLOR
 from Agg2ExpLib.views.mrml_nodes import Segment, add_segmentation
 
+from ..engine.WorkFolder import WorkFolder
 from .ResultRecord import EXTRA, TARGET_MASK, ResultRecord
 from .ResultsInScene import gatherNodes, replaceNode, setMatrix
 from .ResultsOfScene import ResultsOfScene
@@ -57,6 +56,7 @@ class ExtraRegions:
 
         Raises:
             InputError: a region that cannot be used.
+            OSError: no temporary folder can be made.
         """
         from Agg2ExpLib.io.grid import Grid
         from Agg2ExpLib.io.regions import read_all_regions
@@ -71,10 +71,10 @@ class ExtraRegions:
         kept = {name: volume for name, volume in results.extra_rois().items() if name not in names.values()}
         x, y, z = results.shape
         found: list[tuple[str, np.ndarray]] = []
-        with tempfile.TemporaryDirectory(prefix="Agg2Exp-") as folder:
+        with WorkFolder() as folder:
             for index, (identifier, name) in enumerate(names.items()):
                 yield _("Summing over the regions …")
-                file = Path(folder) / f"region{index}.nrrd"
+                file = folder / f"region{index}.nrrd"
                 writeSegment(self.segmentation, identifier, file)
                 taken = [*kept, *(name for name, _mask in found)]
                 regions, warnings = read_all_regions([f"{file}:{name}"], Grid((x, y, z), results.affine), labels, taken)
@@ -90,7 +90,7 @@ class ExtraRegions:
             for found_sums in regions.sums_in_steps(results.attribution(label).array):
                 yield _("Summing over the regions …")
                 sums[label] = found_sums
-        matrix = extended_matrix(results.importance(), regions, sums)
+        matrix = extended_matrix(results.importance(), regions, sums, self.record.noise)
         yield _("Summing over the regions …")
         self._store(results, matrix, [*before, *found])
         self.added = [name for name, _mask in found]

@@ -1,4 +1,4 @@
-"""How maps look in the slice views and in 3D; every call answers within a tenth of a second."""
+"""How maps look in the slice views; every call answers within a tenth of a second."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import vtk
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.views.mrml_colors import ENTRIES, set_overlay_threshold, signed_colors
+from Agg2ExpLib.views.mrml_colors import set_overlay_threshold
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 from .SceneVolumes import segmentIds, segmentMask, transformToWorld
 
 YELLOW = (1.0, 0.92, 0.24)
 _OUTLINE_PIXELS = 2
-_OPACITY_3D = 0.25
 
 
 def nodesOfClass(name: str) -> list[Any]:
@@ -78,11 +77,8 @@ def fitViews() -> None:
 
 
 def setThreshold(overlay: Any, strongest: float, sign: str) -> None:
-    """Show the strongest part (percent of the voxels) of a map, of one sign or of both; 3D follows where it is on."""
+    """Show the strongest part (percent of the voxels) of a map, of one sign or of both."""
     set_overlay_threshold(overlay, 100.0 - strongest, sign)  # type: ignore[arg-type]
-    rendering = _rendering(overlay)
-    if rendering is not None and rendering.GetVisibility():
-        _colorRendering(rendering, overlay)
 
 
 def showOutline(segmentations: list[Any], shown: Any, segmentId: str, visible: bool) -> None:
@@ -204,64 +200,6 @@ def jumpToStrongest(overlay: Any) -> None:
     with slicer.util.RenderBlocker():
         for node, _orientation in _viewsWithDirection():
             _jump(node, ras[:3])
-
-
-def showIn3D(overlay: Any, others: list[Any], visible: bool) -> bool:
-    """Volume rendering of one map in the 3D view, hidden for the others; False where Slicer has no volume rendering."""
-    for other in others:
-        rendering = _rendering(other)
-        if rendering is not None and other is not overlay:
-            rendering.SetVisibility(False)
-    logic = _moduleLogic("volumerendering")
-    if overlay is None or logic is None:
-        return overlay is None
-    rendering = _rendering(overlay)
-    if rendering is None and visible:
-        rendering = logic.CreateDefaultVolumeRenderingNodes(overlay)
-    if rendering is None:
-        return not visible
-    if visible:
-        _colorRendering(rendering, overlay)
-    rendering.SetVisibility(visible)
-    return True
-
-
-def _colorRendering(rendering: Any, overlay: Any) -> None:
-    """The colours and the threshold of the slice views, see-through."""
-    window = float(overlay.GetDisplayNode().GetWindowLevelMax())
-    colors = overlay.GetDisplayNode().GetColorNode()
-    rgba, shown = [0.0] * 4, np.zeros(ENTRIES, bool)
-    for entry in range(ENTRIES):
-        colors.GetColor(entry, rgba)
-        shown[entry] = rgba[3] > 0
-    hidden = int(np.count_nonzero(~shown[ENTRIES // 2 :])) if shown[ENTRIES // 2 :].any() else int((~shown[: ENTRIES // 2]).sum())
-    table = signed_colors(min(hidden, ENTRIES // 2 - 1))
-    color, opacity = vtk.vtkColorTransferFunction(), vtk.vtkPiecewiseFunction()
-    for entry in range(0, ENTRIES, 3):
-        value = (entry + 0.5) / ENTRIES * 2 * window - window
-        color.AddRGBPoint(value, *(float(part) for part in table[entry, :3]))
-        opacity.AddPoint(value, _OPACITY_3D if shown[entry] else 0.0)
-    volumeProperty = rendering.GetVolumePropertyNode()
-    if volumeProperty is None:
-        return
-    gradient = vtk.vtkPiecewiseFunction()
-    gradient.AddPoint(0.0, 1.0)
-    gradient.AddPoint(max(window, 1e-12), 1.0)
-    content = volumeProperty.GetVolumeProperty()
-    modified = volumeProperty.StartModify()
-    content.SetColor(color)
-    content.SetScalarOpacity(opacity)
-    content.SetGradientOpacity(gradient)
-    content.ShadeOff()
-    volumeProperty.EndModify(modified)
-
-
-def _rendering(overlay: Any) -> Any:
-    for index in range(overlay.GetNumberOfDisplayNodes()):
-        display = overlay.GetNthDisplayNode(index)
-        if display is not None and display.IsA("vtkMRMLVolumeRenderingDisplayNode"):
-            return display
-    return None
 
 
 def _moduleLogic(name: str) -> Any:

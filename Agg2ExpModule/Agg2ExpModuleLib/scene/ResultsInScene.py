@@ -16,6 +16,7 @@ from Agg2ExpLib.views.mrml_mask import add_global_mask
 from Agg2ExpLib.views.mrml_nodes import image_in_steps
 
 from .InBackground import inBackground
+from .MapSurfaces import surfacesOf
 from .ResultRecord import EXTRA, MASK, SEGMENTATION, TABLE, ResultRecord, recordsOf
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Loading:
         record.run = run
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
+        record.keepNoiseOf(self.folder)
 
 
 def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
@@ -227,9 +229,11 @@ def removeRecord(record: ResultRecord) -> None:
 
 
 def removeOverlay(volume: Any) -> None:
-    """Remove an attribution volume with its colours."""
+    """Remove an attribution volume with its colours and surfaces."""
     display = volume.GetDisplayNode()
     colors = display.GetColorNode() if display is not None else None
+    for surface in surfacesOf(volume).values():
+        removeNode(surface)
     removeNode(volume)
     if colors is not None and colors.GetName().endswith(" colours"):  # made with the volume, for it alone
         slicer.mrmlScene.RemoveNode(colors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import platform
 import re
 import shutil
 import sys
@@ -125,29 +126,35 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _torchSize() -> float:
-    """Megabytes of what the PyTorch extension chooses for this computer: with an NVIDIA card its CUDA libraries come along."""
+    """Megabytes of what the PyTorch extension chooses for this computer: with an NVIDIA card its CUDA libraries come along.
+
+    Sums of the wheels' sizes as the package index tells them (torch 2.15, for Linux without CUDA 2.13, for Intel Macs 2.2, the last
+    one) with 11 MB of what they need. That for CUDA on Windows, which the index does not have, is an estimate.
+    """
     if sys.platform == "darwin":
-        return 90
-    return 3000 if shutil.which("nvidia-smi") else 220
+        return 160 if platform.machine() == "x86_64" else 150
+    if shutil.which("nvidia-smi"):
+        return 3200 if sys.platform == "linux" else 3000
+    return 140 if sys.platform == "win32" else 200
 
 
 def _about(name: str) -> tuple[float, str]:
     """Megabytes to download, and what the package is for."""
     table = {
         "torch": (_torchSize(), _("computes the segmentation and its explanation")),
-        "monai": (3, _("the segmentation networks")),
+        "monai": (1.7, _("the segmentation networks")),
         "einops": (0.1, _("used by the networks")),
-        "numpy": (17, _("calculates with arrays")),
-        "scipy": (37, _("works on regions")),
-        "SimpleITK": (50, _("reads and resamples images")),
+        "numpy": (16, _("calculates with arrays")),
+        "scipy": (36, _("works on regions")),
+        "SimpleITK": (53, _("reads and resamples images")),
         "nibabel": (3.5, _("reads and writes NIfTI files")),
         "pydicom": (2.5, _("reads DICOM files")),
         "safetensors": (0.5, _("reads weights safely")),
         "matplotlib": (16, _("draws figures for export")),
         "pillow": (7, _("writes pictures")),
         "networkx": (2, _("lays out the importance graph")),
-        "psutil": (0.3, _("measures memory and ends processes")),
-        "captum": (1.5, _("explains with supervoxels")),
+        "psutil": (0.2, _("measures memory and ends processes")),
+        "captum": (0.5, _("explains with supervoxels")),
         "scikit-learn": (10, _("compares with a cohort, and explains with supervoxels")),
         "tqdm": (0.1, _("shows progress on a terminal")),
     }
