@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
-from .checkpoint import name_candidates, read_tensors
+from .checkpoint import Weights, read_weights
 from .labels import PAPER_LABELS
 from .loaded import Loaded
-from .model_card import ModelCard, default_model_card, read_model_card
+from .model_card import ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
-
-if TYPE_CHECKING:
-    import torch
 
 
 def find(path: Path) -> Path:
@@ -35,16 +30,16 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
         InputError: one sentence that says what is wrong with the weights or the card, or that they do not fit each other.
     """
     variant.refuse(path.name)
-    tensors = read_tensors(path)
-    card_file = card if card is not None else path.with_suffix(".json")
+    found = read_weights(path)
+    card_file = card if card is not None else card_beside(path)
     given: ModelCard | None = None
     warnings: tuple[str, ...] = ()
     if card is not None or card_file.is_file():
         given, warnings = read_model_card(card_file)
     named = given.network if given else None
-    if given is None and _is_paper_like(tensors):
+    if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
-    built = build_network(name_candidates(tensors), path.name, named)
+    built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
     if given is None:
         given, assumed = default_model_card(built.channels)
         warnings += assumed
@@ -99,9 +94,9 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
             )
 
 
-def _is_paper_like(tensors: Mapping[str, torch.Tensor]) -> bool:
+def _is_paper_like(weights: Weights) -> bool:
     """Whether these are a Swin UNETR's tensors with the paper's number of labels."""
-    return any(name.endswith("out.conv.conv.weight") and tensor.shape[0] == len(PAPER_LABELS) for name, tensor in tensors.items())
+    return any(name.endswith("out.conv.conv.weight") and shape[0] == len(PAPER_LABELS) for name, shape in weights.shapes())
 
 
 def checksum(file: Path) -> str:
