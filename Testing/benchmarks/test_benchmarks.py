@@ -22,6 +22,8 @@ SAYS = {
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
+    "nnunet_reference": r"3 scans for 5 models",
+    "nnunet_trained": r"\d of 9 labels in Dataset011_SyntheticThorax",
     "precision": r"\| float16 \|",
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
