@@ -38,14 +38,33 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         InputError: the file is missing, unreadable, truncated or no weights file, holds code, or has no tensors or non-finite ones.
     """
     file = Path(path)
+    return tensors_of(read_content(file), file)
+
+
+def tensors_of(found: object, file: Path) -> Tensors:
+    """The tensors in a part of what :func:`read_content` gave, as :func:`read_tensors` gives them.
+
+    Raises:
+        InputError: there are none, or not finite ones, or they claim more than the file holds.
+    """
+    tensors = _innermost(found, file)
+    check_claims(tensors, file)
+    return _as_float32(tensors, file)
+
+
+def read_content(file: Path) -> object:
+    """Everything in a weights file, tensors and the plain values beside them.
+
+    Raises:
+        InputError: the file is missing, unreadable, truncated or no weights file, or holds code.
+    """
     _check_file(file)
     try:
         if file.suffix.lower() == ".safetensors":
-            found: object = _read_safetensors(file)
-        elif _is_torchscript(file):
-            found = read_torchscript(file)
-        else:
-            found = _read_state_dict(file)
+            return _read_safetensors(file)
+        if _is_torchscript(file):
+            return read_torchscript(file)
+        return _read_state_dict(file)
     except InputError:
         raise
     except MemoryError as error:
@@ -56,9 +75,6 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         if error.errno in (None, errno.EINVAL):  # readers seek to places that a cut file does not have
             _damaged(file, error)
         raise InputError(f"{file} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
-    tensors = _innermost(found, file)
-    check_claims(tensors, file)
-    return _as_float32(tensors, file)
 
 
 def name_candidates(tensors: Tensors) -> list[Tensors]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
 from .bundle import bundle_of, read_bundle
 from .checkpoint import name_candidates, read_tensors
@@ -19,6 +17,7 @@ from .model_card import ModelCard, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
+from .window_memory import require_window_memory
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +88,9 @@ def _check(card: ModelCard, built: Built, source: str) -> None:
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    # Three maps of the first layer and the logits twice are the least that a pass holds.
-    values = math.prod(card.roi_size) * (3 * (features if isinstance(features, int) else 16) + 2 * built.channels)
-    require_memory(4 * values, f"One window of {'x'.join(map(str, card.roi_size))} voxels ('roi_size' of the model card)")
+    require_window_memory(
+        card.roi_size, features if isinstance(features, int) else 16, built.channels, "'roi_size' of the model card"
+    )
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):

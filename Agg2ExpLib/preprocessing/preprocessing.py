@@ -13,15 +13,22 @@ from ..io.grid import Grid, closest_to_ras
 from ..io.resample import resample
 from ..io.turn import Turn
 from ..io.volume import Volume
+from .crop_nonzero import CropNonzero
+from .ct_normalisation import CtNormalisation
 from .hu_window import HuWindow
+from .nnunet_resampling import NnunetResampling
+from .ras_axes import RasAxes
 from .ras_spacing import AIR_HU, RasSpacing
 from .step import Geometry, Intensity, Step
+from .transposed import Transposed
+from .zscore import Zscore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Every step that a model card may name.
-STEPS: dict[str, type[Step]] = {step.name: step for step in (RasSpacing, HuWindow)}
+_KNOWN = (RasSpacing, RasAxes, Transposed, CropNonzero, NnunetResampling, HuWindow, CtNormalisation, Zscore)
+STEPS: dict[str, type[Step]] = {step.name: step for step in _KNOWN}
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,11 @@ class Geometry(Step):
 class Intensity(Step):
     """A step that changes the values and not where they lie."""
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Lowest and highest value that can come out, where it has such."""
+        return None
+
     def fitted(self, values: np.ndarray) -> Intensity:
         """The same step with what it takes from an image (its mean, say) settled; itself where it takes nothing."""
         return self

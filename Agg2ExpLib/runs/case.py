@@ -19,7 +19,6 @@ from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
 from ..models.model import Model
 from ..monitor import Monitor, Stage
-from ..preprocessing.hu_window import HuWindow
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import AIR_HU
 
@@ -84,10 +83,10 @@ class Case:
 
     @property
     def intensity_range(self) -> tuple[float, float]:
-        """Lowest and highest intensity of a CT: of the HU window, or without one of -1024 and 1024 HU."""
-        for step in self.model.card.preprocessing.steps:
-            if isinstance(step, HuWindow):
-                return step.intensity_range
+        """Lowest and highest intensity of a CT: where HU are clipped, else of -1024 and 1024 HU."""
+        for step in self.prepared.intensities:
+            if step.ends is not None:
+                return step.ends
         low, high = self.prepared.intensity(np.array([AIR_HU, -AIR_HU]))
         return float(low), float(high)
 
