@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .api.log_monitor import LogMonitor as LogMonitor
     from .api.result import Result as Result
     from .api.sources import read_ct as read_ct
+    from .api.what_if import causal_matrix as causal_matrix
+    from .api.what_if import what_if as what_if
     from .attribution.method import Method as Method
     from .attribution.method import parameter as parameter
     from .attribution.methods import methods as methods
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .errors import Cancelled as Cancelled
     from .errors import InputError as InputError
     from .errors import OutOfMemoryError as OutOfMemoryError
+    from .interventions.effects import Effects as Effects
+    from .interventions.outcome import WhatIf as WhatIf
     from .io.volume import Volume as Volume
     from .models.model import Model as Model
     from .monitor import Monitor as Monitor
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 # Where each public name comes from.
 _PLACES = {
     "Cancelled": "errors",
+    "Effects": "interventions.effects",
     "ImportanceMatrix": "roi_importance.matrix",
     "InputError": "errors",
     "Job": "runs.job",
@@ -57,6 +62,8 @@ _PLACES = {
     "OutOfMemoryError": "errors",
     "Result": "api.result",
     "Volume": "io.volume",
+    "WhatIf": "interventions.outcome",
+    "causal_matrix": "api.what_if",
     "cohort": "api.cohort",
     "evaluate": "api.evaluate",
     "explain": "api.explain",
@@ -67,6 +74,7 @@ _PLACES = {
     "register": "attribution.methods",
     "run_job": "runs.pipeline",
     "segment": "api.explain",
+    "what_if": "api.what_if",
 }
 __all__ = ["__version__", *_PLACES]
 

@@ -20,7 +20,8 @@ from .sources import regions_on_grid
 def importance(result: Result | str | Path, regions: Mapping[str, Any] | Sequence[str], monitor: Monitor | None = None) -> Result:
     """A result with further regions of interest in its matrix.
 
-    Monte-Carlo errors are kept for the columns that the result has; those of new columns are NaN, since the noise samples are gone.
+    Limits and Monte-Carlo errors stay for the columns that the result has; those of new columns are told from what the result keeps
+    of its noise, see :mod:`Agg2ExpLib.roi_importance.kept_noise`.
 
     Args:
         result: with maps, or its folder.
@@ -38,7 +39,7 @@ def importance(result: Result | str | Path, regions: Mapping[str, Any] | Sequenc
         >>> with_lesion = agg2exp.importance(result, {"lesion": "lesion.nrrd"})
         >>> upper = np.arange(result.hu.shape[2]) > 20  # a mask on the result's own grid
         >>> halves = agg2exp.importance(result, {"upper": np.broadcast_to(upper, result.hu.shape).copy()})
-        >>> halves.matrix.to_frame()["upper"]
+        >>> halves.matrix.to_frame("limit")["upper"]
     """
     monitor = monitor or LogMonitor()
     result = Result.open(result) if isinstance(result, str | Path) else result
@@ -51,6 +52,7 @@ def importance(result: Result | str | Path, regions: Mapping[str, Any] | Sequenc
         monitor.notice(warning)
     extra = [*result.extra_rois.items(), *added]
     columns = Regions(result.segmentation, names, extra)
-    matrix = extended_matrix(result.matrix, columns, {label: columns.sums(map_) for label, map_ in result.maps.items()})
+    sums = {label: columns.sums(map_) for label, map_ in result.maps.items()}
+    matrix = extended_matrix(result.matrix, columns, sums, result.noise)
     run = {**result.run, "extra_rois": [name for name, _ in extra], "notices": [*result.notices, *told]}
     return replace(result, matrix=matrix, extra_rois=dict(extra), run=run)

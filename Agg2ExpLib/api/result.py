@@ -31,6 +31,7 @@ class Result(Explanation):
         hu: the CT, int16.
         extra_rois: further regions, boolean masks by name.
         target_mask, global_mask: masks, where there are any.
+        noise: what is kept of each explained label's noise samples, for regions that are added later.
         grid: shape and affine of the model grid.
         run: parameters, versions, checksums and times, as in ``run.json``.
 

@@ -48,7 +48,8 @@ class ModelCard:
 
     Attributes:
         labels: the background first, then one per output channel that is a label, in channel order.
-        spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most).
+        spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most);
+            0 where ``steps`` keep the CT's own.
         hu_window: (low, high) in Hounsfield units; values outside are clipped. None where ``steps`` say what is done instead.
         roi_size: sliding window in voxels of the model grid, same axes as ``spacing``.
         intensity_range: what ``hu_window`` is scaled to.
@@ -158,7 +159,7 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
     )
     card = ModelCard(
         labels=labels,
-        spacing=_spacing(values["spacing"], source),
+        spacing=_spacing(values["spacing"], source, own="preprocessing" in values),
         hu_window=hu_window,
         roi_size=_roi_size(values["roi_size"], source),
         intensity_range=intensity_range,
@@ -300,10 +301,10 @@ def _numbers(value: object) -> list[float] | None:
     return numbers if len(numbers) == len(entries) and all(math.isfinite(number) for number in numbers) else None
 
 
-def _spacing(value: object, source: str) -> tuple[float, float, float]:
+def _spacing(value: object, source: str, own: bool = False) -> tuple[float, float, float]:
     numbers = _numbers(value) or []
     numbers = numbers * 3 if len(numbers) == 1 else numbers
-    if len(numbers) != 3 or not all(0.05 <= number <= 50 for number in numbers):
+    if len(numbers) != 3 or not all(0.05 <= number <= 50 or (own and number == 0) for number in numbers):
         raise InputError(f"'spacing' of {source} must be one or three numbers from 0.05 to 50 (mm).")
     return numbers[0], numbers[1], numbers[2]
 

@@ -127,7 +127,7 @@ def _check_claims(args: Mapping[str, Any], tensors: Tensors, source: str, kind: 
 def _check_channels(inputs: object, outputs: object, source: str) -> None:
     if inputs != 1:
         raise InputError(f"{source} takes {inputs} input channels, and a CT has one: give weights of a network for CT alone.")
-    if not isinstance(outputs, int) or outputs < 2:
+    if not isinstance(outputs, int) or outputs < 1:
         raise InputError(
             f"{source} has {outputs} output channel(s): give a network with one channel for the background and one for each label."
         )

@@ -14,8 +14,8 @@ from ..errors import InputError
 from ..preprocessing.crop_nonzero import CropNonzero
 from ..preprocessing.ct_normalisation import CtNormalisation
 from ..preprocessing.nnunet_resampling import NnunetResampling
+from ..preprocessing.orientation import Orientation
 from ..preprocessing.preprocessing import Preprocessing
-from ..preprocessing.ras_axes import RasAxes
 from ..preprocessing.step import Step
 from ..preprocessing.transposed import Transposed
 from ..preprocessing.zscore import Zscore
@@ -158,7 +158,7 @@ def _preprocessing(said: _Said, own: _Said, spacing: tuple[float, float, float],
         raise InputError(f"'transpose_forward' in the plans.json of {source} must name the axes 0, 1 and 2, not {transpose}.")
     # nnU-Net's readers give [z, y, x].
     first, second, third = (2 - int(axis) for axis in transpose)
-    steps: list[Step] = [RasAxes()] if _READERS[reader] else []
+    steps: list[Step] = [Orientation("RAS")] if _READERS[reader] else []
     steps += [Transposed((first, second, third)), CropNonzero(), *_normalisation(said, own, source)]
     return Preprocessing((*steps, *_resampling(own, spacing, source)), 0.0)
 

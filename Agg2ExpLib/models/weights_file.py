@@ -1,4 +1,4 @@
-"""Weights as a single file with a model card beside it, and MONAI bundle folders."""
+"""Weights as a single file with a model card beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..system.regular_files import sha256_of_file
-from .bundle import bundle_of, read_bundle
 from .checkpoint import name_candidates, read_tensors
 from .labels import PAPER_LABELS
 from .loaded import Loaded
@@ -29,47 +28,47 @@ def find(path: Path) -> Path:
 
 
 def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
-    """The network of a weights file or bundle.
+    """The network of a weights file.
 
     Raises:
         InputError: one sentence that says what is wrong with the weights or the card, or that they do not fit each other.
     """
     variant.refuse(path.name)
-    folder = bundle_of(path)
-    bundle = None
-    if folder is None:
-        file, card_file = path, path.with_suffix(".json")
-    else:
-        bundle = read_bundle(folder, path if path != folder else None)
-        file, card_file = bundle.weights, folder / "model_card.json"
-    tensors = read_tensors(file)
+    tensors = read_tensors(path)
+    card_file = card if card is not None else path.with_suffix(".json")
     given: ModelCard | None = None
     warnings: tuple[str, ...] = ()
     if card is not None or card_file.is_file():
-        given, warnings = read_model_card(card if card is not None else card_file)
+        given, warnings = read_model_card(card_file)
     named = given.network if given else None
-    if named is None and bundle is not None:
-        named = bundle.network
-    if given is None and bundle is None and _is_paper_like(tensors):
+    if given is None and _is_paper_like(tensors):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
-    built = build_network(name_candidates(tensors), file.name, named)
+    built = build_network(name_candidates(tensors), path.name, named)
     if given is None:
-        given, assumed = bundle.card(built.channels) if bundle is not None else default_model_card(built.channels)
+        given, assumed = default_model_card(built.channels)
         warnings += assumed
-    _check(given, built, file.name)
-    return Loaded(
-        built.network,
-        replace(given, network=built.spec),
-        folder.resolve().name if folder is not None else file.stem,
-        checksum(file),
-        built.architecture,
-        warnings + built.warnings,
-    )
+    check_fits(given, built, path.name)
+    card_of = replace(given, network=built.spec)
+    return Loaded(built.network, card_of, path.stem, checksum(path), built.architecture, warnings + built.warnings)
 
 
-def _check(card: ModelCard, built: Built, source: str) -> None:
-    """That card and network fit each other."""
-    if len(card.labels) != built.channels:
+def check_fits(card: ModelCard, built: Built, source: str) -> None:
+    """That card and network fit each other.
+
+    Raises:
+        InputError: one sentence that says what does not fit.
+    """
+    if card.output == "softmax" and built.channels < 2:
+        raise InputError(
+            f"{source} has {built.channels} output channel(s): give a network with one channel for the background and one for each "
+            'label, or say "output": "sigmoid" in a model card if each channel is a label of its own.'
+        )
+    if card.channels != built.channels and card.output == "sigmoid":
+        raise InputError(
+            f"The model card lists {len(card.labels)} labels with the background, but {source} has {built.channels} output "
+            'channels: with "output": "sigmoid" list the background and one label for each channel.'
+        )
+    if card.channels != built.channels:
         raise InputError(
             f"The model card lists {len(card.labels)} labels, but {source} has {built.channels} output channels: list one "
             "label for each channel, the background first."

@@ -36,12 +36,6 @@ class CtNormalisation(Intensity):
         if not check_numbers(self, "deviation", self.deviation, 1)[0] >= 0:
             raise InputError(f"'deviation' of the preprocessing step '{self.name}' must not be negative.")
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Of the clipped HU."""
-        low, high = self.apply(np.array(self.hu_window))
-        return float(low), float(high)
-
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Intensities of HU."""
         scaled = np.array(values, dtype=np.float32, order="C")

@@ -33,11 +33,6 @@ class HuWindow(Intensity):
             if not low < high:
                 raise InputError(f"'{key}' of the preprocessing step '{self.name}' must rise, not {low:g} to {high:g}.")
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The ends of ``intensity_range``."""
-        return self.intensity_range
-
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Intensities of HU."""
         return scale_intensity(values, self.hu_window, self.intensity_range)

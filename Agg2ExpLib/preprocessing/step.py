@@ -53,11 +53,6 @@ class Geometry(Step):
 class Intensity(Step):
     """A step that changes the values and not where they lie."""
 
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """Lowest and highest value that can come out, where it has such."""
-        return None
-
     def fitted(self, values: np.ndarray) -> Intensity:
         """The same step with what it takes from an image (its mean, say) settled; itself where it takes nothing."""
         return self
@@ -79,6 +74,16 @@ def check_numbers(step: Step, key: str, value: Any, count: int) -> tuple[float, 
         wanted = "a number" if count == 1 else f"{count} numbers"
         raise InputError(f"'{key}' of the preprocessing step '{step.name}' must be {wanted}, not {value!r}.")
     return tuple(float(number) for number in numbers)
+
+
+def check_flag(step: Step, key: str, value: Any) -> None:
+    """Refuse a setting that is not true or false.
+
+    Raises:
+        InputError: the sentence names step and setting.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"'{key}' of the preprocessing step '{step.name}' must be true or false, not {value!r}.")
 
 
 def check_spacing(step: Step, spacing: Any) -> None:

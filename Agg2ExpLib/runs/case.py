@@ -84,10 +84,8 @@ class Case:
     @property
     def intensity_range(self) -> tuple[float, float]:
         """Lowest and highest intensity of a CT: where HU are clipped, else of -1024 and 1024 HU."""
-        for step in self.prepared.intensities:
-            if step.ends is not None:
-                return step.ends
-        low, high = self.prepared.intensity(np.array([AIR_HU, -AIR_HU]))
+        far = self.prepared.intensity(np.array([-1e6, -1e5, AIR_HU, -AIR_HU, 1e5, 1e6]))
+        low, high = (far[0], far[-1]) if far[0] == far[1] and far[-1] == far[-2] else far[2:4]
         return float(low), float(high)
 
     @property

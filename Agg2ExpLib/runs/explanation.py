@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..models.labels import Label
 from ..models.model_card import ModelCard
 from ..monitor import Monitor, Stage
 from ..roi_importance.global_mask import region_mass
+from ..roi_importance.kept_noise import KeptNoise
 from ..roi_importance.matrix import ImportanceMatrix, Regions
 from .case import Case
 from .mask import global_mask
@@ -65,6 +66,7 @@ class Explanation:
         extra_rois: further regions, boolean masks by name.
         target_mask: the mask explained in place of the labels' own voxels.
         global_mask: the supervoxels that matter most, uint8, where they were asked for.
+        noise: what is kept of each explained label's noise samples, for regions that are added later.
         run: content of ``run.json``.
     """
 
@@ -77,6 +79,7 @@ class Explanation:
     extra_rois: dict[str, np.ndarray] = field(default_factory=dict)
     target_mask: np.ndarray | None = None
     global_mask: np.ndarray | None = None
+    noise: Mapping[str, KeptNoise] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -165,7 +168,7 @@ class _Run:
             maps = self._attribute(targets, rows)
         regions = self._supervoxels()
         masses = self._keep(maps, rows, regions)
-        found.matrix = rows.matrix(question.method)
+        found.matrix, found.noise = rows.matrix(question.method), rows.noise
         if question.method.wanted_error is not None:
             self._tell_precision(question.method.wanted_error, rows, found.matrix)
         self.record.explained = tuple(found.maps)
@@ -224,12 +227,10 @@ class _Run:
         for number, name in enumerate(list(maps)):
             stage.update(number / count, name)
             attribution = maps.pop(name).numpy().astype(np.float32, copy=False)
-            sums = rows.regions.sums(attribution)
-            if sums.total == 0:
+            if rows.finish(name, attribution, self.question.method).total == 0:
                 self.monitor.notice(f"The attribution of '{name}' is zero everywhere, so it has no importance.")
                 continue
             self.found.maps[name] = attribution
-            rows.final[name] = sums
             if regions is not None:
                 masses[name] = region_mass(regions, attribution)
         if not self.found.maps:

@@ -29,5 +29,6 @@ def read_explanation(folder: str | Path) -> Explanation:
         extra_rois={name: volume.array > 0 for name, volume in results.extra_rois().items()},
         target_mask=target.array > 0 if target is not None else None,
         global_mask=mask.array.astype(np.uint8, copy=False) if mask is not None else None,
+        noise=results.noise(),
         run=results.run,
     )

@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..io.regions import read_all_regions
 from ..io.write import write_volume
 from ..monitor import Monitor
-from ..roi_importance.limit import without_sampling
+from ..roi_importance.kept_noise import KeptNoise
+from ..roi_importance.limit import with_limits, without_sampling
 from ..roi_importance.matrix import LIMIT_OF, ImportanceMatrix, Regions, RegionSums, importance_matrix
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import OutputFolder, write_json
@@ -27,8 +28,8 @@ _OF_SAMPLES = ("standard_error", *LIMIT_OF.values())  # what cannot be told from
 def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> ImportanceMatrix:
     """The matrix of a result with more columns.
 
-    Monte-Carlo errors and shares for endless samples are kept for the columns that the result has; those of new ones are NaN, since
-    the noise samples are gone: their maps would be several times as large as the result.
+    Monte-Carlo errors and shares for endless samples are kept for the columns that the result has; those of new ones are told from
+    what the result keeps of its noise, and NaN where it keeps none (KernelSHAP, or a result of an older version).
 
     Args:
         results: with the maps.
@@ -36,9 +37,8 @@ def add_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Im
     """
     masks = [(name, volume.array > 0) for name, volume in results.extra_rois().items()] + list(extra)
     regions = extended_regions(results, masks)
-    return extended_matrix(
-        results.importance(), regions, {label: regions.sums(results.attribution(label).array) for label in results.explained}
-    )
+    sums = {label: regions.sums(results.attribution(label).array) for label in results.explained}
+    return extended_matrix(results.importance(), regions, sums, results.noise())
 
 
 def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) -> Regions:
@@ -46,17 +46,25 @@ def extended_regions(results: Results, extra: Sequence[tuple[str, np.ndarray]]) 
     return Regions(results.segmentation().array, [label.name for label in results.labels], extra)
 
 
-def extended_matrix(before: ImportanceMatrix, regions: Regions, sums: Mapping[str, RegionSums]) -> ImportanceMatrix:
+def extended_matrix(
+    before: ImportanceMatrix, regions: Regions, sums: Mapping[str, RegionSums], noise: Mapping[str, KeptNoise]
+) -> ImportanceMatrix:
     """The matrix over other regions; errors and limits as for :func:`add_regions`.
 
     Args:
         before: gives the errors.
         regions: the columns.
         sums: for each explained label what ``regions.sums`` gave for its map.
+        noise: what is kept of the labels' noise samples, as far as it is.
     """
     matrix = importance_matrix(regions, dict(sums))
     if (before.standard_error == 0).all():  # the method has no Monte-Carlo error
         return without_sampling(replace(matrix, standard_error=np.zeros(matrix.mass.shape)))
+    rows = {label: noise[label].row(regions, sums[label]) for label in matrix.rows if label in noise}
+    errors = matrix.standard_error.copy()
+    for label, row in rows.items():
+        errors[matrix.rows.index(label)] = row.standard_error
+    matrix = with_limits(replace(matrix, standard_error=errors), rows)
     arrays = {name: getattr(matrix, name).copy() for name in _OF_SAMPLES}
     for j, column in enumerate(matrix.columns):
         if column in before.columns:

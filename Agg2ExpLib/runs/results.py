@@ -8,6 +8,7 @@
     attributions/<label>.nrrd   signed maps on the model grid (float32, uncompressed)
     extra_rois/<name>.nii.gz    further regions of interest on the model grid (uint8)
     global_mask.nii.gz          the supervoxels that matter most over all labels, where they were asked for (uint8)
+    noise/<label>.npz           what is kept of the noise samples, for regions that are added later
     target_mask.nii.gz          the mask explained in place of a label's own segment, where one was given
     roi_importance.csv          tidy matrix
     roi_importance_wide.csv     the paper's layout
@@ -16,7 +17,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from .result_checks import checked_run
 
 if TYPE_CHECKING:
     from ..io.volume import Volume
+    from ..roi_importance.kept_noise import KeptNoise
     from ..roi_importance.matrix import ImportanceMatrix
 
 RUN_FILE = "run.json"
@@ -41,11 +43,17 @@ TIDY_FILE = "roi_importance.csv"
 WIDE_FILE = "roi_importance_wide.csv"
 ATTRIBUTIONS = "attributions"
 EXTRA_ROIS = "extra_rois"
+NOISE = "noise"
 
 
 def attribution_path(folder: Path, label: str) -> Path:
     """Where a label's map lies."""
     return folder / ATTRIBUTIONS / f"{safe_file_name(label)}.nrrd"
+
+
+def noise_path(folder: Path, label: str) -> Path:
+    """Where that lies which is kept of a label's noise samples."""
+    return folder / NOISE / f"{safe_file_name(label)}.npz"
 
 
 def extra_roi_path(folder: Path, name: str) -> Path:
@@ -155,6 +163,13 @@ class Results:
         """The supervoxels that matter most over all explained labels, if they were asked for; see :mod:`.global_mask`."""
         path = self.folder / GLOBAL_MASK_FILE
         return self._read(path) if path.is_file() else None
+
+    def noise(self) -> Mapping[str, KeptNoise]:
+        """What is kept of the noise samples of the labels that have any, read when it is asked for; none in older results."""
+        from ..roi_importance.kept_noise import NoiseFiles
+
+        files = {label: noise_path(self.folder, label) for label in self.explained}
+        return NoiseFiles({label: file for label, file in files.items() if file.is_file()})
 
     def importance(self) -> ImportanceMatrix:
         """The local RoI importance matrix.

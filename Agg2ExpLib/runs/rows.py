@@ -10,7 +10,8 @@ import numpy as np
 from ..attribution.method import Estimate, Method
 from ..attribution.smoothgrad import FIRST_SAMPLES
 from ..roi_importance.groups import GroupMaps
-from ..roi_importance.limit import LimitRow, group_sums, limit_row, with_limits, without_sampling
+from ..roi_importance.kept_noise import KeptNoise
+from ..roi_importance.limit import GroupSums, LimitRow, group_sums, limit_row, with_limits, without_sampling
 from ..roi_importance.matrix import ImportanceMatrix, Regions, RegionSums, importance_matrix
 
 
@@ -22,6 +23,7 @@ class Rows:
         regions: the columns.
         groups: per label the maps of its groups of samples, for the limit of the importance and the errors.
         final: per label the sums of its final map.
+        noise: per label what is kept of its samples, for regions that are added later.
         samples: per label those taken.
         errors: per label its largest error then, in percentage points.
     """
@@ -29,9 +31,11 @@ class Rows:
     regions: Regions
     groups: dict[str, GroupMaps] = field(default_factory=dict)
     final: dict[str, RegionSums] = field(default_factory=dict)
+    noise: dict[str, KeptNoise] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     _next: dict[str, int] = field(default_factory=dict)
+    _limits: dict[str, LimitRow] = field(default_factory=dict)
 
     def add_group(self, estimate: Estimate, method: Method) -> None:
         """Take in a group of samples.
@@ -71,24 +75,41 @@ class Rows:
         for kept in (self.groups, self.samples, self.errors, self._next):
             kept.clear()
 
-    def limit(self, name: str, mass: np.ndarray | None = None) -> LimitRow | None:
-        """What a label's row would be for endless samples; None before there are two groups.
+    def finish(self, name: str, attribution: np.ndarray, method: Method) -> RegionSums:
+        """Take in a label's final map ``[x, y, z]``, unless it is zero everywhere, and let go of its groups.
 
-        Args:
-            name: of the label.
-            mass: equation 7 of its map, ``[columns]``, where that is known.
+        Returns:
+            Its sums over the regions.
         """
+        sums = self.regions.sums(attribution)
+        kept = self.groups.pop(name, None)
+        if sums.total == 0:
+            return sums
+        self.final[name] = sums
+        if kept is not None and (found := self._sums(kept)) is not None:
+            self._limits[name] = limit_row(found[1], len(self.regions.names), sums.mass)
+            if method.tells_limit:
+                self.noise[name] = KeptNoise.of(found[0], kept.samples, attribution, self.regions, found[1])
+        return sums
+
+    def limit(self, name: str) -> LimitRow | None:
+        """What an unfinished label's row would be for endless samples; None before there are two groups."""
         kept = self.groups.get(name)
-        if kept is None or len(kept.samples) < 2:
+        found = self._sums(kept) if kept is not None else None
+        return limit_row(found[1], len(self.regions.names)) if found is not None else None
+
+    def _sums(self, kept: GroupMaps) -> tuple[list[np.ndarray], GroupSums] | None:
+        """The maps of the groups and their sums, where there are two or more."""
+        if len(kept.samples) < 2:
             return None
         maps = [kept.map(number) for number in range(len(kept.samples))]
-        return limit_row(group_sums(self.regions, maps, kept.samples), len(self.regions.names), mass)
+        return maps, group_sums(self.regions, maps, kept.samples)
 
     def matrix(self, method: Method) -> ImportanceMatrix:
         """The matrix of the final maps."""
         if not method.random:
             nothing = np.zeros(len(self.regions.columns))
             return without_sampling(importance_matrix(self.regions, self.final, dict.fromkeys(self.final, nothing)))
-        rows = {name: row for name, sums in self.final.items() if (row := self.limit(name, sums.mass)) is not None}
-        matrix = importance_matrix(self.regions, self.final, {name: row.standard_error for name, row in rows.items()})
-        return with_limits(matrix, rows) if method.tells_limit else matrix
+        errors = {name: row.standard_error for name, row in self._limits.items()}
+        matrix = importance_matrix(self.regions, self.final, errors)
+        return with_limits(matrix, self._limits) if method.tells_limit else matrix

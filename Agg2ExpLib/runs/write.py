@@ -20,6 +20,7 @@ from .results import (
     CT_FILE,
     EXTRA_ROIS,
     GLOBAL_MASK_FILE,
+    NOISE,
     RUN_FILE,
     SEGMENTATION_FILE,
     TARGET_MASK_FILE,
@@ -28,6 +29,7 @@ from .results import (
     attribution_path,
     check_region_files,
     extra_roi_path,
+    noise_path,
 )
 
 
@@ -59,6 +61,10 @@ def write_explanation(folder: Path, found: Explanation) -> None:
                 file.unlink()
         for name, attribution in found.maps.items():
             write_volume(attribution_path(folder, name), attribution, affine, compress=False)
+        if found.noise:
+            (folder / NOISE).mkdir()
+        for name, noise in found.noise.items():
+            noise.save(noise_path(folder, name))
         write_tidy(folder / TIDY_FILE, found.matrix, found.patient)
         write_wide(folder / WIDE_FILE, found.matrix, found.patient)
     if found.global_mask is not None:

@@ -57,8 +57,7 @@ def planes_figure(
     strength = np.abs(attribution)
     threshold = float(np.percentile(strength, percentile))
     if at is None:
-        inside = outline if outline is not None and outline.any() else strength >= threshold
-        at = [round(float(np.average(np.arange(size), weights=_along(inside, axis)))) for axis, size in enumerate(hu.shape)]
+        at = middle_of(outline if outline is not None and outline.any() else strength >= threshold)
     if len(at) != 3 or any(not 0 <= place < size for place, size in zip(at, hu.shape, strict=True)):
         raise InputError(f"The place {tuple(at)} lies outside the volume of {' × '.join(map(str, hu.shape))} voxels.")
     limit = float(np.percentile(strength[strength > 0], 99.5)) if strength.any() else 1.0
@@ -89,26 +88,36 @@ def plane_of(array: np.ndarray, name: str, at: Sequence[int]) -> np.ndarray:
     return found
 
 
-def _draw(
+def middle_of(mask: np.ndarray) -> list[int]:
+    """The voxel in the middle of a mask that is not empty."""
+    return [round(float(np.average(np.arange(size), weights=_along(mask, axis)))) for axis, size in enumerate(mask.shape)]
+
+
+def draw_plane(
     axes: Axes,
     name: str,
     hu: np.ndarray,
-    attribution: np.ndarray,
-    outline: np.ndarray | None,
     spacing: Sequence[float],
     at: Sequence[int],
-    threshold: float,
-    limit: float,
     window: tuple[float, float],
-) -> ScalarMappable:
-    right, up, letters = _PLANES[name]
-    extent = (0.0, hu.shape[right] * spacing[right], 0.0, hu.shape[up] * spacing[up])
+    outlines: Sequence[tuple[np.ndarray, str, str, float]] = (),
+) -> None:
+    """One slice of the CT with its letters and outlines.
+
+    Args:
+        axes: to draw in.
+        name: ``axial``, ``coronal`` or ``sagittal``.
+        hu: CT ``[x, y, z]`` on RAS axes.
+        spacing: edges of a voxel in mm.
+        at: voxel that the planes meet in.
+        window: HU shown black and white.
+        outlines: boolean mask, colour, line style and width of each.
+    """
+    letters, extent = _PLANES[name][2], _extent(name, hu, spacing)
     axes.imshow(plane_of(hu, name, at), cmap="gray", vmin=window[0], vmax=window[1], origin="lower", extent=extent)
-    values = plane_of(attribution, name, at)
-    shown = np.ma.masked_where((np.abs(values) < threshold) | (values == 0), values)
-    image = axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.75, origin="lower", extent=extent)
-    if outline is not None and (inside := plane_of(outline, name, at)).any():
-        axes.contour(inside, levels=[0.5], colors=_CONTOUR, linewidths=1.0, origin="lower", extent=extent)
+    for mask, color, style, width in outlines:
+        if (inside := plane_of(mask, name, at)).any():
+            axes.contour(inside, levels=[0.5], colors=color, linewidths=width, linestyles=style, origin="lower", extent=extent)
     places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.02), (0.5, 0.98))
     for letter, (x, y) in zip(letters, places, strict=True):
         axes.text(
@@ -123,4 +132,28 @@ def _draw(
         )
     axes.set_axis_off()
     axes.text(0.02, 0.98, name, transform=axes.transAxes, color=_INK, fontsize=9, ha="left", va="top")
-    return image
+
+
+def _extent(name: str, hu: np.ndarray, spacing: Sequence[float]) -> tuple[float, float, float, float]:
+    """Edges of a plane in mm: left, right, bottom, top."""
+    right, up, _ = _PLANES[name]
+    return 0.0, hu.shape[right] * spacing[right], 0.0, hu.shape[up] * spacing[up]
+
+
+def _draw(
+    axes: Axes,
+    name: str,
+    hu: np.ndarray,
+    attribution: np.ndarray,
+    outline: np.ndarray | None,
+    spacing: Sequence[float],
+    at: Sequence[int],
+    threshold: float,
+    limit: float,
+    window: tuple[float, float],
+) -> ScalarMappable:
+    draw_plane(axes, name, hu, spacing, at, window, [(outline, _CONTOUR, "solid", 1.0)] if outline is not None else ())
+    values = plane_of(attribution, name, at)
+    shown = np.ma.masked_where((np.abs(values) < threshold) | (values == 0), values)
+    extent = _extent(name, hu, spacing)
+    return axes.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.75, origin="lower", extent=extent)

@@ -1,6 +1,7 @@
 """A job from CT and weights to the results folder, against direct computation with MONAI and autograd."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -181,7 +182,13 @@ def test_regions_added_later_equal_those_given_at_once(result, small_ct, small_w
     np.testing.assert_allclose(ours.mass, expected.mass, rtol=1e-6)
     np.testing.assert_array_equal(ours.roi_voxels, expected.roi_voxels)
     np.testing.assert_array_equal(ours.standard_error[:, : len(NAMES)], expected.standard_error[:, : len(NAMES)])
-    assert np.isnan(ours.standard_error[:, len(NAMES) :]).all()
+    np.testing.assert_array_equal(ours.limit[:, : len(NAMES)], expected.limit[:, : len(NAMES)])
+    assert (np.abs(ours.limit - expected.limit) <= ours.limit_error).all()
+    assert (np.abs(ours.limit - expected.limit) < 0.03 * expected.limit)[:, len(NAMES) :].all()
+    assert np.isfinite(ours.standard_error).all()
+    shutil.rmtree(plain.folder / "noise")  # as in results of older versions
+    older = recompute_importance(plain.folder, tmp_path / "older", [spec], None, False, Monitor())
+    assert np.isnan(Results.open(older).importance().limit[:, len(NAMES) :]).all()
     assert set(later.extra_rois()) == {"left lesion", "right lesion"}
 
 

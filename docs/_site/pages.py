@@ -36,6 +36,7 @@ _WORDS = {
     "evaluation": "Faithfulness, sensitivity, complexity and efficiency of attribution methods.",
     "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
     "preprocessing": "From a CT to what a network sees.",
+    "interventions": "Changed CTs: regions removed, kept alone, noisy, shifted.",
     "inference": "Device, precision, windows, segmentation.",
     "io": "CTs, label maps and tables: reading, writing, the model grid.",
     "models": "Weights, networks, model cards, labels.",

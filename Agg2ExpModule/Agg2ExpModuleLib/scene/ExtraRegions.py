@@ -90,7 +90,7 @@ class ExtraRegions:
             for found_sums in regions.sums_in_steps(results.attribution(label).array):
                 yield _("Summing over the regions …")
                 sums[label] = found_sums
-        matrix = extended_matrix(results.importance(), regions, sums)
+        matrix = extended_matrix(results.importance(), regions, sums, self.record.noise)
         yield _("Summing over the regions …")
         self._store(results, matrix, [*before, *found])
         self.added = [name for name, _mask in found]

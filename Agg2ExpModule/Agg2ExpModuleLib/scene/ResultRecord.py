@@ -19,6 +19,7 @@ from Agg2ExpLib.models.labels import Label, make_labels
 from ..words.MethodWords import choiceTitle
 
 if TYPE_CHECKING:
+    from Agg2ExpLib.roi_importance.kept_noise import KeptNoise
     from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
 
 _MARK = "Agg2Exp.Record"
@@ -161,6 +162,21 @@ class ResultRecord:
     @folder.setter
     def folder(self, path: Path | None) -> None:
         self.node.SetParameter("folder", str(path) if path else "")
+
+    @property
+    def noise(self) -> Mapping[str, KeptNoise]:
+        """What the folder of the newest run keeps of its labels' noise samples; nothing when that is gone."""
+        from Agg2ExpLib.errors import InputError
+        from Agg2ExpLib.runs.results import Results
+
+        try:
+            return Results.open(self.node.GetParameter("noise") or "").noise()
+        except InputError:
+            return {}
+
+    def keepNoiseOf(self, folder: Path) -> None:
+        """Remember where :attr:`noise` is; unlike :attr:`folder` this stays true when regions are added."""
+        self.node.SetParameter("noise", str(folder))
 
     @property
     def patient(self) -> str:

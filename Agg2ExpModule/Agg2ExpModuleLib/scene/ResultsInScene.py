@@ -147,6 +147,7 @@ class Loading:
         record.run = run
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
+        record.keepNoiseOf(self.folder)
 
 
 def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
