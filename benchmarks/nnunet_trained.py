@@ -28,9 +28,10 @@ from Agg2ExpLib.synthetic.scans import Anatomy, draw_example, load_anatomy
 
 NUMBER, NAME = 11, "Dataset011_SyntheticThorax"
 TRAINER = "nnUNetTrainerNoDA"  # the scans differ enough, and left must stay left
-SPACING = 4.0
-SHAPE = (88, 72, 72)  # voxels of a training scan: 352 x 288 x 288 mm
-WINDOW = (48, 64, 64)  # z, y, x
+SPACING = 5.0
+SHAPE = (72, 58, 60)  # voxels of a training scan: 360 x 290 x 300 mm
+WINDOW = (40, 48, 48)  # z, y, x
+STRIDES = [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 FEATURES = (8, 16, 32, 64, 96)
 # Label of the training scans: the paper's labels that it joins.
 LABELS: dict[str, tuple[str, ...]] = {
@@ -85,7 +86,7 @@ def cut_down(plans: dict[str, Any]) -> dict[str, Any]:
         "n_stages": stages,
         "features_per_stage": list(FEATURES),
         "kernel_sizes": [[3, 3, 3]] * stages,
-        "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
+        "strides": STRIDES,
         "n_conv_per_stage": [2] * stages,
         "n_conv_per_stage_decoder": [2] * (stages - 1),
     }
@@ -93,10 +94,10 @@ def cut_down(plans: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(preprocessed: Path, epochs: int, iterations: int) -> Path:
-    """Plan, preprocess and train fold 0 with nnU-Net's own code; returns the folder of the trained model."""
+    """Plan, preprocess and train fold 0 with nnU-Net's own code, or go on where that stopped; returns the model's folder."""
     import torch
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess_dataset
-    from nnunetv2.run.run_training import get_trainer_from_args
+    from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
     plans_file = preprocessed / NAME / "nnUNetPlans.json"
     if not plans_file.is_file():
@@ -108,9 +109,13 @@ def train(preprocessed: Path, epochs: int, iterations: int) -> Path:
     os.environ.update(nnUNet_n_proc_DA="0")  # windows are cut in this process
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - nnU-Net's loaders draw from it
-    trainer = get_trainer_from_args(str(NUMBER), "3d_fullres", 0, TRAINER, device=torch.device("cpu"))
+    started = any(preprocessed.parent.glob(f"results/{NAME}/*/fold_0/checkpoint_latest.pth"))
+    device = torch.device("cpu")
+    trainer = get_trainer_from_args(str(NUMBER), "3d_fullres", 0, TRAINER, continue_training=started, device=device)
     trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = epochs, iterations, 4
     trainer.save_every = 5
+    if started:
+        maybe_load_checkpoint(trainer, True, False)
     trainer.run_training()
     return Path(trainer.output_folder).parent
 
@@ -121,8 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--anatomies", type=Path, nargs="*", default=[], help="TotalSegmentator v2 label maps")
     parser.add_argument("--phantoms", type=int, default=4, help="bodies of the phantom to use besides")
     parser.add_argument("--cases", type=int, default=160, help="training scans to paint")
-    parser.add_argument("--epochs", type=int, default=22)
-    parser.add_argument("--iterations", type=int, default=50, help="training steps an epoch, of two windows each")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--iterations", type=int, default=40, help="training steps an epoch, of two windows each")
     parser.add_argument("--smoke", action="store_true", help="only paint a small dataset, without nnU-Net")
     args = parser.parse_args(argv)
     if args.smoke:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bundle import bundle_of, read_bundle
-from .checkpoint import name_candidates, read_tensors
+from .checkpoint import read_weights
 from .foreground import without_background
 from .loaded import Loaded
 from .model_card import read_model_card
@@ -41,9 +41,9 @@ def load(found: tuple[Path, Path | None], card: Path | None, variant: Variant) -
     given, warnings = read_model_card(card_file) if card is not None or card_file.is_file() else (None, ())
     if given is None:
         bundle.check()
-    tensors = read_tensors(file)
+    content = read_weights(file)
     named = given.network if given is not None and given.network is not None else bundle.network
-    built = build_network(name_candidates(tensors), file.name, named)
+    built = build_network(content, named, given.weights if given else None, given.leave_out if given else ())
     network = built.network
     if given is None:
         given, assumed = bundle.card(built.channels)

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..inference.averaged import averaged
 from ..system.json_files import read_json, shown
 from . import nnunet_network
-from .checkpoint import Tensors, name_candidates, read_content, tensors_of
+from .checkpoint import Tensors, read_content, tensors_of
 from .labels import make_labels
 from .loaded import Loaded
 from .model_card import ModelCard
@@ -147,10 +147,12 @@ class _Checkpoint:
                 f"{shown(file.name)} in {shown(file.parent.name)} is no checkpoint of nnU-Net v2: copy the folder again."
             )
         axes = values.get("inference_allowed_mirroring_axes") or ()
+        tensors = tensors_of(values["network_weights"], file)
         # DistributedDataParallel and torch.compile put prefixes before the names.
-        readings = name_candidates(tensors_of(values["network_weights"], file))
+        last = "decoder.seg_layers."
+        prefix = next((name[: name.index(last)] for name in tensors if last in name), "")
         return cls(
-            next((each for each in readings if any(name.startswith("encoder.") for name in each)), readings[-1]),
+            {name.removeprefix(prefix): tensor for name, tensor in tensors.items()},
             configuration,
             str(values.get("trainer_name", "")),
             tuple(int(axis) for axis in axes if isinstance(axis, int) and 0 <= axis <= 2),

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..system.regular_files import sha256_of_file
-from .checkpoint import name_candidates, read_tensors
+from .checkpoint import Weights, read_weights
 from .labels import PAPER_LABELS
 from .loaded import Loaded
-from .model_card import ModelCard, default_model_card, read_model_card
+from .model_card import ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
 from .window_memory import require_window_memory
-
-if TYPE_CHECKING:
-    import torch
 
 
 def find(path: Path) -> Path:
@@ -34,16 +29,16 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
         InputError: one sentence that says what is wrong with the weights or the card, or that they do not fit each other.
     """
     variant.refuse(path.name)
-    tensors = read_tensors(path)
-    card_file = card if card is not None else path.with_suffix(".json")
+    found = read_weights(path)
+    card_file = card if card is not None else card_beside(path)
     given: ModelCard | None = None
     warnings: tuple[str, ...] = ()
     if card is not None or card_file.is_file():
         given, warnings = read_model_card(card_file)
     named = given.network if given else None
-    if given is None and _is_paper_like(tensors):
+    if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
-    built = build_network(name_candidates(tensors), path.name, named)
+    built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
     if given is None:
         given, assumed = default_model_card(built.channels)
         warnings += assumed
@@ -87,9 +82,8 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    require_window_memory(
-        card.roi_size, features if isinstance(features, int) else 16, built.channels, "'roi_size' of the model card"
-    )
+    width = features if isinstance(features, int) else 16
+    require_window_memory(card.roi_size, width, built.channels, "'roi_size' of the model card")
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):
@@ -98,9 +92,9 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
             )
 
 
-def _is_paper_like(tensors: Mapping[str, torch.Tensor]) -> bool:
+def _is_paper_like(weights: Weights) -> bool:
     """Whether these are a Swin UNETR's tensors with the paper's number of labels."""
-    return any(name.endswith("out.conv.conv.weight") and tensor.shape[0] == len(PAPER_LABELS) for name, tensor in tensors.items())
+    return any(name.endswith("out.conv.conv.weight") and shape[0] == len(PAPER_LABELS) for name, shape in weights.shapes())
 
 
 def checksum(file: Path) -> str:

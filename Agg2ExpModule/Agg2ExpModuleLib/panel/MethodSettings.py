@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -26,7 +27,7 @@ _ONLY_WITH = {
 }
 
 
-def methods() -> dict[str, type[Method]]:
+def methods() -> Mapping[str, type[Method]]:
     """Every method of the library by its name, in the order of menus."""
     from Agg2ExpLib.attribution.methods import METHODS
 
