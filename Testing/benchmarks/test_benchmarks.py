@@ -22,7 +22,7 @@ SAYS = {
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
-    "nnunet_agreement": r"\| regions thick slices \| \d\.\de-\d+ \| \d\.\de-0[6-9] \| 0 of 1872",
+    "nnunet_agreement": r"\| regions thick slices \| \S+ \| \d\.\de-0[6-9] \| 0 of 1872",
     "nnunet_reference": r"3 scans for 5 models",
     "nnunet_side_by_side": r"\(float32\): 0 of 2496 voxels",
     "nnunet_trained": r"\d of 9 labels in Dataset011_SyntheticThorax",
