@@ -154,7 +154,7 @@ def loadAnswer(folder: Path, record: ResultRecord, labels: list[dict[str, Any]],
         rows = [
             [entry["label"], titles[entry["label"]].title, entry["before_ml"], entry["after_ml"], entry["dice"]]
             for entry in labels
-            if entry["label"] in titles
+            if entry["label"] in titles and (entry["before_ml"] or entry["after_ml"])
         ]
         node.SetAttribute(_MARK, json.dumps({"title": title, "rows": rows}))
         node.SetNodeReferenceID(_RECORD, record.node.GetID())
