@@ -66,16 +66,50 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         InputError: the file is missing, unreadable, truncated or no weights file, holds code, or has no named tensors.
     """
     file = Path(path)
+    found, script = _read(file)
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    if not groups:
+        raise InputError(
+            f"{file.name} holds no network weights: expected named tensors, bare or under a key such as state_dict or model."
+        )
+    check_claims({f"{place}.{name}".strip("."): part for place, group in groups.items() for name, part in group.items()}, file)
+    return Weights(file.name, groups, tuple(_numbers_beside(found, "")), script)
+
+
+def read_content(file: Path) -> object:
+    """Everything in a weights file, tensors and the plain values beside them.
+
+    Raises:
+        InputError: the file is missing, unreadable, truncated or no weights file, or holds code.
+    """
+    return _read(file)[0]
+
+
+def tensors_of(found: object, file: Path) -> Tensors:
+    """The tensors in a mapping that :func:`read_content` gave, floating-point ones as float32.
+
+    Raises:
+        InputError: there are none, or not finite ones, or they claim more than the file holds.
+    """
+    values = found.items() if isinstance(found, Mapping) else ()
+    tensors = {name: value for name, value in values if isinstance(name, str) and hasattr(value, "layout")}
+    if not tensors:
+        raise InputError(f"{file.name} holds no network weights: expected named tensors.")
+    check_claims(tensors, file)
+    return as_float32(tensors, file.name)
+
+
+def _read(file: Path) -> tuple[object, Script | None]:
+    """What a file holds, and of a TorchScript archive what else its table tells."""
     _check_file(file)
-    script: Script | None = None
     try:
         if file.suffix.lower() == ".safetensors":
-            found: object = _read_safetensors(file)
-        elif _is_torchscript(file):
+            return _read_safetensors(file), None
+        if _is_torchscript(file):
             script = read_torchscript(file)
-            found = script.tensors
-        else:
-            found = read_checkpoint(file)
+            return script.tensors, script
+        return read_checkpoint(file), None
     except InputError:
         raise
     except MemoryError as error:
@@ -86,14 +120,6 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         if error.errno in (None, errno.EINVAL):  # readers seek to places that a cut file does not have
             _damaged(file, error)
         raise InputError(f"{file} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
-    groups: dict[str, Tensors] = {}
-    _gather(found, "", groups)
-    if not groups:
-        raise InputError(
-            f"{file.name} holds no network weights: expected named tensors, bare or under a key such as state_dict or model."
-        )
-    check_claims({f"{place}.{name}".strip("."): part for place, group in groups.items() for name, part in group.items()}, file)
-    return Weights(file.name, groups, tuple(_numbers_beside(found, "")), script)
 
 
 def read_checkpoint(file: Path) -> object:

@@ -8,7 +8,10 @@ from .labels import OTHER_GROUP, PATHOLOGY_GROUP
 
 # In this order: an "iliac_artery_left" is a vessel, an "iliopsoas_left" a muscle, an "iliac bone" a bone.
 _SYSTEMS = (
-    (PATHOLOGY_GROUP, r"nodule|lesion|tumou?r|cyst|effusion|bleed|hemorrhage|haemorrhage|aneurysm|dissection|implant|metasta|covid"),
+    (
+        PATHOLOGY_GROUP,
+        r"nodule|lesion|tumou?r|cyst|effusion|bleed|ha?emorrhage|aneurysm|dissection|implant|metasta|covid",
+    ),
     (
         "cardiovascular",
         r"aort|arter|vein|vena|venous|heart|atri|ventricle_(left|right)|myocard|atrial|pericard|vessel|portal|brachiocephalic_trunk|"

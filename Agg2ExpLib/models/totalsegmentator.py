@@ -57,7 +57,7 @@ def weights_folder() -> Path:
     if home := os.environ.get("TOTALSEG_HOME_DIR"):
         return Path(home) / "nnunet" / "results"
     user = Path.home()
-    return (Path("/tmp") if str(user) == "/" else user) / ".totalsegmentator" / "nnunet" / "results"  # noqa: S108 - its own rule
+    return (Path("/tmp") if str(user) == "/" else user) / ".totalsegmentator" / "nnunet" / "results"
 
 
 def dataset_folders() -> list[tuple[Task, Path]]:

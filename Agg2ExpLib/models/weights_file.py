@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
 from .checkpoint import Weights, read_weights
 from .labels import PAPER_LABELS
@@ -16,6 +14,7 @@ from .model_card import ModelCard, card_beside, default_model_card, read_model_c
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
+from .window_memory import require_window_memory
 
 
 def find(path: Path) -> Path:
@@ -83,9 +82,9 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    # Three maps of the first layer and the logits twice are the least that a pass holds.
-    values = math.prod(card.roi_size) * (3 * (features if isinstance(features, int) else 16) + 2 * built.channels)
-    require_memory(4 * values, f"One window of {'x'.join(map(str, card.roi_size))} voxels ('roi_size' of the model card)")
+    require_window_memory(
+        card.roi_size, features if isinstance(features, int) else 16, built.channels, "'roi_size' of the model card"
+    )
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):
