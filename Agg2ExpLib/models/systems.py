@@ -19,7 +19,7 @@ _SYSTEMS = (
     ),
     (
         "muscles",
-        r"muscle|glut(a|e)eus|autochthon|iliopsoas|psoas|trapezius|pectoralis|deltoid|supraspinatus|infraspinatus|subscapularis|"
+        r"muscle|gluta?eus|autochthon|iliopsoas|psoas|trapezius|pectoralis|deltoid|supraspinatus|infraspinatus|subscapularis|"
         r"quadriceps|hamstring|sartorius|gracilis|masseter|temporalis|pterygoid|digastric|sternocleido|scalene|splenius|levator|"
         r"constrictor|oblique|rectus|coracobrachial|teres|adductor|thigh_",
     ),

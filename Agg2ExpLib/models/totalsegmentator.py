@@ -77,7 +77,7 @@ def find(path: Path) -> Installed | None:
     Raises:
         InputError: there is no such task, it is not installed, or not all of it is there.
     """
-    text = str(path)
+    text = path.name  # jobs put their folder before
     if text.lower().startswith(SCHEME):
         return _named(text[len(SCHEME) :].strip())
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they were named

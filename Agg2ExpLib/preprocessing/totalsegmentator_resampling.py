@@ -1,8 +1,8 @@
 """To a given spacing as TotalSegmentator resamples a CT before nnU-Net sees it.
 
 Facts as of TotalSegmentator 2.18 (https://github.com/wasserth/TotalSegmentator, ``resampling.py``): splines over the whole scan,
-the first and the last voxel of every axis stay where they are, and values lose their fraction. The spacing that TotalSegmentator then
-writes down is the wanted one; where the voxels truly lie is told here.
+the first and the last voxel of every axis stay where they are, and values lose their fraction. The spacing that TotalSegmentator
+then writes down is the wanted one; where the voxels truly lie is told here.
 """
 
 from __future__ import annotations
