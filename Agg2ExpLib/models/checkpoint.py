@@ -12,6 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -66,7 +67,16 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         InputError: the file is missing, unreadable, truncated or no weights file, holds code, or has no named tensors.
     """
     file = Path(path)
-    found, script = _read(file)
+    _check_file(file)
+    script: Script | None = None
+    with _problems_told(file):
+        if file.suffix.lower() == ".safetensors":
+            found: object = _read_safetensors(file)
+        elif _is_torchscript(file):
+            script = read_torchscript(file)
+            found = script.tensors
+        else:
+            found = read_checkpoint(file)
     groups: dict[str, Tensors] = {}
     _gather(found, "", groups)
     if not groups:
@@ -78,38 +88,36 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
 
 
 def read_content(file: Path) -> object:
-    """Everything in a weights file, tensors and the plain values beside them.
+    """As :func:`read_checkpoint`, of a file that may be anything: for readers of formats with more than tensors.
 
     Raises:
-        InputError: the file is missing, unreadable, truncated or no weights file, or holds code.
+        InputError: it is missing, unreadable, truncated or no weights file, or holds code.
     """
-    return _read(file)[0]
+    _check_file(file)
+    with _problems_told(file):
+        return read_checkpoint(file)
 
 
-def tensors_of(found: object, file: Path) -> Tensors:
-    """The tensors in a mapping that :func:`read_content` gave, floating-point ones as float32.
+def tensors_of(found: Mapping[object, object], file: Path) -> Tensors:
+    """The named tensors of one mapping that :func:`read_content` found, floating-point ones as float32.
 
     Raises:
         InputError: there are none, or not finite ones, or they claim more than the file holds.
     """
-    values = found.items() if isinstance(found, Mapping) else ()
-    tensors = {name: value for name, value in values if isinstance(name, str) and hasattr(value, "layout")}
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    tensors = groups.get("")
     if not tensors:
-        raise InputError(f"{file.name} holds no network weights: expected named tensors.")
+        raise InputError(f"{file.name} holds no network weights: copy or save it again.")
     check_claims(tensors, file)
     return as_float32(tensors, file.name)
 
 
-def _read(file: Path) -> tuple[object, Script | None]:
-    """What a file holds, and of a TorchScript archive what else its table tells."""
-    _check_file(file)
+@contextmanager
+def _problems_told(file: Path) -> Iterator[None]:
+    """What reading can raise, in one sentence."""
     try:
-        if file.suffix.lower() == ".safetensors":
-            return _read_safetensors(file), None
-        if _is_torchscript(file):
-            script = read_torchscript(file)
-            return script.tensors, script
-        return read_checkpoint(file), None
+        yield
     except InputError:
         raise
     except MemoryError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 # Classes of monai.networks.nets that map one CT channel to one logit a label and voxel; nothing else is ever built.
-ALLOWED = ("SwinUNETR", "UNETR", "UNet", "BasicUNet", "DynUNet", "SegResNet", "VNet", "AttentionUnet")
+ALLOWED = ("SwinUNETR", "UNETR", "UNet", "BasicUNet", "DynUNet", "SegResNet", "SegResNetDS", "VNet", "AttentionUnet")
 
 Tensors = Mapping[str, "torch.Tensor"]
 
@@ -29,7 +29,7 @@ class Built:
         network: float32, on the CPU, in ``eval()``, without gradients for its weights.
         spec: ``class`` and arguments as plain JSON values.
         channels: output channels.
-        divisor: every side of a window must be divisible by this.
+        divisors: what the sides of a window must be divisible by, along the axes of the network's arrays.
         architecture: one line for people.
         warnings: sentences for the user.
     """
@@ -37,7 +37,7 @@ class Built:
     network: torch.nn.Module
     spec: dict[str, Any]
     channels: int
-    divisor: int
+    divisors: tuple[int, int, int]
     architecture: str
     warnings: tuple[str, ...] = ()
 
@@ -99,7 +99,7 @@ def _build_swin_unetr(weights: Weights, kind: str, named: dict[str, Any], asked:
         _frozen(network),
         {"class": kind, **_plain(args)},
         args["out_channels"],
-        args["patch_size"] ** 5,
+        (args["patch_size"] ** 5,) * 3,
         swin_unetr.describe(args),
         (*told, *warnings),
     )
@@ -117,12 +117,14 @@ def _build_named(weights: Weights, kind: str, named: dict[str, Any], asked: str 
     if not isinstance(args.get("out_channels"), int):
         raise InputError(f"The {kind} named for {source} lacks 'out_channels': give the number of labels with the background.")
     _check_channels(args["in_channels"], args["out_channels"], source)
+    if args.get("preprocess") is not None:
+        raise InputError(f"The {kind} named for {source} prepares its input by code ('preprocess'), which is not run.")
     _check_claims(args, weights, kind)
     network = _construct(lambda: getattr(nets, kind)(**args), source, kind)
     channels = int(args["out_channels"])
     title = f"{kind}, {channels} channels, {sum(part.numel() for part in network.parameters()) / 1e6:.1f} million weights"
     told = fill_from(network, weights, kind, f"{kind} named in the model card", asked, leave_out)
-    return Built(_frozen(network), {"class": kind, **_plain(args)}, channels, _divisor(kind, args), title, told)
+    return Built(_frozen(network), {"class": kind, **_plain(args)}, channels, _divisors(kind, args, network), title, told)
 
 
 def fill_from(
@@ -229,17 +231,18 @@ def _frozen(network: torch.nn.Module) -> torch.nn.Module:
     return network.float().cpu().eval().requires_grad_(False)
 
 
-def _divisor(kind: str, args: Mapping[str, Any]) -> int:
+def _divisors(kind: str, args: Mapping[str, Any], network: Any) -> tuple[int, int, int]:
     """What a window's sides must be divisible by."""
     if kind in ("UNet", "AttentionUnet", "DynUNet"):
-        return math.prod(max(_flat(step)) for step in args["strides"])
+        steps = [tuple(step) if isinstance(step, (list, tuple)) else (step,) * 3 for step in args["strides"]]
+        x, y, z = (math.prod(step[axis] for step in steps) for axis in range(3))
+        return x, y, z
+    if kind == "SegResNetDS":
+        x, y, z = (int(factor) for factor in network.shape_factor())
+        return x, y, z
     if kind == "SegResNet":
-        return 2 ** (len(args.get("blocks_down", (1, 2, 2, 4))) - 1)
-    return 16  # UNETR, VNet and BasicUNet halve four times
-
-
-def _flat(value: Any) -> Iterable[int]:
-    return value if isinstance(value, (list, tuple)) else (value,)
+        return (2 ** (len(args.get("blocks_down", (1, 2, 2, 4))) - 1),) * 3
+    return (16, 16, 16)  # UNETR, VNet and BasicUNet halve four times
 
 
 def _tuples(value: Any) -> Any:

@@ -147,19 +147,16 @@ class _Checkpoint:
                 f"{shown(file.name)} in {shown(file.parent.name)} is no checkpoint of nnU-Net v2: copy the folder again."
             )
         axes = values.get("inference_allowed_mirroring_axes") or ()
+        tensors = tensors_of(values["network_weights"], file)
+        # DistributedDataParallel and torch.compile put prefixes before the names.
+        last = "decoder.seg_layers."
+        prefix = next((name[: name.index(last)] for name in tensors if last in name), "")
         return cls(
-            _unwrapped(tensors_of(values["network_weights"], file)),
+            {name.removeprefix(prefix): tensor for name, tensor in tensors.items()},
             configuration,
             str(values.get("trainer_name", "")),
             tuple(int(axis) for axis in axes if isinstance(axis, int) and 0 <= axis <= 2),
         )
-
-
-def _unwrapped(tensors: Tensors) -> Tensors:
-    """The tensors without the prefixes that DistributedDataParallel and torch.compile put before their names."""
-    while prefix := next((part for part in ("module.", "_orig_mod.") if all(name.startswith(part) for name in tensors)), None):
-        tensors = {name[len(prefix) :]: value for name, value in tensors.items()}
-    return tensors
 
 
 def _is_root(folder: Path) -> bool:

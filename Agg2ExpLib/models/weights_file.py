@@ -68,23 +68,23 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
             f"The model card lists {len(card.labels)} labels, but {source} has {built.channels} output channels: list one "
             "label for each channel, the background first."
         )
-    if any(side % built.divisor for side in card.roi_size):
+    divisors = "x".join(map(str, built.divisors if len(set(built.divisors)) > 1 else built.divisors[:1]))
+    if any(side % divisor for side, divisor in zip(card.roi_size, built.divisors, strict=True)):
         raise InputError(
             f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card does not fit {source}: each side must be "
-            f"divisible by {built.divisor}."
+            f"divisible by {divisors}."
         )
-    if card.roi_size == (built.divisor,) * 3 and built.spec["class"] not in ("UNETR", "SegResNet", "VNet"):
+    if card.roi_size == built.divisors and built.spec["class"] not in ("UNETR", "SegResNet", "VNet"):
         # The deepest layer would see a single voxel, which instance normalisation cannot treat.
         raise InputError(
             f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card is too small for {source}: use "
-            f"{2 * built.divisor} or more for at least one side."
+            f"{2 * max(built.divisors)} or more for at least one side."
         )
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    require_window_memory(
-        card.roi_size, features if isinstance(features, int) else 16, built.channels, "'roi_size' of the model card"
-    )
+    width = features if isinstance(features, int) else 16
+    require_window_memory(card.roi_size, width, built.channels, "'roi_size' of the model card")
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):
