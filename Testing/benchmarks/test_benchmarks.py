@@ -17,6 +17,7 @@ SAYS = {
     "cohort_published": r"Context ranking",
     "compare": r"\| 2 \| captum \| \d+\.\d \|",
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
+    "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",

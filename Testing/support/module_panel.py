@@ -41,6 +41,7 @@ class Panel:
         self.parameters.weights = str(weights)
         self.parameters.resultsFolder = str(folder / "results")
         self.parameters.samples = 3
+        self.parameters.methodParameters = '{"tolerance": null}'  # a number of samples in place of a precision
         self.results = folder / "results"
 
     @property
