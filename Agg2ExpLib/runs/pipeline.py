@@ -94,11 +94,7 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     began = time.monotonic()
     stage = Stage(monitor, "read", 0.0, READ_END)
     stage.update(0.0, "model")
-<<<<<<< HEAD
-    model = load_model(Path(job.weights), Path(job.card) if job.card else None, job.folds, job.mirror)
-=======
-    model = kept.model(job.weights, job.card)
->>>>>>> main
+    model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
     requested = requested_labels(job.labels, model.card)
     stage.update(0.3, "CT")
     ct = kept.ct(job.ct)
