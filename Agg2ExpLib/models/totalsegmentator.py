@@ -19,6 +19,7 @@ from ..preprocessing.preprocessing import Preprocessing
 from ..preprocessing.totalsegmentator_resampling import TotalsegmentatorResampling
 from ..preprocessing.transposed import Transposed
 from . import nnunet
+from .described import Described
 from .labels import BACKGROUND, make_labels
 from .loaded import Loaded
 from .model_card import ModelCard
@@ -96,8 +97,7 @@ def load(found: Installed, card: Path | None, variant: Variant) -> Loaded:
         InputError: it is for MR, or something is wrong with its files.
     """
     task = found.task
-    if task.modality != "CT":
-        raise InputError(f"TotalSegmentator's task {task.name} is for {task.modality}, and Agg2Exp explains models of CT.")
+    _refuse_mr(task)
     if variant.folds is None and found.model.fold is None and (found.model.root / "fold_0" / nnunet.FINAL).is_file():
         variant = replace(variant, folds="0")  # as TotalSegmentator does
     loaded = nnunet.load(found.model, card, variant)
@@ -105,6 +105,23 @@ def load(found: Installed, card: Path | None, variant: Variant) -> Loaded:
     return replace(
         loaded, card=card_of(task, loaded.card), name=f"totalsegmentator_{task.name}", warnings=(*told, *warnings_of(task))
     )
+
+
+def describe(found: Installed) -> Described:
+    """Labels and settings of a task.
+
+    Raises:
+        InputError: one sentence that says why it cannot be explained.
+    """
+    _refuse_mr(found.task)
+    card = nnunet.describe(found.model).card
+    assert card is not None
+    return Described("TotalSegmentator", card_of(found.task, card), warnings_of(found.task))
+
+
+def _refuse_mr(task: Task) -> None:
+    if task.modality != "CT":
+        raise InputError(f"TotalSegmentator's task {task.name} is for {task.modality}, and Agg2Exp explains models of CT.")
 
 
 def card_of(task: Task, card: ModelCard) -> ModelCard:

@@ -19,11 +19,11 @@ from Agg2ExpLib.models.totalsegmentator_tasks import TASKS, task_of
 from Agg2ExpLib.preprocessing.preprocessing import Preprocessing
 from Agg2ExpLib.preprocessing.totalsegmentator_resampling import TotalsegmentatorResampling
 from support.geometry import AIR, found_place, make_grid, marker_place, paint, save_nifti
-from support.nnunet_model import INTENSITIES, network_of, plans_of, see_bright, write_nnunet
+from support.installed_models import ORGANS, install_task
+from support.nnunet_model import INTENSITIES, network_of, plans_of, see_bright
 
 # Voxel axes run to the patient's left, posterior and superior, turned by some degrees.
 OBLIQUE = make_grid((30, 26, 14), (1.1, 0.9, 2.6), order=(0, 1, 2), signs=(-1, -1, 1), angles=(4.0, -6.0, 8.0))
-LABELS = {"background": 0, "spleen": 1, "rib_left_1": 2, "aorta": 3}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -32,16 +32,9 @@ def weights(tmp_path, monkeypatch):
     """TotalSegmentator's weights folder with one part of ``total`` in it."""
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path / "results"))
     plans = plans_of(spacing=[1.5, 1.5, 1.5])
-    network = see_bright(network_of(plans, len(LABELS)))
-    install(tmp_path / "results", "Dataset291_TotalSegmentator_part1_organs_1559subj", plans, network)
+    network = see_bright(network_of(plans, len(ORGANS)))
+    install_task(tmp_path / "results", "Dataset291_TotalSegmentator_part1_organs_1559subj", plans, network=network)
     return tmp_path / "results"
-
-
-def install(weights, name, plans, network=None, **changes):
-    weights.mkdir(parents=True, exist_ok=True)
-    root = write_nnunet(weights, plans, LABELS, {"0": network or network_of(plans, len(LABELS))}, **changes)
-    trained = root.parent.rename(weights / name) / root.name
-    return trained.rename(trained.with_name("nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres"))
 
 
 def as_totalsegmentator(file, spacing):
@@ -115,7 +108,7 @@ def test_card_of_a_task(weights):
 
 def test_a_task_that_is_cropped_and_licensed(weights):
     plans = plans_of(spacing=[0.8, 0.7, 0.7])
-    install(weights, "Dataset509_coronary_arteries_cm_nativ_400subj_SKELETON", plans)
+    install_task(weights, "Dataset509_coronary_arteries_cm_nativ_400subj_SKELETON", plans)
     model = load_model("totalsegmentator:coronary_arteries")
     assert "need a licence" in model.card.licence
     assert "crops a CT to the heart" in model.warnings[0]
@@ -160,7 +153,7 @@ def test_half_downloaded(weights, capsys):
 
 
 def test_mr(weights):
-    install(weights, "Dataset852_TotalSegMRI_total_3mm_1088subj", plans_of(), dataset={"channel_names": {"0": "MRI"}})
+    install_task(weights, "Dataset852_TotalSegMRI_total_3mm_1088subj", plans_of(), dataset={"channel_names": {"0": "MRI"}})
     with pytest.raises(InputError, match="total_mr_fast is for MR"):
         load_model("totalsegmentator:total_mr_fast")
 
