@@ -217,7 +217,7 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
 
 def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:
     network = card.network or {}
-    channels = network.get("channels")
+    channels = network.get("channels") or network.get("features_per_stage")
     features = network.get("feature_size") or network.get("init_filters") or (channels[0] if isinstance(channels, list) else None)
     if not isinstance(features, int):
         features = _USUAL_FEATURES

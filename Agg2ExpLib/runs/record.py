@@ -99,7 +99,7 @@ class RunRecord:
             "task": "segment" if self._method is None else "explain",
             "patient": self.patient,
             "ct": self._ct,
-            "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
+            "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture, **model.variant.to_json()},
             "model_grid": {
                 "shape": list(grid.shape),
                 "spacing_mm": [round(size, 6) for size in grid.spacing],
