@@ -56,7 +56,7 @@ def measure(name: str, size: int, checkpointed: bool) -> dict[str, Any]:
     from Agg2ExpLib.inference.footprint import choose_parts, footprint
     from Agg2ExpLib.inference.network import at_work
     from Agg2ExpLib.inference.window_memory import foretold_process_bytes
-    from Agg2ExpLib.system.allocator import keep_freed_memory
+    from Agg2ExpLib.system.allocator import keep_freed_memory, stop_keeping_freed_memory
 
     keep_freed_memory()
     compute = choose_compute("cpu", "float32")
@@ -70,6 +70,7 @@ def measure(name: str, size: int, checkpointed: bool) -> dict[str, Any]:
     if checkpointed:
         chosen = choose_parts(network, (size,) * 3, compute, cost.gradient_bytes)
         parts, peak = chosen if chosen is not None else (parts, peak)
+        stop_keeping_freed_memory()
     tracing = time.perf_counter() - began
     began = time.perf_counter()
     with at_work(network, compute), Checkpointing(network, parts):
@@ -80,7 +81,7 @@ def measure(name: str, size: int, checkpointed: bool) -> dict[str, Any]:
                 outputs[label], window, torch.ones_like(outputs[label]), retain_graph=label < LABELS - 1
             )
     return {
-        "foretold": foretold_process_bytes(peak),
+        "foretold": foretold_process_bytes(peak, released=checkpointed),
         "measured": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "seconds": time.perf_counter() - began,
         "tracing": tracing,

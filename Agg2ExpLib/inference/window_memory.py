@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..monitor import Monitor
+from ..system.allocator import stop_keeping_freed_memory
+from .averaged import is_averaged
 from .checkpointing import Checkpointing
 from .footprint import Footprint, choose_parts, footprint
+from .turned import inner, turn_of
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +24,14 @@ LIBRARIES_BYTES = 650e6
 # A process holds more than what lives in it: freed blocks that nothing fits into, and scratch space inside convolutions. Measured
 # on CPUs (benchmarks/RESULTS.md, memory of large windows); GPUs have their allocator's blocks.
 _HELD = {"cpu": 1.3}
-_HELD_ELSEWHERE = 1.15
+_HELD_ELSEWHERE = _HELD_RELEASED = 1.15
 # Following the network takes seconds, and smaller windows fit everywhere.
 _LEAST_VOXELS = 48**3
 
 
-def foretold_process_bytes(living: float) -> float:
-    """Peak of a process on the CPU in which so many bytes live at most."""
-    return LIBRARIES_BYTES + _HELD["cpu"] * living
+def foretold_process_bytes(living: float, released: bool = False) -> float:
+    """Peak of a process on the CPU in which so many bytes live at most, and which keeps or gives back what it frees."""
+    return LIBRARIES_BYTES + (_HELD_RELEASED if released else _HELD["cpu"]) * living
 
 
 class WindowMemory:
@@ -41,7 +45,15 @@ class WindowMemory:
     """
 
     def __init__(self, network: torch.nn.Module, roi_size: Sequence[int], compute: Compute, monitor: Monitor):
-        self._network, self._roi_size = network, tuple(roi_size)
+        self._network = network
+        # A mean of several passes does them one after the other and keeps next to nothing between them.
+        seen, turn = inner(network), turn_of(network)
+        averaged = is_averaged(seen)
+        self._followed = seen.members[0] if averaged else network
+        self._roi_size = turn.sizes(tuple(roi_size)) if averaged else tuple(roi_size)
+        self._passes = seen.passes if averaged else 1
+        above = "inner." if seen is not network else ""
+        self._places = [f"{above}members.{number}." for number in range(len(seen.members))] if averaged else [""]
         self._compute, self._monitor = compute, monitor
         self._checkpointing: Checkpointing | None = None
         self._tried = False
@@ -54,7 +66,7 @@ class WindowMemory:
 
         if math.prod(self._roi_size) < _LEAST_VOXELS:
             return None
-        return footprint(self._network, self._roi_size, self._compute)
+        return self._follow()
 
     @property
     def checkpointed(self) -> tuple[str, ...]:
@@ -66,8 +78,9 @@ class WindowMemory:
         cost = self.footprint
         if cost is None:
             return None
-        living = (self._peak or cost.gradient_bytes) if gradients else cost.forward_bytes
-        return _HELD.get(self._compute.device.type, _HELD_ELSEWHERE) * living
+        if gradients and self._peak is not None:
+            return _HELD_RELEASED * self._peak
+        return _HELD.get(self._compute.device.type, _HELD_ELSEWHERE) * (cost.gradient_bytes if gradients else cost.forward_bytes)
 
     def prepare(self) -> None:
         """Before gradients are computed: checkpoint the network where a window would not fit, since a CPU's system ends the process
@@ -120,23 +133,30 @@ class WindowMemory:
 
         return free_memory()
 
+    def _follow(self) -> Footprint | None:
+        cost = footprint(self._followed, self._roi_size, self._compute)
+        return cost and replace(cost, forward_flops=self._passes * cost.forward_flops)
+
     def _checkpoint(self) -> bool:
         if self._tried:
             return False
         self._tried = True
-        cost = self.footprint or footprint(self._network, self._roi_size, self._compute)
+        cost = self.footprint or self._follow()
         if cost is None:
             return False
-        chosen = choose_parts(self._network, self._roi_size, self._compute, cost.gradient_bytes)
+        chosen = choose_parts(self._followed, self._roi_size, self._compute, cost.gradient_bytes)
         if chosen is None:
             return False
         parts, self._peak = chosen
         try:
-            self._checkpointing = Checkpointing(self._network, parts)
+            # Members of a mean are alike.
+            self._checkpointing = Checkpointing(self._network, [f"{place}{part}" for place in self._places for part in parts])
             self._checkpointing.on()
         except (AttributeError, TypeError, RuntimeError):  # TorchScript and other parts that cannot be covered
-            self._checkpointing = None
+            self._checkpointing, self._peak = None, None
             return False
+        if self._compute.device.type == "cpu":
+            stop_keeping_freed_memory()
         return True
 
     def _tell(self, why: str) -> None:

@@ -7,7 +7,7 @@ import platform
 import sys
 
 # Parameters of glibc's mallopt(3).
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 
 
 def keep_freed_memory() -> bool:
@@ -29,6 +29,25 @@ def keep_freed_memory() -> bool:
         return False
     # One arena, since those of threads are too small for tensors; no mapped blocks; no trimming below 2 GiB.
     return all([mallopt(_ARENA_MAX, 1), mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1)])
+
+
+def stop_keeping_freed_memory() -> bool:
+    """Undo :func:`keep_freed_memory` where memory is short: kept blocks that no later tensor fits into cost a third more memory.
+
+    Returns:
+        Whether it took effect.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    # Tensors of a megabyte and more in blocks of their own, which go back to the system at once.
+    done = all([mallopt(_MMAP_MAX, 65536), mallopt(_MMAP_THRESHOLD, 2**20), mallopt(_TRIM_THRESHOLD, 2**20)])
+    return give_back_freed_memory() and done
 
 
 def give_back_freed_memory() -> bool:

@@ -20,7 +20,7 @@ SAYS = {
     "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
-    "keep": r"\| 0.9 \|",
+    "keep": r"\| 0.999 \|",
     "window_memory": r"computed again",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",

@@ -11,11 +11,14 @@ from Agg2ExpLib.attribution.methods import attribute, make_method
 from Agg2ExpLib.attribution.stitched import StitchedGradient, Target
 from Agg2ExpLib.errors import OutOfMemoryError
 from Agg2ExpLib.inference import window_memory
+from Agg2ExpLib.inference.averaged import averaged
 from Agg2ExpLib.inference.checkpointing import Checkpointing
 from Agg2ExpLib.inference.compute import BatchSize
 from Agg2ExpLib.inference.footprint import choose_parts, footprint
 from Agg2ExpLib.inference.sliding_window import WindowPlan
+from Agg2ExpLib.inference.turned import turned
 from Agg2ExpLib.inference.window_memory import WindowMemory
+from Agg2ExpLib.io.turn import Turn
 from Agg2ExpLib.monitor import Monitor, Stage
 from support.scene import CPU64
 
@@ -137,6 +140,25 @@ def test_one_window_that_does_not_fit():
     assert "batches of 1" in monitor.notices[0]
     assert "gradient checkpointing" in monitor.notices[1]
     assert not any("forward" in vars(module) for module in network.modules())
+
+
+def test_means_of_several_passes_too(monkeypatch):
+    network = turned(averaged([make("DynUNet"), make("DynUNet")], (0,)), Turn((2, 1, 0), (True, False, True)))
+    monkeypatch.setattr(window_memory, "_LEAST_VOXELS", 0)
+    window = torch.rand((1, 1, *ROI), dtype=torch.float64)
+
+    def gradient():
+        image = window.clone().requires_grad_(True)
+        return torch.autograd.grad(network(image)[:, 1].sum(), image)[0]
+
+    plain = gradient()
+    with WindowMemory(network, ROI, CPU64, Monitor()) as memory:
+        one = footprint(make("DynUNet"), ROI, CPU64)
+        assert memory.footprint.forward_bytes == one.forward_bytes
+        assert memory.footprint.forward_flops == 4 * one.forward_flops
+        assert memory.save()
+        assert {name.split(".")[2] for name in memory.checkpointed} == {"0", "1"}
+        assert torch.equal(gradient(), plain)
 
 
 def test_a_run_prepares_for_too_little_memory(small_ct, small_weights, tmp_path, monkeypatch):
