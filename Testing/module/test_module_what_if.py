@@ -126,6 +126,8 @@ def test_every_region_in_turn_and_bad_weights(panel: Panel, tmp_path: Path) -> N
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
     assert (Path(panel.record.folder) / "what_if" / "all" / "causal_matrix.csv").is_file()
+    assert set(panel.record.effects) >= {"heart", "lung"}
+    assert "other regions" in panel.ui.wordsLabel.text
     panel.parameters.weights = str(tmp_path / "gone.pt")
     panel.app.app.processEvents()
     panel.click(panel.ui.whatIfButton)
