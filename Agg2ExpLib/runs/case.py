@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..attribution.stitched import StitchedGradient, Target
+from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
@@ -128,7 +129,8 @@ def make_case(
         window_batch: windows per pass, or ``auto``.
 
     Raises:
-        InputError: overlap or blend out of range, or nothing of the CT is left on the model grid.
+        InputError: overlap or blend out of range, nothing of the CT is left on the model grid, or it is smaller than a window and
+            the model would fill it up by repeating parts of it.
     """
     card = model.card
     prepared = card.preprocessing.prepare(ct)
@@ -141,4 +143,10 @@ def make_case(
         card.windows,
         prepared.turn,
     )
+    if card.padding != "constant" and plan.padded_shape != plan.shape:
+        raise InputError(
+            f"The CT has {'x'.join(map(str, plan.shape))} voxels as {model.name} sees it, fewer than a window of "
+            f"{'x'.join(map(str, plan.roi_size))}, and the model would fill it up by '{card.padding}' padding, which is not "
+            "followed: give a larger CT."
+        )
     return Case(model, compute, prepared, plan, monitor, window_batch)

@@ -14,8 +14,8 @@ from Agg2ExpLib.inference.averaged import averaged
 from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.inference.network import at_work
 from Agg2ExpLib.io.read import read_ct, read_volume
+from Agg2ExpLib.models.label_names import clean_names
 from Agg2ExpLib.models.model import load_model
-from Agg2ExpLib.models.nnunet_labels import clean_names
 from Agg2ExpLib.monitor import Monitor, Stage
 from Agg2ExpLib.runs.case import make_case
 from Agg2ExpLib.runs.job import Job
