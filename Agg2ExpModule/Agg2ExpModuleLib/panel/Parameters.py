@@ -14,10 +14,10 @@ class Parameters:
     """The panel's state.
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
-    ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
-    (mass, mean, enrichment, difference), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout``
-    (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
-    ct). ``methodParameters`` is JSON, see MethodSettings.
+    ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
+    supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
+    ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz),
+    ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
     """
 
     # Input
@@ -45,6 +45,9 @@ class Parameters:
     # Display
     record: slicer.vtkMRMLScriptedModuleNode
     mapLabel: str = ""
+    picture: str = "voxels"
+    smoothing: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    absolute: bool = False
     strongest: Annotated[float, WithinRange(0.1, 100.0)] = 5.0
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.6
     sign: str = "both"

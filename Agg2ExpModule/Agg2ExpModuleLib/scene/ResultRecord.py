@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MARK = "Agg2Exp.Record"
 CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
+PICTURE = "picture"
 TARGET_MASK = "target_mask"  # segment id of a drawn target among the extra regions
 
 
@@ -95,6 +96,15 @@ class ResultRecord:
     def addMap(self, volume: Any) -> None:
         """Add an attribution volume."""
         self.node.AddNodeReferenceID(MAP, volume.GetID())
+
+    @property
+    def picture(self) -> Any:
+        """The volume that shows a map smoothed, or its regions, or None."""
+        return self.node.GetNodeReference(PICTURE)
+
+    def shownNodes(self) -> list[Any]:
+        """Every volume that may lie over the CT: the maps, and the picture made of one."""
+        return [*self.mapNodes(), *([self.picture] if self.picture is not None else [])]
 
     def mapNodes(self) -> list[Any]:
         """Every attribution volume."""
