@@ -157,3 +157,9 @@ def _real(path: Path) -> Path:
         return path.resolve()
     except OSError:
         return path
+
+
+if __name__ == "__main__":  # for the panel, which lists models in a process of its own
+    import json
+
+    print(json.dumps({"event": "done", "models": [model.to_json() for model in installed_models()]}), flush=True)
