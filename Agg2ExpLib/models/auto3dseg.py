@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..preprocessing.preprocessing import Preprocessing
 from ..system.regular_files import open_regular
 from . import auto3dseg_config
-from .checkpoint import Weights, read_checkpoint, read_weights
+from .checkpoint import Weights, read_content, tensors_of
 from .described import Described
 from .foreground import without_background
 from .label_names import clean_names
@@ -66,10 +66,9 @@ def load(found: Auto3DSeg, card: Path | None, variant: Variant) -> Loaded:
         InputError: one sentence that says what is wrong with it.
     """
     variant.refuse(found.name)
-    tensors = read_weights(found.file).groups.get("state_dict")
-    content = read_checkpoint(found.file)
-    config = content.get("config") if isinstance(content, Mapping) else None
-    if not isinstance(config, Mapping) or tensors is None:
+    content = read_content(found.file)
+    config, state = (content.get(key) if isinstance(content, Mapping) else None for key in ("config", "state_dict"))
+    if not isinstance(config, Mapping) or not isinstance(state, Mapping):
         raise InputError(f"{found.file.name} holds no 'config' and 'state_dict' of Auto3DSeg: download or save the model again.")
     beside = found.file.with_suffix(".json")
     card_file = card if card is not None else beside if beside.is_file() else None
@@ -77,7 +76,7 @@ def load(found: Auto3DSeg, card: Path | None, variant: Variant) -> Loaded:
     network = given.network if given is not None and given.network is not None else None
     network = network or auto3dseg_config.read_network(config, found.name)
     steps = None if given is not None else auto3dseg_config.read_steps(config, found.name)
-    weights = Weights(found.file.name, {"state_dict": tensors})
+    weights = Weights(found.file.name, {"state_dict": tensors_of(state, found.file)})
     built = build_network(weights, network, given.weights if given else None, given.leave_out if given else ())
     made = built.network
     if given is None:

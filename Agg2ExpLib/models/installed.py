@@ -62,7 +62,7 @@ class InstalledModel:
             "problem": self.problem,
             "labels": [label.name for label in self.labels],
             "groups": {label.name: label.group for label in self.labels},
-            "spacing": list(card.spacing) if card and all(card.spacing) else None,
+            "spacing": [step or None for step in card.spacing] if card else None,  # None: the CT's own
             "roi_size": list(card.roi_size) if card else None,
             "preprocessing": list(card.preprocessing.words()) if card else [],
             "licence": card.licence if card else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +80,20 @@ def summaryOf(card: ModelCard, notes: tuple[str, ...] = ()) -> str:
     """Labels, spacing and intensities in one line; further sentences are counted, and told in the tip."""
     count = len(card.labels) - 1
     parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
-    if all(card.spacing):
-        uneven = len({f"{step:g}" for step in card.spacing}) > 1
-        parts.append(_("{spacing} mm").format(spacing=_times(card.spacing) if uneven else f"{card.spacing[0]:g}"))
+    if any(card.spacing):
+        parts.append(_("{spacing} mm").format(spacing=spacingText(card.spacing)))
     if card.hu_window is not None:
         parts.append(_("HU {low:g} to {high:g}").format(low=card.hu_window[0], high=card.hu_window[1]))
-    elif not all(card.spacing):
+    elif not any(card.spacing):
         parts.append(_("preprocessing of its own"))
     text = " · ".join(parts)
     return "\n".join([text, *notes]) if len(notes) == 1 else text
+
+
+def spacingText(spacing: Sequence[float]) -> str:
+    """Voxel sizes in mm, one where all are alike; axes that keep the CT's own say so."""
+    sizes = [f"{step:.3g}" if step else _("own") for step in spacing]
+    return " × ".join(sizes) if len(set(sizes)) > 1 else sizes[0]
 
 
 def detailsOf(name: str, card: ModelCard, notes: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from .ModelInfo import readModelInfo
+from .ModelInfo import readModelInfo, spacingText
 
 _NAME, _LABELS, _SPACING = range(3)
 _MOST_NAMES = 30
@@ -81,7 +81,7 @@ class ModelList:
         item.setData(_NAME, qt.Qt.UserRole, str(model["path"]))
         labels = [str(name) for name in model["labels"]]
         item.setText(_LABELS, str(len(labels)) if labels else "")
-        item.setText(_SPACING, _millimetres(model["spacing"]))
+        item.setText(_SPACING, spacingText(model["spacing"]) if model["spacing"] else "")
         for column in (_LABELS, _SPACING):
             item.setTextAlignment(column, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
         tip = _tip(model, labels)
@@ -115,19 +115,13 @@ def _asModel(path: str, info: Any) -> dict[str, Any]:
         "name": path.replace("\\", "/").rstrip("/").rpartition("/")[2],
         "path": path,
         "labels": [label.name for label in info.labels],
-        "spacing": list(card.spacing) if card is not None and all(card.spacing) else None,
+        "spacing": list(card.spacing) if card is not None else None,
         "roi_size": list(card.roi_size) if card is not None else None,
         "preprocessing": list(card.preprocessing.words()) if card is not None else [],
         "licence": card.licence if card is not None else None,
         "problem": info.problem,
         "notes": [],
     }
-
-
-def _millimetres(spacing: Sequence[float] | None) -> str:
-    if not spacing:
-        return ""
-    return f"{spacing[0]:.3g}" if len(set(spacing)) == 1 else " × ".join(f"{step:.2g}" for step in spacing)
 
 
 def _tip(model: dict[str, Any], labels: Sequence[str]) -> str:
