@@ -30,6 +30,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--idle", type=float, default=900.0, metavar="S", help="end after so many seconds without one (default 900)"
     )
+    parser.add_argument("--name", metavar="TEXT", help="any text, by which the process can be told from others of its kind")
     parser.set_defaults(do=main)
 
 

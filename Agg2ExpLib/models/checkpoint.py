@@ -12,6 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -68,7 +69,7 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     file = Path(path)
     _check_file(file)
     script: Script | None = None
-    try:
+    with _problems_told(file):
         if file.suffix.lower() == ".safetensors":
             found: object = _read_safetensors(file)
         elif _is_torchscript(file):
@@ -76,6 +77,47 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
             found = script.tensors
         else:
             found = read_checkpoint(file)
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    if not groups:
+        raise InputError(
+            f"{file.name} holds no network weights: expected named tensors, bare or under a key such as state_dict or model."
+        )
+    check_claims({f"{place}.{name}".strip("."): part for place, group in groups.items() for name, part in group.items()}, file)
+    return Weights(file.name, groups, tuple(_numbers_beside(found, "")), script)
+
+
+def read_content(file: Path) -> object:
+    """As :func:`read_checkpoint`, of a file that may be anything: for readers of formats with more than tensors.
+
+    Raises:
+        InputError: it is missing, unreadable, truncated or no weights file, or holds code.
+    """
+    _check_file(file)
+    with _problems_told(file):
+        return read_checkpoint(file)
+
+
+def tensors_of(found: Mapping[object, object], file: Path) -> Tensors:
+    """The named tensors of one mapping that :func:`read_content` found, floating-point ones as float32.
+
+    Raises:
+        InputError: there are none, or not finite ones, or they claim more than the file holds.
+    """
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    tensors = groups.get("")
+    if not tensors:
+        raise InputError(f"{file.name} holds no network weights: copy or save it again.")
+    check_claims(tensors, file)
+    return as_float32(tensors, file.name)
+
+
+@contextmanager
+def _problems_told(file: Path) -> Iterator[None]:
+    """What reading can raise, in one sentence."""
+    try:
+        yield
     except InputError:
         raise
     except MemoryError as error:
@@ -86,14 +128,6 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         if error.errno in (None, errno.EINVAL):  # readers seek to places that a cut file does not have
             _damaged(file, error)
         raise InputError(f"{file} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
-    groups: dict[str, Tensors] = {}
-    _gather(found, "", groups)
-    if not groups:
-        raise InputError(
-            f"{file.name} holds no network weights: expected named tensors, bare or under a key such as state_dict or model."
-        )
-    check_claims({f"{place}.{name}".strip("."): part for place, group in groups.items() for name, part in group.items()}, file)
-    return Weights(file.name, groups, tuple(_numbers_beside(found, "")), script)
 
 
 def read_checkpoint(file: Path) -> object:

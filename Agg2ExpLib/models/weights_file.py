@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
-from .checkpoint import Weights, read_weights
+from .checkpoint import SUFFIXES, Weights, read_weights
+from .described import Described
 from .labels import PAPER_LABELS
 from .loaded import Loaded
 from .model_card import ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
+from .window_memory import require_window_memory
 
 
 def find(path: Path) -> Path:
@@ -46,6 +46,22 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
     check_fits(given, built, path.name)
     card_of = replace(given, network=built.spec)
     return Loaded(built.network, card_of, path.stem, checksum(path), built.architecture, warnings + built.warnings)
+
+
+def describe(path: Path) -> Described:
+    """What a model card says of weights.
+
+    Raises:
+        InputError: there is no such file, or its card is wrong.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path.")
+    if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
+        raise InputError(f"{path.name} is no model by its name: give weights ({', '.join(SUFFIXES)}) or a model's folder.")
+    card = card_beside(path)
+    if not card.is_file():
+        return Described("weights", None, ("No model card lies beside the weights: its labels are known after it was loaded.",))
+    return Described("weights", *read_model_card(card))
 
 
 def check_fits(card: ModelCard, built: Built, source: str) -> None:
@@ -84,9 +100,8 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    # Three maps of the first layer and the logits twice are the least that a pass holds.
-    values = math.prod(card.roi_size) * (3 * (features if isinstance(features, int) else 16) + 2 * built.channels)
-    require_memory(4 * values, f"One window of {'x'.join(map(str, card.roi_size))} voxels ('roi_size' of the model card)")
+    width = features if isinstance(features, int) else 16
+    require_window_memory(card.roi_size, width, built.channels, "'roi_size' of the model card")
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):

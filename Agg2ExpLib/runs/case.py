@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..attribution.stitched import StitchedGradient, Target
+from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
 from ..models.model import Model
 from ..monitor import Monitor, Stage
-from ..preprocessing.hu_window import HuWindow
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import AIR_HU
 
@@ -84,11 +84,9 @@ class Case:
 
     @property
     def intensity_range(self) -> tuple[float, float]:
-        """Lowest and highest intensity of a CT: of the HU window, or without one of -1024 and 1024 HU."""
-        for step in self.model.card.preprocessing.steps:
-            if isinstance(step, HuWindow):
-                return step.intensity_range
-        low, high = self.prepared.intensity(np.array([AIR_HU, -AIR_HU]))
+        """Lowest and highest intensity of a CT: where HU are clipped, else of -1024 and 1024 HU."""
+        far = self.prepared.intensity(np.array([-1e6, -1e5, AIR_HU, -AIR_HU, 1e5, 1e6]))
+        low, high = (far[0], far[-1]) if far[0] == far[1] and far[-1] == far[-2] else far[2:4]
         return float(low), float(high)
 
     @property
@@ -131,7 +129,8 @@ def make_case(
         window_batch: windows per pass, or ``auto``.
 
     Raises:
-        InputError: overlap or blend out of range, or nothing of the CT is left on the model grid.
+        InputError: overlap or blend out of range, nothing of the CT is left on the model grid, or it is smaller than a window and
+            the model would fill it up by repeating parts of it.
     """
     card = model.card
     prepared = card.preprocessing.prepare(ct)
@@ -144,4 +143,10 @@ def make_case(
         card.windows,
         prepared.turn,
     )
+    if card.padding != "constant" and plan.padded_shape != plan.shape:
+        raise InputError(
+            f"The CT has {'x'.join(map(str, plan.shape))} voxels as {model.name} sees it, fewer than a window of "
+            f"{'x'.join(map(str, plan.roi_size))}, and the model would fill it up by '{card.padding}' padding, which is not "
+            "followed: give a larger CT."
+        )
     return Case(model, compute, prepared, plan, monitor, window_batch)

@@ -32,8 +32,8 @@ class Kept:
         Raises:
             InputError: see there.
         """
-        # A card, a bundle's configuration or nnU-Net's plans may lie beside a file of weights, or above it.
-        around = {folder.resolve() for folder in list(Path(weights).parents)[:3]} if Path(weights).is_file() else set()
+        # A card, a bundle's configuration or nnU-Net's plans may lie beside a file of weights or a folder, or above it.
+        around = {folder.resolve() for folder in list(Path(weights).parents)[: 3 if Path(weights).is_file() else 1]}
         beside = tuple(stamp(file) for folder in sorted(around) for file in sorted(folder.glob("*.json")))
         files = (stamp(weights), stamp(card), beside)
         key = (weights, card, tuple(sorted(variant.items())), files) if files[0] is not None else None

@@ -94,11 +94,12 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     began = time.monotonic()
     stage = Stage(monitor, "read", 0.0, READ_END)
     stage.update(0.0, "model")
-    model = kept.model(job.weights, job.card)
+    model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
     requested = requested_labels(job.labels, model.card)
     stage.update(0.3, "CT")
     ct = kept.ct(job.ct)
     parameters = {name: getattr(job, name) for name in ("target", "overlap", "blend", "device", "precision")}
+    parameters |= {name: value for name in ("folds", "mirror") if (value := getattr(job, name))}
     record = RunRecord(model, ct.name, sha256_of(Path(job.ct)), began, job.patient_id, parameters)
     if job.patient_id is not None:
         record.private = private_names(job.ct, job.extra_rois, [*job.files_of_method(), *filter(None, [job.target_mask])])

@@ -12,9 +12,14 @@ from monai.bundle import ConfigParser
 from monai.networks import nets
 
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.model import load_model
+from Agg2ExpLib.models.model_card import parse_model_card
+from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.preprocessing.preprocessing import Preprocessing
+from Agg2ExpLib.runs.case import make_case
 from support.monai_reference import PLACE, assert_same, by_monai, by_us, inferer, write_ct
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,6 +167,17 @@ def test_overlapping_labels(tmp_path, channels, defined, labels):
     transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
     theirs = by_monai(ct, transforms, inferer(infer), made.double(), sigmoid=True, drop=channels - len(labels) + 1)
     assert_same(by_us(model, ct, inferer(infer)), theirs)
+
+
+def test_a_ct_smaller_than_a_window_of_a_model_that_repeats_its_border(tmp_path):
+    steps, infer = CASES["as most"]
+    model = load_model(write_bundle(tmp_path, network(), LOAD + steps, {**infer, "padding_mode": "replicate"}))
+    assert parse_model_card(model.card.to_dict(), "a card")[0].padding == "replicate"
+    ct, compute = read_ct(write_ct(tmp_path / "ct.nii.gz")), choose_compute("cpu", "float64")
+    assert make_case(ct, model, compute, Monitor()).plan.shape == make_case(ct, model, compute, Monitor()).plan.padded_shape
+    small = Volume(ct.array[:5, :5, :5], ct.affine)
+    with pytest.raises(InputError, match=r"fewer than a window.*'replicate' padding"):
+        make_case(small, model, compute, Monitor())
 
 
 def test_one_channel_is_one_label(tmp_path):

@@ -15,7 +15,8 @@ class Parameters:
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
-    (mass, mean, enrichment, difference), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
+    (mass, mean, enrichment, difference), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout``
+    (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
     ct). ``methodParameters`` is JSON, see MethodSettings.
     """
 
@@ -62,6 +63,10 @@ class Parameters:
     extraSegmentation: slicer.vtkMRMLSegmentationNode
     # Compare with a cohort
     cohortReference: str = ""
+    # What if?
+    whatIfAction: str = "remove"
+    whatIfRegion: str = ""
+    whatIfFill: str = "surroundings"
     # Export
     exportTables: bool = True
     exportMaps: bool = True
