@@ -39,6 +39,7 @@ from Agg2ExpLib.runs.rows import Rows  # noqa: E402
 
 TARGETS = (2.0, 1.0, 0.5, 0.25)  # percentage points
 WANTED = 0.5  # of the same-accuracy table
+FAR = 16  # times the longest run, beyond which no number of passes is foretold
 REFERENCE_GROUPS = 16  # whose signs are told by the others
 SHOWN = "heart"  # whose share in itself is shown, as in docs/method.md
 FEW = ("heart", "aorta", "trachea", "lung_upper_lobe_left")  # the 1 and 4 labels of the same-accuracy table
@@ -327,6 +328,8 @@ def passes_needed(passes: Passes, found: Found, numbers: Sequence[int]) -> list[
 
     def cell(name: str, target: float) -> str:
         n, sure = passes_to(target, [(n, found.largest((name, n))) for n in numbers if (name, n) in found.values])
+        if n > FAR * max(numbers):
+            return f"over {FAR * max(numbers)}"
         return f"{'' if sure else 'about '}{n:.0f} ({n * seconds:.0f} s)"
 
     return [
