@@ -17,7 +17,7 @@ def write_dicom(
     *,
     labels: tuple[str, ...] | list[str] | str = (),
     maps: bool = True,
-    planes: str = "source",
+    planes: str = "auto",
     report: str | Path | None = None,
     with_identity: bool = False,
     patient_id: str = "",
@@ -33,7 +33,7 @@ def write_dicom(
         labels: of which maps are written; by default of all that are explained.
         maps: whether maps are written at all.
         planes: ``source``: frames on the CT's own slices, which viewers overlay; ``model``: planes of the model grid, with the
-            values as they were computed.
+            values as they were computed; ``auto``: the slices, or the model grid where these are tilted.
         report: PDF to include; by default a simple one is made.
         with_identity: take patient and study as in the source; else they stand empty and no date is told.
         patient_id: stands as the patient's name and id in place of the identity.

@@ -34,9 +34,10 @@ def add_parser(verbs: Any) -> None:
     what.add_argument("--report", type=Path, metavar="FILE", help="PDF to include (default: a simple one is made)")
     what.add_argument(
         "--planes",
-        choices=("source", "model"),
-        default="source",
-        help="frames on the CT's own slices, or planes of the model grid with the values as computed (default source)",
+        choices=("auto", "source", "model"),
+        default="auto",
+        help="frames on the CT's own slices, or planes of the model grid with the values as computed (default auto: the slices, "
+        "unless they are tilted)",
     )
     who = parser.add_argument_group("patient").add_mutually_exclusive_group()
     who.add_argument("--with-identity", action="store_true", help="take patient, study and dates as in the source")

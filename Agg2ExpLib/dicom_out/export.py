@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ from ..models.labels import Label, select_labels, title_of
 from ..monitor import Monitor, Stage
 from ..runs.explanation import Explanation
 from ..runs.pipeline import check_apart
+from ..runs.results import extra_roi_path
 from ..system.files import new_folder, write_json
 from ..system.memory import require_memory
 from ..system.names import safe_file_name
 from ..version import __version__
 from .header import Header
-from .planes import PLANES, Planes
+from .planes import AUTO, MODEL, PLANES, SOURCE, Planes
 from .same_series import check_same_series
 from .source import read_source
 
@@ -42,7 +44,7 @@ class Settings:
     Attributes:
         labels: of which maps are written; none for all that are explained.
         maps: whether maps are written at all.
-        planes: ``source`` (the CT's slices) or ``model`` (the model grid).
+        planes: ``source`` (the CT's slices), ``model`` (the model grid), or ``auto``: the slices unless they are tilted.
         report: PDF to include; None for a simple one.
         with_identity: whether the objects name the patient and the study's dates as the source does.
         pseudonym: name and id of the patient where they do not.
@@ -53,14 +55,14 @@ class Settings:
 
     labels: tuple[str, ...] = ()
     maps: bool = True
-    planes: str = PLANES[0]
+    planes: str = AUTO
     report: Path | None = None
     with_identity: bool = False
     pseudonym: str = ""
 
     def __post_init__(self) -> None:
         if self.planes not in PLANES:
-            raise InputError(f"Unknown ⟨planes⟩ '{self.planes}': use {' or '.join(PLANES)}.")
+            raise InputError(f"Unknown ⟨planes⟩ '{self.planes}': use {', '.join(PLANES)}.")
         if self.with_identity and self.pseudonym:
             raise InputError("With ⟨with_identity⟩ the source's name and id are taken: leave out ⟨patient_id⟩.")
         if any(part in self.pseudonym for part in "\\^=\n\r") or len(self.pseudonym) > 64:
@@ -97,7 +99,7 @@ def export(found: Explanation, source: Path, output: Path, settings: Settings, o
     for note in series.series.notes:
         monitor.notice(note)
     check_same_series(found, series)
-    planes = Planes.of_source(series) if settings.planes == PLANES[0] else Planes.of_model_grid(found.grid)
+    planes = Planes.choose(settings.planes, series, found.grid, monitor.notice)
     voxels = int(np.prod(planes.grid.shape))
     require_memory(voxels * _WORKING_BYTES, f"Writing {planes.grid.shape[2]} DICOM frames")
     header = Header(series, found.run, settings.with_identity, settings.pseudonym)
@@ -106,7 +108,9 @@ def export(found: Explanation, source: Path, output: Path, settings: Settings, o
         monitor.notice("The report goes in as it is: check that its pages do not name the patient.")
     work = _Export(found, header, planes, maps, pdf)
     written: list[dict[str, str]] = []
-    with new_folder(output, overwrite, monitor.check) as folder:
+    with new_folder(output, overwrite, monitor.check) as folder, warnings.catch_warnings():
+        # Values that old exports put into headers, which are passed on as they are.
+        warnings.simplefilter("ignore")
         for name, kind, data in work.objects():
             stage.update(len(written) / work.count, name)
             _save(data, folder / f"{name}.dcm")
@@ -114,7 +118,12 @@ def export(found: Explanation, source: Path, output: Path, settings: Settings, o
             monitor.check()
         write_json(
             folder / RECORD,
-            {"agg2exp": __version__, "planes": settings.planes, "with_identity": settings.with_identity, "files": written},
+            {
+                "agg2exp": __version__,
+                "planes": SOURCE if planes.on_source else MODEL,
+                "with_identity": settings.with_identity,
+                "files": written,
+            },
         )
     return output
 
@@ -147,7 +156,8 @@ class _Export:
         for number, (name, mask) in enumerate(self._regions().items()):
             region = region_segmentation(header, planes, name, title_of(name), self._volume(mask), REGION_SERIES + number)
             if region is not None:
-                yield f"region_{safe_file_name(name)}", "SEG", region
+                # The name that the results folder gives it: no two regions share it.
+                yield f"region_{extra_roi_path(Path(), name).name.removesuffix('.nii.gz')}", "SEG", region
         for number, label in enumerate(self.maps):
             attribution = self._volume(np.asarray(found.maps[label.name], dtype=np.float32))
             data = parametric_map(header, planes, label, attribution, MAP_SERIES + number)
@@ -161,7 +171,7 @@ class _Export:
         found = dict(self.found.extra_rois)
         for name in ("target_mask", "global_mask"):
             if (mask := getattr(self.found, name)) is not None:
-                found[name] = mask
+                found.setdefault(name, mask)
         return found
 
     def _volume(self, array: np.ndarray) -> Volume:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RESEARCH_ONLY = "RESEARCH ONLY"
 MAKER = "Agg2Exp"
-MOST_VERSION = 64
+MOST_VERSION, MOST_TEXT = 64, 1024
 # Dates that must be there but may tell nothing: who exports a scan on its own day would tell the day.
 NO_DATE, NO_TIME = "19000101", "000000"
 _SETTINGS = ("samples", "steps", "coalitions", "target", "overlap", "blend", "seed")
@@ -134,7 +134,7 @@ class Header:
                 processing,
                 manufacturer_model_name=short(self.model),
                 software_versions=self.model_version,
-                contribution_description=f"Segmentation model: {self.architecture}"[:1024],
+                contribution_description=short(f"Segmentation model: {self.architecture}", MOST_TEXT),
             )
         ]
         if self.method is not None:
@@ -152,7 +152,7 @@ class Header:
     def finish(self, data: Dataset) -> None:
         """Complete an object that highdicom has made: references, description, marks of what was taken out."""
         point_to_source(data, self.source)
-        data.DerivationDescription = self.words()
+        data.DerivationDescription = short(self.words(), MOST_TEXT)
         data.ImageComments = f"{RESEARCH_ONLY}. Made by {MAKER}; not for diagnosis or treatment."
         self.mark(data)
 

@@ -1,11 +1,13 @@
 """Where the frames of a derived object lie: on the source's own slices, or in planes of the model grid.
 
-OHIF and other viewers overlay frames pixel by pixel and refuse other rows, columns or directions than those of the images below, so
-the slices are the default. Readers that go by positions (Slicer, pydicom) take both.
+OHIF overlays frames pixel by pixel and refuses other rows, columns or directions than those of the images below, so
+the slices are the default. Readers that go by positions (Slicer, pydicom) take both. Slices of a tilted gantry are another matter:
+dcmqi, with which Slicer reads such objects, stacks them as if they were not tilted, so there the model grid is the default.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,8 @@ from ..io.resample import resample
 from ..io.volume import Volume
 from .source import Source, decimals
 
-PLANES = ("source", "model")
+AUTO, SOURCE, MODEL = "auto", "source", "model"
+PLANES = (AUTO, SOURCE, MODEL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,28 @@ class Planes:
 
     grid: Grid
     on_source: bool
+
+    @classmethod
+    def choose(cls, wanted: str, source: Source, model_grid: Grid, notice: Callable[[str], None]) -> Planes:
+        """The planes that were asked for.
+
+        Args:
+            wanted: one of :data:`PLANES`.
+            source: the series.
+            model_grid: of the result.
+            notice: is told where that is not what most readers expect.
+        """
+        slices = cls.of_source(source)
+        if wanted == MODEL or (wanted == AUTO and slices.grid.sheared):
+            if wanted == AUTO:
+                notice("The series was taken with a tilted gantry: segments and maps are written in planes of the model grid.")
+            return cls.of_model_grid(model_grid)
+        if slices.grid.sheared:
+            notice(
+                "The slices are tilted: viewers that overlay them one by one show the objects rightly, but some programs that "
+                "make a volume of them, such as 3D Slicer, do not; ⟨planes⟩ model is right everywhere."
+            )
+        return slices
 
     @classmethod
     def of_source(cls, source: Source) -> Planes:

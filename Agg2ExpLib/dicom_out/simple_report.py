@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from .header import MAKER, RESEARCH_ONLY
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PAGE = (8.27, 11.69)  # A4 in inches
+_PAGE, _LINES = (8.27, 11.69), 60  # A4 in inches
 _NOTE = (
     "Research only, not a medical device: not for diagnosis or treatment. The numbers say what the model's output is sensitive to, "
     "not whether the output is right."
@@ -38,9 +39,10 @@ def simple_report(found: Explanation, patient: str, model: str) -> bytes:
     named = replace(found, run={**found.run, "patient": patient or "Patient"})
     buffer = io.BytesIO()
     with PdfPages(buffer, metadata={"Title": f"{RESEARCH_ONLY}: {MAKER}", "CreationDate": None}) as pages:
-        pages.savefig(_first_page(named, model))
+        for page in _text_pages(named, model):
+            pages.savefig(page)
         if found.matrix is not None:
-            pages.savefig(matrix_figure(found.matrix, found.labels))
+            pages.savefig(matrix_figure(found.matrix, found.labels, title=RESEARCH_ONLY))
         for label in found.labels:
             if label.name in found.maps:
                 outline = found.target_mask if found.target_mask is not None else found.segmentation == label.index
@@ -51,16 +53,20 @@ def simple_report(found: Explanation, patient: str, model: str) -> bytes:
     return buffer.getvalue()
 
 
+def _text_pages(found: Explanation, model: str) -> Iterator[Figure]:
+    told = summarise_explanation(found).splitlines()
+    lines = [part for line in told for part in textwrap.wrap(line, 104, subsequent_indent="      ")]
+    for start in range(0, max(len(lines), 1), _LINES):
+        yield _text_page(lines[start : start + _LINES], model)
+
+
 @plain_text
-def _first_page(found: Explanation, model: str) -> Figure:
+def _text_page(lines: list[str], model: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_PAGE, facecolor="white")
     figure.text(0.08, 0.95, f"{RESEARCH_ONLY} · {MAKER}", size=15, weight="bold", va="top")
     figure.text(0.08, 0.92, "\n".join(textwrap.wrap(f"What {model} leaned on", 80)), size=11, va="top")
-    lines = [
-        part for line in summarise_explanation(found).splitlines() for part in textwrap.wrap(line, 104, subsequent_indent="      ")
-    ]
-    figure.text(0.08, 0.87, "\n".join(lines[:90]), size=7.5, va="top", family="monospace", linespacing=1.3)
+    figure.text(0.08, 0.87, "\n".join(lines), size=7.5, va="top", family="monospace", linespacing=1.3)
     figure.text(0.08, 0.04, "\n".join(textwrap.wrap(_NOTE, 110)), size=8, va="bottom")
     return figure

@@ -177,7 +177,7 @@ def _header(first: Dataset, series: Series, with_identity: bool) -> Dataset:
     for keyword in _COPIED:
         if keyword in first and keyword not in ("SOPClassUID", "SOPInstanceUID", "NumberOfFrames", "SpecificCharacterSet"):
             header.add(first[keyword])
-    if "SliceThickness" not in header:
+    if not header.get("SliceThickness"):
         header.SliceThickness = decimals([np.linalg.norm(series.affine[:3, 2])])[0]
     for keyword in _EMPTY:
         setattr(header, keyword, "")

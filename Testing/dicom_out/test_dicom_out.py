@@ -14,6 +14,7 @@ from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.dicom_out.simple_report import simple_report
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.read import read_ct, read_volume
+from Agg2ExpLib.monitor import Monitor
 from support.dicom_export import (
     RADIUS,
     SECRETS,
@@ -191,6 +192,25 @@ def test_with_identity_the_objects_are_of_the_patient_and_the_study(exports, ser
             assert data[tag].value == theirs[tag].value
 
 
+def test_headers_against_the_standard_are_passed_on(marked, small_weights, tmp_path):
+    odd = {
+        "AccessionNumber": "longer than sixteen characters",
+        "PatientAge": "45",
+        "PatientSex": "unknown",
+        "StudyDate": "4.3.2020",
+    }
+    series = write_series(tmp_path / "odd", OBLIQUE, SliceThickness="", StudyInstanceUID="1.02.3", **odd)
+    folder = write_dicom(marked[0], series, tmp_path / "out", with_identity=True, maps=False)
+    data = pydicom.dcmread(folder / SEG)
+    assert (data.StudyInstanceUID, data.AccessionNumber, data.StudyDate, data.PatientSex) == (
+        "1.02.3",
+        odd["AccessionNumber"],
+        "",
+        "",
+    )
+    assert float(data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness) == pytest.approx(9)
+
+
 def test_every_object_says_research_only_and_how_it_was_made(exports, marked):
     sha = marked[0].run["weights"]["sha256"]
     for file in (exports / "source").glob("*.dcm"):
@@ -248,13 +268,22 @@ def test_the_report_is_a_pdf(exports, series, marked, tmp_path):
     assert not list(folder.glob("map_*"))
 
 
-def test_a_tilted_series_is_written_on_its_own_slices(small_weights, tmp_path):
+def test_tilted_series_are_at_their_place_for_every_reader(small_weights, tmp_path):
     series = write_series(tmp_path / "tilted", TILTED)
     result, place = marked_result(series, small_weights)
-    folder = write_dicom(result, series, tmp_path / "out")
+    monitor = Monitor()
+    folder = write_dicom(result, series, tmp_path / "out", monitor=monitor)
+    assert "tilted gantry" in monitor.notices[-1]
     check_places(folder, place)
+    slices = write_dicom(result, series, tmp_path / "slices", planes="source", monitor=monitor)
+    assert "planes model is right everywhere" in monitor.notices[-1]
+    check_places(slices, place)
+    assert frames_of(slices / MAP)[0].shape == (20, 26, 30)
+    if is_there("segimage2itkimage"):
+        volume = read_volume(by_dcmqi(folder / MAP, tmp_path / "map"))
+        np.testing.assert_allclose(found_place(volume.array.astype(float) - 1000, volume.affine), place, atol=0.3)
     if is_there("dciodvfy"):
-        assert complaints(folder / SEG) + complaints(folder / MAP) == []
+        assert [found for part in (folder, slices) for name in (SEG, MAP) for found in complaints(part / name)] == []
 
 
 def test_enhanced_images_are_referred_to_by_frame(small_weights, tmp_path):
