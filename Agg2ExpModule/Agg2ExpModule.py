@@ -114,6 +114,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _makeSections(self) -> None:
         from Agg2ExpModuleLib.engine.Child import Child
+        from Agg2ExpModuleLib.engine.WarmEngine import WarmEngine
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
@@ -127,6 +128,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
         from Agg2ExpModuleLib.panel.StatusStrip import StatusStrip
+        from Agg2ExpModuleLib.panel.WhatIfSection import WhatIfSection
         from Agg2ExpModuleLib.setup.Installer import Installer
 
         state, controller, root = self.state, self.controller, self.state.root
@@ -140,6 +142,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.display = DisplaySection(state, controller, self.inputs)
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.comparing = CompareSection(state, self.comparison, self.display)
+        self.asking = WhatIfSection(state, controller, self.importance, self.display, WarmEngine(root))
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         state.sections += [
             self.comparison,
@@ -151,6 +154,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             GlobalMaskRow(state),
             self.importance,
             self.comparing,
+            self.asking,
             self.exporting,
             self.strip,
         ]
@@ -161,6 +165,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.controller.shutdown()
             self.requirements.shutdown()
             self.exporting.shutdown()
+            self.asking.shutdown()
             self.inputs.stopFindingDevices()
             self.comparison.stop(1000)
             self.strip.takeBack()

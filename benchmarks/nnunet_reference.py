@@ -6,8 +6,8 @@ Needs ``nnunetv2``, too heavy for CI: its results are kept as data. For every ca
 nnU-Net's trainer does (random weights, saved by the trainer's own function), and ``reference.npz`` with what nnU-Net's own
 preprocessor, predictor and export make of a CT (README.md beside the data says which arrays).
 
-nnU-Net stitches in half precision. Its own code is run once as it is, for its label map, and once with these buffers in float64,
-for logits and (by autograd through its sliding windows) gradients that tell errors from rounding.
+nnU-Net stitches in half precision. Its own code is run once as it is, for its label map, and once with these buffers in float64 and
+the same weights, for logits and (by autograd through its sliding windows) gradients that tell errors from rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,21 +39,29 @@ PACKAGES = ("nnunetv2", "dynamic-network-architectures", "torch", "numpy", "scip
 
 
 @contextlib.contextmanager
-def _stitched_in(dtype: torch.dtype) -> Iterator[None]:
-    """nnU-Net's sliding window with other buffers than its half precision ones, and a division that autograd knows."""
+def stitched_in(dtype: torch.dtype) -> Iterator[None]:
+    """nnU-Net's sliding window with other buffers than its half precision ones, and a division that autograd knows.
+
+    The windows' weights keep the values that they have in half precision, whose smallest number, 6e-8, lies far above a Gaussian in
+    the corners of a window.
+    """
     import torch
     from nnunetv2.inference import predict_from_raw_data as theirs
 
-    gaussian = partial(theirs.compute_gaussian, dtype=dtype)
+    original = theirs.compute_gaussian
+
+    def weights(*args: Any, **kwargs: Any) -> torch.Tensor:
+        return original(*args, **kwargs).to(dtype)
+
     with (
         mock.patch.object(torch, "half", dtype),
         mock.patch.object(torch, "div", lambda total, weight, out: out.div_(weight)),
-        mock.patch.object(theirs, "compute_gaussian", gaussian),
+        mock.patch.object(theirs, "compute_gaussian", weights),
     ):
         yield
 
 
-def _predictor(mirror: bool, differentiable: bool) -> Any:
+def make_predictor(mirror: bool, differentiable: bool) -> Any:
     """nnU-Net's predictor on the CPU, at its default step; if asked for, its functions without ``inference_mode``."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -91,9 +98,9 @@ def make_folder(case: Case, folder: Path, data: torch.Tensor) -> None:
                 parameter += spread * torch.randn_like(parameter)
             last = network.decoder.seg_layers[-1]
             plans, configuration = trainer.plans_manager, trainer.configuration_manager
-            predictor = _predictor(False, False)
+            predictor = make_predictor(False, False)
             predictor.manual_initialization(network, plans, configuration, None, case.dataset(), "nnUNetTrainer", None)
-            with _stitched_in(torch.float32):
+            with stitched_in(torch.float32):
                 logits = predictor.predict_sliding_window_return_logits(data)
             scale = 3 / logits.std((1, 2, 3))
             last.weight *= scale[:, None, None, None, None]
@@ -121,10 +128,10 @@ def exact(folder: Path, data: torch.Tensor, mirror: bool, channel: int, mask: np
     """
     import torch
 
-    predictor = _predictor(mirror, True)
+    predictor = make_predictor(mirror, True)
     predictor.initialize_from_trained_model_folder(str(folder), None)
     predictor.network.double()
-    with _stitched_in(torch.float64):
+    with stitched_in(torch.float64):
         with torch.no_grad():
             logits = predictor.predict_logits_from_preprocessed_data(data.double())
         if mask is None:
@@ -147,7 +154,7 @@ def label_map(folder: Path, logits: np.ndarray, properties: dict[str, Any]) -> t
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as convert
 
-    predictor = _predictor(False, False)
+    predictor = make_predictor(False, False)
     predictor.initialize_from_trained_model_folder(str(folder), None)
     manager = predictor.label_manager
     here = manager.convert_logits_to_segmentation(torch.from_numpy(logits).float())
@@ -184,14 +191,14 @@ def run(case: Case, folder: Path, ct: Path) -> tuple[dict[str, np.ndarray], dict
         arrays["mirrored_gradient"] = mirrored["gradient"].astype(np.float32)
 
     # As nnU-Net is used: files in, files out, half precision.
-    predictor = _predictor(False, False)
+    predictor = make_predictor(False, False)
     predictor.initialize_from_trained_model_folder(str(folder), None)
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "label_map"
         predictor.predict_from_files_sequential([[str(ct)]], [str(out)])
         arrays["predicted"] = sitk.GetArrayFromImage(sitk.ReadImage(f"{out}.nii.gz")).astype(np.uint8)
     half = predictor.predict_logits_from_preprocessed_data(data).float().numpy()
-    with _stitched_in(torch.float32):
+    with stitched_in(torch.float32):
         single = predictor.predict_logits_from_preprocessed_data(data).numpy()
     told = {
         "largest logit": float(np.abs(found["logits"]).max()),

@@ -5,7 +5,7 @@
 
 Needs ``nnunetv2`` (2.8) besides Agg2Exp. The anatomies are TotalSegmentator v2 label maps: no CT is read, all CT are painted. What
 nnU-Net plans is kept but for the window, the batch and the width and depth of its network, cut so that training ends within the
-hour; the result is a demonstration, not a model to use.
+hour, and AdamW takes the place of its SGD; the result is a demonstration, not a model to use.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from Agg2ExpLib.models.labels import PAPER_LABELS
@@ -28,9 +29,10 @@ from Agg2ExpLib.synthetic.scans import Anatomy, draw_example, load_anatomy
 
 NUMBER, NAME = 11, "Dataset011_SyntheticThorax"
 TRAINER = "nnUNetTrainerNoDA"  # the scans differ enough, and left must stay left
-SPACING = 4.0
-SHAPE = (88, 72, 72)  # voxels of a training scan: 352 x 288 x 288 mm
-WINDOW = (48, 64, 64)  # z, y, x
+SPACING = 5.0
+SHAPE = (72, 58, 60)  # voxels of a training scan: 360 x 290 x 300 mm
+WINDOW = (40, 48, 48)  # z, y, x
+STRIDES = [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 FEATURES = (8, 16, 32, 64, 96)
 # Label of the training scans: the paper's labels that it joins.
 LABELS: dict[str, tuple[str, ...]] = {
@@ -85,7 +87,7 @@ def cut_down(plans: dict[str, Any]) -> dict[str, Any]:
         "n_stages": stages,
         "features_per_stage": list(FEATURES),
         "kernel_sizes": [[3, 3, 3]] * stages,
-        "strides": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
+        "strides": STRIDES,
         "n_conv_per_stage": [2] * stages,
         "n_conv_per_stage_decoder": [2] * (stages - 1),
     }
@@ -93,10 +95,11 @@ def cut_down(plans: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(preprocessed: Path, epochs: int, iterations: int) -> Path:
-    """Plan, preprocess and train fold 0 with nnU-Net's own code; returns the folder of the trained model."""
+    """Plan, preprocess and train fold 0 with nnU-Net's own code, or go on where that stopped; returns the model's folder."""
     import torch
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess_dataset
-    from nnunetv2.run.run_training import get_trainer_from_args
+    from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+    from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 
     plans_file = preprocessed / NAME / "nnUNetPlans.json"
     if not plans_file.is_file():
@@ -108,11 +111,48 @@ def train(preprocessed: Path, epochs: int, iterations: int) -> Path:
     os.environ.update(nnUNet_n_proc_DA="0")  # windows are cut in this process
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - nnU-Net's loaders draw from it
-    trainer = get_trainer_from_args(str(NUMBER), "3d_fullres", 0, TRAINER, device=torch.device("cpu"))
+    started = any(preprocessed.parent.glob(f"results/{NAME}/*/fold_0/checkpoint_latest.pth"))
+    device = torch.device("cpu")
+    trainer = get_trainer_from_args(str(NUMBER), "3d_fullres", 0, TRAINER, continue_training=started, device=device)
     trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = epochs, iterations, 4
     trainer.save_every = 5
+    trainer.initial_lr = 2e-3
+
+    def optimizers() -> tuple[Any, Any]:
+        optimizer = torch.optim.AdamW(trainer.network.parameters(), trainer.initial_lr, weight_decay=trainer.weight_decay)
+        return optimizer, PolyLRScheduler(optimizer, trainer.initial_lr, trainer.num_epochs)
+
+    trainer.configure_optimizers = optimizers  # nnU-Net's own SGD needs ten times as many steps
+    if started:
+        maybe_load_checkpoint(trainer, True, False)
     trainer.run_training()
     return Path(trainer.output_folder).parent
+
+
+def measure(model_folder: Path, data: Path) -> list[str]:
+    """Dice of what Agg2Exp draws with the model on real CT with references, as ``demo_weights`` measures it; lungs as one."""
+    from demo_weights import LUNG, NAMES, REAL, table
+    from demo_weights import measure as dice
+
+    from Agg2ExpLib.inference.compute import choose_compute
+    from Agg2ExpLib.inference.network import at_work
+    from Agg2ExpLib.io.volume import Volume
+    from Agg2ExpLib.models.model import load_model
+    from Agg2ExpLib.monitor import Monitor, Stage
+    from Agg2ExpLib.runs.case import make_case
+
+    model, compute, monitor = load_model(model_folder), choose_compute("cpu", "float32"), Monitor()
+    known = {name: NAMES.index(name) for name in NAMES} | {"lung_left": LUNG, "lung_right": LUNG}
+    meaning = np.array([known.get(name, 0) for name in model.labels], np.uint8)
+    measured = {*LABELS, "both_lungs"}
+    rows = []
+    for folder, _, read in REAL:
+        reference = read(data / folder)
+        case = make_case(reference.ct, model, compute, monitor)
+        with at_work(model.network, compute):
+            drawn = case.segment(Stage(monitor, "segment", 0, 1)).labels
+        rows += [row for row in dice(reference, Volume(meaning[drawn], case.grid.affine)) if row.label in measured]
+    return table(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,8 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--anatomies", type=Path, nargs="*", default=[], help="TotalSegmentator v2 label maps")
     parser.add_argument("--phantoms", type=int, default=4, help="bodies of the phantom to use besides")
     parser.add_argument("--cases", type=int, default=160, help="training scans to paint")
-    parser.add_argument("--epochs", type=int, default=22)
-    parser.add_argument("--iterations", type=int, default=50, help="training steps an epoch, of two windows each")
+    parser.add_argument("--epochs", type=int, default=32)
+    parser.add_argument("--iterations", type=int, default=40, help="training steps an epoch, of two windows each")
+    parser.add_argument("--measure", type=Path, metavar="DATA", help="only Dice of the trained model on real CT with references")
     parser.add_argument("--smoke", action="store_true", help="only paint a small dataset, without nnU-Net")
     args = parser.parse_args(argv)
     if args.smoke:
@@ -130,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.folder is None:
         parser.error("give a folder to work in")
     folder = args.folder.resolve()
+    if args.measure:
+        print("\n".join(measure(next(folder.glob(f"results/{NAME}/*__3d_fullres")), args.measure)))
+        return 0
     for name in ("raw", "preprocessed", "results"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         os.environ[f"nnUNet_{name}"] = str(folder / name)

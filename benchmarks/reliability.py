@@ -144,7 +144,7 @@ def code(folder: Path) -> list[str]:
     import torch
 
     from Agg2ExpLib.errors import InputError
-    from Agg2ExpLib.models.checkpoint import read_tensors
+    from Agg2ExpLib.models.checkpoint import read_weights
 
     ran = accepted = count = 0
     mark = folder / "ran"
@@ -156,12 +156,12 @@ def code(folder: Path) -> list[str]:
                 path = folder / f"c{number}{old}{suffix}"
                 torch.save(form, path, _use_new_zipfile_serialization=not old)
                 count += 1
-                accepted += _accepted(path, read_tensors, InputError)
+                accepted += _accepted(path, read_weights, InputError)
     for suffix in (".pt", ".pth", ".safetensors", ".ts"):
         path = folder / f"plain{suffix}"
         path.write_bytes(pickle.dumps({"a": Bomb(mark)}))
         count += 1
-        accepted += _accepted(path, read_tensors, InputError)
+        accepted += _accepted(path, read_weights, InputError)
     ran += mark.exists()
     return [f"code: {count} weights that hold code; {ran} ran, {accepted} were accepted"]
 

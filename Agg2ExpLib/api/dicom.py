@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..dicom_out.export import Settings, export
+from ..interventions.outcome import FOLDER
 from ..monitor import Monitor
 from .log_monitor import LogMonitor
 from .result import Result
@@ -34,7 +35,7 @@ def write_dicom(
         maps: whether maps are written at all.
         planes: ``source``: frames on the CT's own slices, which viewers overlay; ``model``: planes of the model grid, with the
             values as they were computed; ``auto``: the slices, or the model grid where these are tilted.
-        report: PDF to include; by default a simple one is made.
+        report: PDF to include; by default that of ``agg2exp report``.
         with_identity: take patient and study as in the source; else they stand empty and no date is told.
         patient_id: stands as the patient's name and id in place of the identity.
         overwrite: whether an earlier export may be replaced.
@@ -55,4 +56,5 @@ def write_dicom(
     found = result if isinstance(result, Result) else Result.open(result)
     names = (labels,) if isinstance(labels, str) else tuple(labels)
     settings = Settings(names, maps, planes, Path(report) if report is not None else None, with_identity, patient_id)
-    return export(found, Path(source), Path(output), settings, overwrite, monitor or LogMonitor())
+    answers = Path(result) / FOLDER if isinstance(result, str | Path) else None
+    return export(found, answers, Path(source), Path(output), settings, overwrite, monitor or LogMonitor())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..inference.averaged import is_averaged
 from ..inference.turned import inner, turn_of
 from ..monitor import Monitor
 from .method import Estimate, Method, Request, parameter
@@ -93,7 +94,12 @@ class LayerCam(Method):
         return
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
-        """Refuse a network without the layer before anything long begins."""
+        """Refuse a network without the layer, or one that is run several times, before anything long begins."""
+        if is_averaged(model.network):
+            raise InputError(
+                "The method layer_cam cannot look into the mean of several folds or mirrored windows: choose one fold with ⟨folds⟩ "
+                "and leave ⟨mirror⟩ out."
+            )
         find_layer(model.network, self.layer)
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:

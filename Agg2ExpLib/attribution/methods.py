@@ -48,6 +48,8 @@ RESERVED = frozenset(
         "task",
         "labels",
         "card",
+        "folds",
+        "mirror",
         "method",
         "overlap",
         "blend",

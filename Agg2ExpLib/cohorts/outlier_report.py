@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..views.html_page import Cell, Name, Number, Page, fixed, percent, plain
 from .figures import region_color
 from .found_outliers import AVERAGE, Outliers
-from .html import Cell, Name, Number, Page, fixed, percent, plain
 from .report import CAUTION
 from .significance import Test
 

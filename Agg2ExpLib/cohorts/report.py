@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..models.labels import BACKGROUND
+from ..views.html_page import Cell, Name, Number, Page, Range, fixed, percent, plain
 from .figures import context_order, region_color
-from .html import Cell, Name, Number, Page, Range, fixed, percent, plain
 from .importance import GlobalImportance
 from .matrices import CohortMatrices
 from .summary import Summary

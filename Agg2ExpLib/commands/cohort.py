@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .options import add_device_options, add_explain_options, add_window_options, job_from, split
+from .options import add_device_options, add_explain_options, add_model_options, add_window_options, job_from, split
 from .terminal import TerminalMonitor
 
 Found = TypeVar("Found")
@@ -172,8 +172,7 @@ def _add_run(parts: Any) -> None:
         description="Explain every patient of a table, on this machine or a Dask cluster, and gather their matrices.",
     )
     parser.add_argument("table", type=Path, metavar="TABLE", help="CSV: patient,ct[,truth][,extra_rois]")
-    parser.add_argument("--weights", required=True, metavar="FILE", help="weights, as for agg2exp explain")
-    parser.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    add_model_options(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the cohort, made or continued")
     parser.add_argument(
         "--label-map", metavar="MAP", help="how the truth is read: thorax (TotalSegmentator v2), names in order, or a JSON file"

@@ -31,7 +31,7 @@ def add_parser(verbs: Any) -> None:
     what = parser.add_argument_group("what")
     what.add_argument("--labels", type=split, default=(), metavar="A,B", help="maps of these labels (default: all explained ones)")
     what.add_argument("--no-maps", dest="maps", action="store_false", help="write no maps")
-    what.add_argument("--report", type=Path, metavar="FILE", help="PDF to include (default: a simple one is made)")
+    what.add_argument("--report", type=Path, metavar="FILE", help="PDF to include (default: that of agg2exp report)")
     what.add_argument(
         "--planes",
         choices=("auto", "source", "model"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..attribution.methods import METHODS
-from .options import add_device_options, add_window_options, describe_methods, split
+from .options import add_device_options, add_model_options, add_window_options, describe_methods, split
 
 if TYPE_CHECKING:
     from ..evaluation.run import Evaluation
@@ -38,8 +38,7 @@ def add_parser(verbs: Any) -> None:
     patients = group.add_mutually_exclusive_group(required=True)
     patients.add_argument("--ct", nargs="+", metavar="FILE", help="CTs; a patient's id is the file's name")
     patients.add_argument("--table", type=Path, metavar="CSV", help="patients as for agg2exp cohort run: patient,ct")
-    group.add_argument("--weights", required=True, metavar="FILE", help="weights, as for agg2exp explain")
-    group.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    add_model_options(group)
     parser.add_argument_group("output").add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder of the evaluation, made or continued"
     )

@@ -20,16 +20,26 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     """CT, weights, windows, device and output: everything that a segmentation needs."""
     group = parser.add_argument_group("input")
     group.add_argument("--ct", required=True, metavar="FILE", help="CT: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
-    group.add_argument(
-        "--weights", required=True, metavar="FILE", help="weights (.pt, .pth, .safetensors, TorchScript) or MONAI bundle"
-    )
-    group.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    add_model_options(group)
     output = parser.add_argument_group("output")
     output.add_argument("--output", required=True, metavar="DIR", help="results folder to write")
     output.add_argument("--overwrite", action="store_true", help="replace the results folder if it exists")
     output.add_argument("--patient-id", metavar="ID", help="id written into the results; default: the CT's file name")
     add_window_options(parser)
     add_device_options(parser)
+
+
+def add_model_options(group: Any) -> None:
+    """The model."""
+    group.add_argument(
+        "--weights",
+        required=True,
+        metavar="PATH",
+        help="weights (.pt, .pth, .safetensors, TorchScript), MONAI bundle, or trained model folder of nnU-Net v2",
+    )
+    group.add_argument("--card", metavar="FILE", help="model card; default: the .json beside the weights")
+    group.add_argument("--folds", metavar="N,M", help="folds of an nnU-Net, averaged, e.g. 0 or 0,1 (default all there are)")
+    group.add_argument("--mirror", action="store_true", help="also average an nnU-Net over mirrored windows, as it was trained")
 
 
 def add_window_options(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ class Settings:
         labels: of which maps are written; none for all that are explained.
         maps: whether maps are written at all.
         planes: ``source`` (the CT's slices), ``model`` (the model grid), or ``auto``: the slices unless they are tilted.
-        report: PDF to include; None for a simple one.
+        report: PDF to include; None for the one that ``agg2exp report`` makes.
         with_identity: whether the objects name the patient and the study's dates as the source does.
         pseudonym: name and id of the patient where they do not.
 
@@ -69,11 +69,20 @@ class Settings:
             raise InputError("The ⟨patient_id⟩ for DICOM must have at most 64 characters and none of \\ ^ =: choose another.")
 
 
-def export(found: Explanation, source: Path, output: Path, settings: Settings, overwrite: bool, monitor: Monitor) -> Path:
+def export(
+    found: Explanation,
+    answers: Path | None,
+    source: Path,
+    output: Path,
+    settings: Settings,
+    overwrite: bool,
+    monitor: Monitor,
+) -> Path:
     """Write a result as DICOM.
 
     Args:
         found: the result.
+        answers: folder with its answered what-if questions, if any, for the report.
         source: folder with the DICOM series that was explained.
         output: folder to write; it appears when it is whole.
         settings: what and how.
@@ -106,7 +115,7 @@ def export(found: Explanation, source: Path, output: Path, settings: Settings, o
     maps = tuple(label for label in chosen if label.name in found.maps) if settings.maps else ()
     if pdf is not None and not settings.with_identity:
         monitor.notice("The report goes in as it is: check that its pages do not name the patient.")
-    work = _Export(found, header, planes, maps, pdf)
+    work = _Export(found, answers, header, planes, maps, pdf)
     written: list[dict[str, str]] = []
     with new_folder(output, overwrite, monitor.check) as folder, warnings.catch_warnings():
         # Values that old exports put into headers, which are passed on as they are.
@@ -133,6 +142,7 @@ class _Export:
     """The objects of one export, made one at a time."""
 
     found: Explanation
+    answers: Path | None
     header: Header
     planes: Planes
     maps: tuple[Label, ...]
@@ -147,8 +157,8 @@ class _Export:
         """Name of the file, kind and object."""
         from .encapsulated_pdf import encapsulated_pdf
         from .parametric_map import parametric_map
+        from .report import made_report
         from .segmentation import label_segmentation, region_segmentation
-        from .simple_report import simple_report
 
         found, header, planes = self.found, self.header, self.planes
         drawn = self._volume(found.segmentation)
@@ -162,10 +172,10 @@ class _Export:
             attribution = self._volume(np.asarray(found.maps[label.name], dtype=np.float32))
             data = parametric_map(header, planes, label, attribution, MAP_SERIES + number)
             yield f"map_{safe_file_name(label.name)}", "PM", data
-        shown = str(header.source.header.PatientName) if header.with_identity else header.pseudonym
-        pdf = self.pdf if self.pdf is not None else simple_report(found, shown, header.model)
-        names_patient = self.pdf is not None or header.with_identity
-        yield "report", "PDF", encapsulated_pdf(header, pdf, names_patient, REPORT_SERIES)
+        pdf = self.pdf if self.pdf is not None else made_report(found, self.answers, header)
+        if pdf is not None:
+            names_patient = self.pdf is not None or header.with_identity
+            yield "report", "PDF", encapsulated_pdf(header, pdf, names_patient, REPORT_SERIES)
 
     def _regions(self) -> dict[str, np.ndarray]:
         found = dict(self.found.extra_rois)

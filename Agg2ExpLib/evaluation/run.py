@@ -100,7 +100,9 @@ def evaluate(
     monitor = _Once(monitor)
     specs = parse_methods(settings.methods, settings.seed)
     compute = choose_compute(settings.device, settings.precision)
-    model = model or load_model(Path(settings.weights), Path(settings.card) if settings.card else None)
+    if model is None:
+        card = Path(settings.card) if settings.card else None
+        model = load_model(Path(settings.weights), card, settings.folds, settings.mirror)
     labels = select_labels(settings.labels, model.card.labels) if settings.labels else model.card.labels[1:]
     for warning in model.warnings:
         monitor.notice(warning)
@@ -219,6 +221,7 @@ def _record(
             "labels": [label.name for label in card.labels],
             "preprocessing": card.preprocessing.to_json(),
             "roi_size": list(card.roi_size),
+            **({"mirror": True} if settings.mirror else {}),
         },
         # Seconds and memory of different devices do not belong into one table.
         "settings": {**settings.fixed(), "device": compute.device_name, "precision": compute.precision},

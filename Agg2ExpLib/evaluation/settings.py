@@ -25,6 +25,7 @@ class Settings:
         weights: of the model.
         methods: see :func:`~.method_specs.parse_methods`.
         card: model card, when it does not lie beside the weights.
+        folds, mirror: of an nnU-Net, see :class:`~Agg2ExpLib.models.variant.Variant`.
         labels: to explain; empty for all of the model.
         metrics: some of ``METRICS``; efficiency is always measured.
         runs: random subsets n of the faithfulness.
@@ -44,6 +45,8 @@ class Settings:
     weights: str
     methods: tuple[str, ...]
     card: str | None = None
+    folds: str | None = None
+    mirror: bool = False
     labels: tuple[str, ...] = ()
     metrics: tuple[str, ...] = METRICS
     runs: int = 100

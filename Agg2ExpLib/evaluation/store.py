@@ -104,8 +104,8 @@ def _difference(before: dict[str, Any], record: dict[str, Any]) -> str | None:
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
-            name = next(key for key in new if old.get(key) != new[key])
-            return f"{name.replace('_', ' ')} ({_short(old.get(name))} there, {_short(new[name])} now)"
+            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+            return f"{name.replace('_', ' ')} ({_short(old.get(name))} there, {_short(new.get(name))} now)"
         return part
     return None
 

@@ -140,14 +140,17 @@ def _nnunet_places(shape: Sequence[int], roi_size: Sequence[int], overlap: float
 
 
 def _nnunet_gaussian(roi_size: Sequence[int]) -> np.ndarray:
-    """nnU-Net's weights: a Gaussian of an eighth of the window's sides, at most 10, nowhere 0."""
+    """nnU-Net's weights: a Gaussian of an eighth of the window's sides, at most 10, nowhere 0.
+
+    They are those that it has, in half precision: towards a window's corners the small ones are rounded.
+    """
     import numpy as np
     from scipy.ndimage import gaussian_filter
 
     spot = np.zeros(tuple(roi_size))
     spot[tuple(size // 2 for size in roi_size)] = 1
     weight = gaussian_filter(spot, [size / 8 for size in roi_size], mode="constant")
-    weight *= 10 / weight.max()
+    weight = (weight / (weight.max() / 10)).astype(np.float16)
     weight[weight == 0] = weight[weight > 0].min()
     return weight.astype(np.float32)
 

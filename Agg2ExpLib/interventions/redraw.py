@@ -72,6 +72,10 @@ class Redrawer:
         self._keeps = of_windows < _KEPT_SHARE * (free_memory() - 2 * whole)
         self._outputs: dict[tuple[int, ...], torch.Tensor | None] = {}
 
+    def listen(self) -> None:
+        """Tell the case's present monitor of further work."""
+        self._batch = self.case.batch()
+
     def redraw(self, image: np.ndarray, targets: Mapping[str, tuple[int, np.ndarray]], stage: Stage) -> Redrawn:
         """Draw another image on the same grid.
 

@@ -50,18 +50,27 @@ class Subject:
         result: an explanation or a segmentation, in memory or read from its folder.
         case: from :func:`case_of`.
         regions: masks by name that may be changed, beside the result's labels and extra regions.
+
+    Attributes:
+        drawn: further masks by name, which may be replaced between questions.
     """
 
     def __init__(self, result: Explanation, case: Case, regions: Mapping[str, np.ndarray] | None = None):
         self.result, self.case = result, case
         self._masks: dict[str, np.ndarray] = {**result.extra_rois, **(regions or {})}
         self._redrawer = Redrawer(case, result.segmentation)
+        self.drawn: dict[str, np.ndarray] = {}
         self._told = False
+
+    def listen(self, monitor: Monitor) -> None:
+        """From now on this monitor is told and asked."""
+        self.case.monitor = monitor
+        self._redrawer.listen()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Regions that can be named, without the background."""
-        return (*(label.name for label in self.result.labels[1:]), *self._masks)
+        return (*(label.name for label in self.result.labels[1:]), *self._masks, *self.drawn)
 
     def mask(self, names: Sequence[str]) -> np.ndarray:
         """The voxels of regions, boolean ``[x, y, z]``.
@@ -76,8 +85,8 @@ class Subject:
         for name in names:
             if name in indices:
                 found |= self.result.segmentation == indices[name]
-            elif name in self._masks:
-                found |= self._masks[name]
+            elif (mask := self._masks.get(name, self.drawn.get(name))) is not None:
+                found |= mask
             else:
                 near = difflib.get_close_matches(name, self.names, n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(self.names)}."

@@ -1,33 +1,32 @@
-"""Reads what a MONAI bundle folder says about its network, without running any of its expressions.
-
-A bundle's configuration may hold Python (values that start with ``$``). Only plain values and references to plain values (``@key``,
-``@key#part``, ``$@key``) are followed here; everything else counts as not said. See https://docs.monai.io/en/stable/mb_specification.html.
-"""
+"""A MONAI bundle folder: what it says about its network, without running any of its expressions."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..system.json_files import read_json
-from ..system.regular_files import open_regular
-from .labels import PAPER_LABELS, make_labels
+from ..preprocessing.hu_window import HuWindow
+from ..preprocessing.preprocessing import Preprocessing
+from ..preprocessing.spacing import Spacing
+from ..preprocessing.step import Intensity
+from .bundle_config import is_plain, read_config, resolve
+from .bundle_outputs import read_output, read_windows
+from .bundle_steps import Unsuited, read_steps
+from .labels import BACKGROUND, PAPER_LABELS, make_labels
 from .model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, ModelCard, clean_label_name, default_names
+from .networks import ALLOWED
 from .swin_unetr import MERGING_LEGACY
 
+if TYPE_CHECKING:
+    from ..preprocessing.step import Step
+
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml", "evaluate.json", "train.json")
-_REFERENCE = re.compile(r"^\$?@([\w#.]+)$")
-# Intensity transforms that the linear HU window of a model card cannot stand for.
-_OTHER_SCALING = (
-    "NormalizeIntensityd", "ScaleIntensityd", "ScaleIntensityRangePercentilesd", "HistogramNormalized", "ThresholdIntensityd",
-    "MaskIntensityd", "ClipIntensityPercentilesd", "Lambdad",
-)  # fmt: skip
-_MAX_BYTES = 4 * 2**20
-_MOST_PARTS, _MOST_DEPTH = 100_000, 60
-_UNKNOWN = object()  # a value that only running the bundle's code would tell
+# Arguments of a network that change nothing of what it computes, or that its tensors tell.
+_NEEDLESS = re.compile(r"use_checkpoint|img_size|out_channels|feature_size|.*drop(out|path)?.*(rate|prob)?|pretrained")
+_NO_CT = ("mr", "mri", "mrt", "pt", "pet", "us", "ultrasound", "xray", "x-ray", "xr", "cr", "dx", "mg", "oct", "rgb")
 
 
 @dataclass(frozen=True)
@@ -38,47 +37,104 @@ class Bundle:
         folder: the bundle.
         weights: its model file.
         network: ``class`` and arguments of ``network_def``, where plain.
-        settings: card values by key (``spacing``, ``hu_window``, ``intensity_range``, ``roi_size``, texts), where plain.
+        steps: its preprocessing; None where it has none.
+        windows: ``roi_size``, ``overlap``, ``blend``, ``pad_value``; None where nothing is said.
+        output: ``softmax`` or ``sigmoid``.
+        texts: of the card, by key.
         names: label names by channel.
-        unsuited: why the bundle's preprocessing cannot be followed, or empty.
+        left: steps after the network that are not done.
+        unsuited: why the bundle cannot be followed, or empty.
     """
 
     folder: Path
     weights: Path
     network: dict[str, Any] | None
-    settings: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] | None = None
+    windows: dict[str, Any] | None = None
+    output: str = "softmax"
+    texts: dict[str, Any] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
     unsuited: str = ""
 
-    def card(self, channels: int) -> tuple[ModelCard, tuple[str, ...]]:
-        """The model card of the bundle, and a sentence that names what had to be assumed.
+    def drops_background(self, channels: int) -> bool:
+        """Whether the first of several overlapping channels is the background, which is no label then."""
+        return self.output == "sigmoid" and channels > 1 and self.names.get(0, "").casefold() == BACKGROUND
+
+    def check(self) -> None:
+        """Refuse what cannot be followed.
 
         Raises:
-            InputError: the preprocessing is of a kind that only a model card of the user's own can replace.
+            InputError: one sentence that names it.
         """
         if self.unsuited:
             raise InputError(f"The bundle {self.folder.name} {self.unsuited}: say what fits in a model_card.json in its folder.")
+
+    def card(self, channels: int) -> tuple[ModelCard, tuple[str, ...]]:
+        """The model card of the bundle for a network of so many channels, and what had to be assumed or is left out.
+
+        Raises:
+            InputError: the bundle does something that only a model card of the user's own can replace.
+        """
+        self.check()
         assumed = [
             text
-            for key, text in (
-                ("spacing", "spacing 1.5 mm"),
-                ("hu_window", "HU window -1024..1024"),
-                ("roi_size", "windows of 96x96x96 voxels"),
+            for missing, text in (
+                (self.steps is None, "spacing 1.5 mm and the HU window -1024..1024"),
+                (self.windows is None, "windows of 96x96x96 voxels"),
             )
-            if key not in self.settings
+            if missing
         ]
-        if set(self.names) == set(range(channels)) and len({name.casefold() for name in self.names.values()}) == channels:
-            labels = make_labels([self.names[index] for index in range(channels)])
+        names = self._label_names(channels)
+        if names is not None:
+            labels = make_labels(names)
+        elif channels == len(PAPER_LABELS) and self.output == "softmax":
+            labels = PAPER_LABELS
+            assumed.insert(0, "the paper's labels")
         else:
-            labels = PAPER_LABELS if channels == len(PAPER_LABELS) else make_labels(default_names(channels))
-            assumed.insert(0, "the paper's labels" if channels == len(PAPER_LABELS) else f"labels label_1 to label_{channels - 1}")
-        warnings = (
+            count = channels + (self.output == "sigmoid") - self.drops_background(channels)
+            labels = make_labels(default_names(count))
+            assumed.insert(0, f"labels label_1 to label_{count - 1}")
+        warnings: tuple[str, ...] = (
             (f"The bundle {self.folder.name} does not plainly say everything, so these were assumed: {', '.join(assumed)}.",)
             if assumed
             else ()
         )
-        settings = {"spacing": PAPER_SPACING, "hu_window": PAPER_HU_WINDOW, "roi_size": PAPER_ROI_SIZE, **self.settings}
-        return ModelCard(labels=labels, network=self.network, **settings), warnings
+        if self.left:
+            warnings += (f"What the bundle {self.folder.name} does after its network is not done: {', '.join(self.left)}.",)
+        windows = dict(self.windows or {"roi_size": PAPER_ROI_SIZE})
+        pad = windows.pop("pad_value", 0.0)
+        hu_window: tuple[float, float] | None = PAPER_HU_WINDOW
+        spacing, intensity_range, steps = PAPER_SPACING, (0.0, 1.0), None
+        if self.steps is not None:
+            steps = Preprocessing(self.steps, pad)
+            spacing = next((step.spacing for step in reversed(self.steps) if isinstance(step, Spacing)), (0.0, 0.0, 0.0))
+            scales = [step for step in self.steps if isinstance(step, Intensity)]
+            alone = scales[0] if len(scales) == 1 and isinstance(scales[0], HuWindow) else None
+            hu_window = alone.hu_window if alone else None
+            intensity_range = alone.intensity_range if alone else (0.0, 1.0)
+        card = ModelCard(
+            labels,
+            spacing,
+            hu_window,
+            intensity_range=intensity_range,
+            network=self.network,
+            steps=steps,
+            output=self.output,
+            **windows,
+            **self.texts,
+        )
+        return card, warnings
+
+    def _label_names(self, channels: int) -> list[str] | None:
+        """The background and a name for each label, where the bundle names all of them."""
+        named = self.names
+        if self.output == "sigmoid" and not self.drops_background(channels):
+            if set(named) == set(range(channels)) and named[0].casefold() != BACKGROUND:
+                named = {0: BACKGROUND, **{index + 1: name for index, name in named.items()}}
+            channels += 1
+        names = [named[index] for index in range(channels)] if set(named) == set(range(channels)) else []
+        return names if names and len({name.casefold() for name in names}) == channels else None
 
 
 def bundle_of(path: Path) -> Path | None:
@@ -107,18 +163,28 @@ def read_bundle(folder: Path, weights: Path | None = None) -> Bundle:
     config: dict[str, Any] = {}
     for name in _CONFIGS:
         if (folder / "configs" / name).is_file():
-            config = _read(folder / "configs" / name)
+            config = read_config(folder / "configs" / name)
             break
-    metadata = _read(folder / "configs" / "metadata.json") if (folder / "configs" / "metadata.json").is_file() else {}
-    settings, unsuited = _settings(config)
+    metadata = read_config(folder / "configs" / "metadata.json") if (folder / "configs" / "metadata.json").is_file() else {}
+    texts: dict[str, Any] = {}
     for key, source in (("citation", "references"), ("licence", "copyright"), ("intended_use", "intended_use")):
         value = metadata.get(source)
         text = "; ".join(str(part) for part in value) if isinstance(value, list) else value
         if isinstance(text, str) and text.strip():
-            settings[key] = text.strip()
+            texts[key] = text.strip()
     if isinstance(metadata.get("eval_metrics"), dict):
-        settings["metrics"] = metadata["eval_metrics"]
-    return Bundle(folder, weights or _model_file(folder), _network(config, metadata), settings, _names(metadata), unsuited)
+        texts["metrics"] = metadata["eval_metrics"]
+    found: dict[str, Any] = {"texts": texts, "names": _names(metadata)}
+    try:
+        found["network"] = _network(config, metadata)
+        _check_modality(metadata)
+        _check_dataset(config)
+        found["steps"] = read_steps(config, "preprocessing", old=_version(metadata) < (1, 5))
+        found["windows"] = read_windows(config)
+        found["output"], found["left"] = read_output(config)
+    except Unsuited as reason:
+        found["unsuited"] = str(reason)
+    return Bundle(folder, weights or _model_file(folder), found.pop("network", None), **found)
 
 
 def _model_file(folder: Path) -> Path:
@@ -136,147 +202,58 @@ def _model_file(folder: Path) -> Path:
     return found[0]
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        if file.suffix == ".json":
-            values: object = read_json(file, "The bundle's", _MAX_BYTES)
-        else:
-            with open_regular(file) as stream:
-                data = stream.read(_MAX_BYTES + 1)
-            if len(data) > _MAX_BYTES:
-                raise ValueError("too large")
-            text = data.decode("utf-8-sig")
-            try:
-                import yaml
-            except ImportError as error:
-                raise InputError(
-                    f"{file.name} needs the package PyYAML to be read: install it with `pip install pyyaml`."
-                ) from error
-            try:
-                values = yaml.safe_load(text)
-                _check_size(values)
-            except yaml.YAMLError as error:
-                raise ValueError(str(error)) from error
-    except OSError as error:
-        raise InputError(f"The bundle's {file} cannot be read ({error.strerror or error}): check its permissions.") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"The bundle's {file} is not valid {file.suffix[1:].upper()}: download the bundle again.") from error
-    return values if isinstance(values, dict) else {}
-
-
-def _check_size(values: object) -> None:
-    """Refuse what its aliases multiply: entries of YAML may be used again and again in each other.
-
-    Raises:
-        ValueError: it has too many entries, or is nested too deep.
-    """
-    level, count = [values], 0
-    for _ in range(_MOST_DEPTH):
-        deeper: list[object] = []
-        for value in level:
-            deeper += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-            if len(deeper) > _MOST_PARTS:
-                raise ValueError("too many entries")
-        count += len(deeper)
-        if count > _MOST_PARTS:
-            raise ValueError("too many entries")
-        if not deeper:
-            return
-        level = deeper
-    raise ValueError("nested too deep")
-
-
-class _Budget:
-    """How many parts may still be looked at: references can refer to each other so that they multiply."""
-
-    def __init__(self) -> None:
-        self.left = _MOST_PARTS
-
-    def spend(self) -> None:
-        """Count one part.
-
-        Raises:
-            InputError: there were too many.
-        """
-        self.left -= 1
-        if self.left < 0:
-            raise InputError("The bundle's configuration refers to itself again and again: give a model card instead.")
-
-
-def _resolve(value: Any, config: dict[str, Any], depth: int = 0, budget: _Budget | None = None) -> Any:
-    """``value`` with references replaced by what they plainly refer to; ``_UNKNOWN`` where that is an expression.
-
-    Raises:
-        InputError: the references multiply.
-    """
-    budget = budget or _Budget()
-    budget.spend()
-    if depth > 20:
-        return _UNKNOWN
-    if isinstance(value, str):
-        if match := _REFERENCE.match(value):
-            part: Any = config
-            for key in re.split(r"#|::", match.group(1)):
-                if isinstance(part, list) and key.isdigit() and int(key) < len(part):
-                    part = part[int(key)]
-                elif isinstance(part, dict) and key in part:
-                    part = _resolve(part[key], config, depth + 1, budget) if isinstance(part[key], str) else part[key]
-                else:
-                    return _UNKNOWN
-            return _resolve(part, config, depth + 1, budget)
-        return _UNKNOWN if value.startswith(("$", "@", "%")) else value
-    if isinstance(value, list):
-        parts = [_resolve(part, config, depth + 1, budget) for part in value]
-        return _UNKNOWN if any(part is _UNKNOWN for part in parts) else parts
-    if isinstance(value, dict):
-        resolved = {key: _resolve(part, config, depth + 1, budget) for key, part in value.items()}
-        return {key: part for key, part in resolved.items() if part is not _UNKNOWN}
-    return value
-
-
 def _network(config: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any] | None:
-    """``network_def`` as a card's ``network``; None when its class is not plainly given."""
+    """``network_def`` as a card's ``network``; None when its class is not plainly given.
+
+    Raises:
+        InputError: the network is the bundle's own, or an argument that its tensors do not tell is an expression.
+    """
     raw = config.get("network_def", config.get("network"))
-    target = _resolve(raw, config)
+    target = resolve(raw, config)
     if not isinstance(raw, dict) or not isinstance(target, dict) or not isinstance(target.get("_target_"), str):
         return None
-    kind = target["_target_"].rsplit(".", 1)[-1]
-    network = {"class": kind, **{key: value for key, value in target.items() if not key.startswith("_")}}
-    if kind == "SwinUNETR":
-        version = re.match(r"(\d+)\.(\d+)", str(metadata.get("monai_version", "")))
-        if version and (int(version[1]), int(version[2])) < (1, 5) and network.get("downsample", "merging") == "merging":
-            network["downsample"] = MERGING_LEGACY  # the same word meant another order of voxels then
+    place, _, kind = target["_target_"].rpartition(".")
+    if place and not (place + ".").startswith("monai.networks.nets."):
+        kind = target["_target_"]
+    values = {key: value for key, value in target.items() if not key.startswith("_")}
+    if kind in ALLOWED and (open_ := [k for k, v in values.items() if not is_plain(v) and not _NEEDLESS.fullmatch(k)]):
+        raise Unsuited(f"gives '{open_[0]}' of its network by an expression, which only running the bundle would tell")
+    network = {"class": kind, **{key: value for key, value in values.items() if is_plain(value)}}
+    if kind == "SwinUNETR" and _version(metadata) < (1, 5) and network.get("downsample", "merging") == "merging":
+        network["downsample"] = MERGING_LEGACY  # the same word meant another order of voxels then
     return network
 
 
-def _settings(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Spacing, HU window and window size where they are plainly given, and why the preprocessing cannot be followed."""
-    settings: dict[str, Any] = {}
-    unsuited = ""
-    steps = config.get("preprocessing", {})
-    transforms = steps.get("transforms", []) if isinstance(steps, dict) else []
-    for raw in transforms if isinstance(transforms, list) else []:
-        step = _resolve(raw, config)
-        if not isinstance(step, dict) or step.get("_disabled_") is True:
-            continue
-        name = str(step.get("_target_", "")).rsplit(".", 1)[-1]
-        if name == "Spacingd" and (spacing := _three(step.get("pixdim"))):
-            settings["spacing"] = spacing
-        elif name == "ScaleIntensityRanged":
-            if hu_window := _interval(step.get("a_min"), step.get("a_max")):
-                settings["hu_window"] = hu_window
-            if intensity_range := _interval(step.get("b_min"), step.get("b_max")):
-                settings["intensity_range"] = intensity_range
-        elif name == "Orientationd" and step.get("axcodes", "RAS") != "RAS":
-            unsuited = f"turns its images to {step['axcodes']}, and Agg2Exp works in RAS"
-        elif name in _OTHER_SCALING:
-            unsuited = f"scales intensities with {name}, and Agg2Exp knows a linear HU window only"
-    inferer = _resolve(config.get("inferer", {}), config)
-    if isinstance(inferer, dict) and (size := _three(inferer.get("roi_size"))):
-        settings["roi_size"] = tuple(int(side) for side in size)
-    return settings, unsuited
+def _version(metadata: dict[str, Any]) -> tuple[int, int]:
+    """The MONAI that the bundle was made for; of one that does not say, the present one."""
+    version = re.match(r"(\d+)\.(\d+)", str(metadata.get("monai_version", "")))
+    return (int(version[1]), int(version[2])) if version else (99, 0)
+
+
+def _check_modality(metadata: dict[str, Any]) -> None:
+    """Refuse images that are no CT, several channels, and flat ones."""
+    inputs = metadata.get("network_data_format")
+    image: Any = inputs.get("inputs") if isinstance(inputs, dict) else None
+    image = image.get("image") if isinstance(image, dict) else None
+    if not isinstance(image, dict):
+        return
+    named = str(image.get("modality", ""))
+    words = re.split(r"[^a-z-]+", named.casefold())
+    if "ct" not in words and any(word in _NO_CT for word in words):
+        raise Unsuited(f"is for {named} images, and Agg2Exp explains networks for CT")
+    channels, shape = image.get("num_channels"), image.get("spatial_shape")
+    if isinstance(channels, int) and channels > 1:
+        raise Unsuited(f"takes {channels} input channels, and a CT has one")
+    if isinstance(shape, list) and len(shape) == 2:
+        raise Unsuited("is for 2D images, and Agg2Exp explains 3D networks")
+
+
+def _check_dataset(config: dict[str, Any]) -> None:
+    """Refuse a dataset that prepares its images by something else than ``preprocessing``."""
+    dataset = config.get("dataset")
+    transform = dataset.get("transform", "@preprocessing") if isinstance(dataset, dict) else "@preprocessing"
+    if transform not in ("@preprocessing", "$@preprocessing", None):
+        raise Unsuited("prepares its images by another transform than its 'preprocessing'")
 
 
 def _names(metadata: dict[str, Any]) -> dict[int, str]:
@@ -292,18 +269,3 @@ def _names(metadata: dict[str, Any]) -> dict[int, str]:
             except InputError:
                 continue
     return names
-
-
-def _interval(low: Any, high: Any) -> tuple[float, float] | None:
-    return (float(low), float(high)) if _is_number(low) and _is_number(high) and low < high else None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _three(value: Any) -> tuple[float, float, float] | None:
-    numbers = [value] * 3 if _is_number(value) else value
-    if isinstance(numbers, list) and len(numbers) == 3 and all(_is_number(number) and number > 0 for number in numbers):
-        return float(numbers[0]), float(numbers[1]), float(numbers[2])
-    return None

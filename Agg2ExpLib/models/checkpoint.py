@@ -1,7 +1,7 @@
 """Reads the tensors of a weights file without running anything that is in it.
 
-``.pt``, ``.pth`` and ``.ckpt`` go through ``torch.load(weights_only=True)``, ``.safetensors`` through its own reader and
-TorchScript archives through :mod:`.torchscript`.
+``.pt``, ``.pth``, ``.ckpt``, ``.bin`` and ``.pth.tar`` go through ``torch.load(weights_only=True)``, ``.safetensors`` through its
+own reader and TorchScript archives through :mod:`.torchscript`. :mod:`.readings` finds which of the tensors are the network's.
 """
 
 from __future__ import annotations
@@ -9,43 +9,115 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import InputError
 from ..system.regular_files import open_regular
 from .archive import check_archive, check_claims
-from .torchscript import read_torchscript
+from .pickled_data import Unread, data_types_allowed
+from .torchscript import Script, read_torchscript
 
 if TYPE_CHECKING:
     import torch
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".ts", ".safetensors")
-# Where training scripts put the weights beside epoch and optimizer, most telling first.
-NESTED_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "network_weights", "model_dict", "weights")
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.")
+SUFFIXES = (".pt", ".pth", ".ckpt", ".ts", ".safetensors", ".bin", ".tar")
+# What training needs to go on and a network does not: never weights, whatever their names.
+_OF_TRAINING = re.compile(r"optim|sched|scaler|callback|loops|(^|_)(amp|rng|history|log|logs|logging)(_|$)", re.IGNORECASE)
+_DEEPEST = 4
 
 Tensors = dict[str, "torch.Tensor"]
 
 
-def read_tensors(path: str | os.PathLike[str]) -> Tensors:
-    """The tensors of a weights file by name, on the CPU, floating-point ones as float32; names as they are in the file.
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a weights file as they are in it.
+
+    Attributes:
+        source: the file's name, for messages.
+        groups: mappings from names to tensors by the keys that lead to them, joined by dots; "" is the file itself.
+        beside: keys of numbers, lists and arrays beside the tensors, such as ``epoch``.
+        script: what else the table of a TorchScript archive tells; None for anything else.
+    """
+
+    source: str
+    groups: Mapping[str, Tensors]
+    beside: tuple[str, ...] = ()
+    script: Script | None = None
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor], source: str) -> Weights:
+        """A plain state dict."""
+        return cls(source, {"": dict(tensors)})
+
+    def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Name and shape of every tensor in every group."""
+        return [(name, tuple(tensor.shape)) for group in self.groups.values() for name, tensor in group.items()]
+
+
+def read_weights(path: str | os.PathLike[str]) -> Weights:
+    """What a weights file holds, on the CPU, in the types it is stored in; what an optimizer keeps is left out.
 
     Raises:
-        InputError: the file is missing, unreadable, truncated or no weights file, holds code, or has no tensors or non-finite ones.
+        InputError: the file is missing, unreadable, truncated or no weights file, holds code, or has no named tensors.
     """
     file = Path(path)
     _check_file(file)
-    try:
+    script: Script | None = None
+    with _problems_told(file):
         if file.suffix.lower() == ".safetensors":
             found: object = _read_safetensors(file)
         elif _is_torchscript(file):
-            found = read_torchscript(file)
+            script = read_torchscript(file)
+            found = script.tensors
         else:
-            found = _read_state_dict(file)
+            found = read_checkpoint(file)
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    if not groups:
+        raise InputError(
+            f"{file.name} holds no network weights: expected named tensors, bare or under a key such as state_dict or model."
+        )
+    check_claims({f"{place}.{name}".strip("."): part for place, group in groups.items() for name, part in group.items()}, file)
+    return Weights(file.name, groups, tuple(_numbers_beside(found, "")), script)
+
+
+def read_content(file: Path) -> object:
+    """As :func:`read_checkpoint`, of a file that may be anything: for readers of formats with more than tensors.
+
+    Raises:
+        InputError: it is missing, unreadable, truncated or no weights file, or holds code.
+    """
+    _check_file(file)
+    with _problems_told(file):
+        return read_checkpoint(file)
+
+
+def tensors_of(found: Mapping[object, object], file: Path) -> Tensors:
+    """The named tensors of one mapping that :func:`read_content` found, floating-point ones as float32.
+
+    Raises:
+        InputError: there are none, or not finite ones, or they claim more than the file holds.
+    """
+    groups: dict[str, Tensors] = {}
+    _gather(found, "", groups)
+    tensors = groups.get("")
+    if not tensors:
+        raise InputError(f"{file.name} holds no network weights: copy or save it again.")
+    check_claims(tensors, file)
+    return as_float32(tensors, file.name)
+
+
+@contextmanager
+def _problems_told(file: Path) -> Iterator[None]:
+    """What reading can raise, in one sentence."""
+    try:
+        yield
     except InputError:
         raise
     except MemoryError as error:
@@ -56,24 +128,41 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         if error.errno in (None, errno.EINVAL):  # readers seek to places that a cut file does not have
             _damaged(file, error)
         raise InputError(f"{file} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
-    tensors = _innermost(found, file)
-    check_claims(tensors, file)
-    return _as_float32(tensors, file)
 
 
-def name_candidates(tensors: Tensors) -> list[Tensors]:
-    """The same tensors under every reading of their names, wrappers' prefixes (``module.``, ``model.`` …) taken off one by one.
+def read_checkpoint(file: Path) -> object:
+    """Everything in a file that ``torch.save`` wrote, with stand-ins for values that are not tensors or plain Python.
 
-    The prefix may belong to the network itself (MONAI's UNet has ``model.``), so the caller chooses the reading that fits. A few
-    tensors without the prefix of nearly all others (a loss's own, in Lightning checkpoints) are left out with it.
+    Raises:
+        InputError: it is damaged, or holds code or objects that are no plain data.
+        OSError: it cannot be read.
     """
-    candidates = [tensors]
-    while True:
-        counts = {prefix: sum(name.startswith(prefix) for name in candidates[-1]) for prefix in PREFIXES}
-        prefix = max(counts, key=lambda part: counts[part])
-        if counts[prefix] == 0 or counts[prefix] < 0.9 * len(candidates[-1]):
-            return candidates
-        candidates.append({name[len(prefix) :]: value for name, value in candidates[-1].items() if name.startswith(prefix)})
+    import torch
+
+    try:
+        with data_types_allowed():
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        with file.open("rb") as stream:
+            is_pickle = stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+        if is_pickle:  # whole, but with something that only running it would build
+            raise InputError(
+                f"{file.name} holds pickled Python code or objects besides tensors and was refused, nothing of it was run: save "
+                "`model.state_dict()` alone, best as .safetensors."
+            ) from error
+        _damaged(file, error)
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+        zipfile.BadZipFile,
+    ) as error:
+        _damaged(file, error)
 
 
 def _check_file(file: Path) -> None:
@@ -81,11 +170,9 @@ def _check_file(file: Path) -> None:
         if not file.exists():
             raise InputError(f"The weights file {file} does not exist: check the path.")
         if not file.is_file():
-            raise InputError(f"{file} is not a file: give a weights file ({', '.join(SUFFIXES)}) or a MONAI bundle folder.")
+            raise InputError(f"{file} is not a file: give a weights file ({', '.join(SUFFIXES)}).")
         if file.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"{file.name} is no weights file by its name: give one ending in {', '.join(SUFFIXES)}, or a MONAI bundle folder."
-            )
+            raise InputError(f"{file.name} is no weights file by its name: give one ending in {', '.join(SUFFIXES)}, or a folder.")
         with open_regular(file) as stream:
             head = stream.read(512)
     except OSError as error:
@@ -117,49 +204,6 @@ def _read_safetensors(file: Path) -> object:
         _damaged(file, error)
 
 
-def _read_state_dict(file: Path) -> object:
-    import torch
-
-    try:
-        with _numpy_scalars_allowed():
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        with file.open("rb") as stream:
-            is_pickle = stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-        if is_pickle:  # whole, but with something that only running it would build
-            raise InputError(
-                f"{file.name} holds pickled Python code or objects besides tensors and was refused, nothing of it was run: save "
-                "`model.state_dict()` alone, best as .safetensors."
-            ) from error
-        _damaged(file, error)
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        AssertionError,
-        zipfile.BadZipFile,
-    ) as error:
-        _damaged(file, error)
-
-
-def _numpy_scalars_allowed() -> Any:
-    """Lets ``weights_only`` accept NumPy numbers (a best metric beside the weights), which are data and not code."""
-    import numpy as np
-    import torch
-
-    allow = getattr(torch.serialization, "safe_globals", None)
-    if allow is None:
-        return nullcontext()
-    core = getattr(np, "_core", None) or np.core
-    scalar = core.multiarray.scalar
-    kinds = [type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
-    return allow([np.dtype, *kinds, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")])
-
-
 def _is_torchscript(file: Path) -> bool:
     if not zipfile.is_zipfile(file):
         return False
@@ -170,37 +214,46 @@ def _is_torchscript(file: Path) -> bool:
         _damaged(file, error)
 
 
-def _innermost(found: object, file: Path) -> Tensors:
-    """The mapping from names to tensors, wherever in the checkpoint it lies."""
+def _gather(found: object, place: str, into: dict[str, Tensors], depth: int = 0) -> None:
+    """Every mapping from names to tensors, wherever in the checkpoint it lies."""
     import torch
 
-    for _ in range(4):
-        if not isinstance(found, Mapping):
-            break
-        tensors = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
-        nested = next((found[key] for key in NESTED_KEYS if isinstance(found.get(key), Mapping) and found[key]), None)
-        if nested is None or len(tensors) > 8:
-            if tensors:
-                return tensors
-            break
-        found = nested
-    raise InputError(
-        f"{file.name} holds no network weights: expected named tensors, bare or under one of {', '.join(NESTED_KEYS[:5])}."
-    )
+    if not isinstance(found, Mapping) or depth > _DEEPEST:
+        return
+    tensors = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    if tensors:
+        into[place] = tensors
+    for key, value in found.items():
+        if isinstance(key, str) and not _OF_TRAINING.search(key):
+            _gather(value, f"{place}.{key}" if place else key, into, depth + 1)
 
 
-def _as_float32(tensors: Tensors, file: Path) -> Tensors:
+def _numbers_beside(found: object, place: str, depth: int = 0) -> Iterator[str]:
+    for key, value in found.items() if isinstance(found, Mapping) and depth <= _DEEPEST else ():
+        if isinstance(key, str) and not _OF_TRAINING.search(key):
+            inner = f"{place}.{key}" if place else key
+            if isinstance(value, int | float | list | tuple | Unread) and not isinstance(value, bool):
+                yield inner
+            yield from _numbers_beside(value, inner, depth + 1)
+
+
+def as_float32(tensors: Mapping[str, torch.Tensor], source: str) -> Tensors:
+    """The tensors with floating-point ones as float32.
+
+    Raises:
+        InputError: one of them is sparse, quantized or complex, or has values that are not finite.
+    """
     import torch
 
     made: Tensors = {}
     for name, tensor in tensors.items():
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
             raise InputError(
-                f"The tensor '{name}' of {file.name} is sparse, quantized or complex: save the network's plain float weights."
+                f"The tensor '{name}' of {source} is sparse, quantized or complex: save the network's plain float weights."
             )
         made[name] = tensor.detach().to("cpu", torch.float32) if tensor.is_floating_point() else tensor.detach().to("cpu")
         if tensor.is_floating_point() and not bool(torch.isfinite(made[name]).all()):
             raise InputError(
-                f"The tensor '{name}' of {file.name} has values that are not finite: the training went wrong, use other weights."
+                f"The tensor '{name}' of {source} has values that are not finite: the training went wrong, use other weights."
             )
     return made

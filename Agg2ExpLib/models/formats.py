@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import weights_file
+from . import auto3dseg, bundle_folder, nnunet, weights_file
 from .loaded import Loaded
 from .variant import Variant
 
@@ -33,7 +33,7 @@ class Format(Protocol):
 
 
 # Weights alone come last: that reader says of everything else what it is not.
-FORMATS: tuple[Format, ...] = (weights_file,)
+FORMATS: tuple[Format, ...] = (nnunet, auto3dseg, bundle_folder, weights_file)
 
 
 def read_model(path: Path, card: Path | None, variant: Variant) -> Loaded:

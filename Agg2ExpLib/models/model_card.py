@@ -2,7 +2,8 @@
 
 Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels); optional
 are ``intensity_range``, ``preprocessing`` (steps in place of ``hu_window``), ``pad_value``, ``output``, ``overlap``, ``blend``,
-``windows``, ``colors``, ``groups``, ``network``, ``citation``, ``licence``, ``intended_use`` and ``metrics``.
+``windows``, ``colors``, ``groups``, ``network``, ``weights``, ``leave_out``, ``citation``, ``licence``, ``intended_use`` and
+``metrics``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
 _TEXTS = ("citation", "licence", "intended_use")
 _WINDOWS = ("overlap", "blend", "windows")
 _PREPARATION = ("intensity_range", "preprocessing", "pad_value")
-_OPTIONAL = (*_PREPARATION, "colors", "groups", "network", "output", *_WINDOWS, *_TEXTS, "metrics")
+_OPTIONAL = (*_PREPARATION, "colors", "groups", "network", "weights", "leave_out", "output", *_WINDOWS, *_TEXTS, "metrics")
 _MAX_BYTES = 4 * 2**20
 # Label names become file names and parts of a comma-separated option.
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|,\x00-\x1f\x7f]')
@@ -48,7 +49,8 @@ class ModelCard:
 
     Attributes:
         labels: the background first, then one per output channel that is a label, in channel order.
-        spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most).
+        spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most);
+            0 where ``steps`` keep the CT's own.
         hu_window: (low, high) in Hounsfield units; values outside are clipped. None where ``steps`` say what is done instead.
         roi_size: sliding window in voxels of the model grid, same axes as ``spacing``.
         intensity_range: what ``hu_window`` is scaled to.
@@ -58,6 +60,8 @@ class ModelCard:
             without the background, which is there where its logit is above 0.
         overlap, blend: of the sliding windows, where the model was made for certain ones.
         windows: whose window positions: ``monai`` or ``nnunet``.
+        weights: which of several networks in the file, by the keys and prefix that lead to its tensors.
+        leave_out: names of tensors in the file that play no part in the output, or beginnings or patterns of names.
         citation: how to cite the weights.
         licence: licence of the weights.
         intended_use: what the weights are and are not for.
@@ -79,6 +83,8 @@ class ModelCard:
     overlap: float | None = None
     blend: str | None = None
     windows: str = "monai"
+    weights: str | None = None
+    leave_out: tuple[str, ...] = ()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -113,7 +119,9 @@ class ModelCard:
             card |= {"preprocessing": self.steps.to_json(), "pad_value": self.steps.pad_value}
         card |= {"roi_size": list(self.roi_size), "output": self.output, "windows": self.windows}
         card |= {key: value for key in ("overlap", "blend") if (value := getattr(self, key)) is not None}
-        for key in ("network", *_TEXTS, "metrics"):
+        if self.leave_out:
+            card["leave_out"] = list(self.leave_out)
+        for key in ("network", "weights", *_TEXTS, "metrics"):
             if (value := getattr(self, key)) is not None:
                 card[key] = value
         return card
@@ -134,6 +142,13 @@ def read_model_card(path: str | os.PathLike[str]) -> tuple[ModelCard, tuple[str,
     """
     file = Path(path)
     return parse_model_card(read_json(file, "The model card", _MAX_BYTES), file.name)
+
+
+def card_beside(weights: Path) -> Path:
+    """Where the card of a weights file lies: the same name with ``.json``; of ``w.pth.tar`` also ``w.json``."""
+    beside = weights.with_suffix(".json")
+    shorter = beside.with_suffix("").with_suffix(".json")
+    return shorter if weights.suffix == ".tar" and not beside.is_file() and shorter.is_file() else beside
 
 
 def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str, ...]]:
@@ -158,7 +173,7 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
     )
     card = ModelCard(
         labels=labels,
-        spacing=_spacing(values["spacing"], source),
+        spacing=_spacing(values["spacing"], source, own="preprocessing" in values),
         hu_window=hu_window,
         roi_size=_roi_size(values["roi_size"], source),
         intensity_range=intensity_range,
@@ -169,6 +184,8 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
         overlap=_overlap(values.get("overlap"), source),
         blend=_choice(values["blend"], BLENDS, "blend", source) if values.get("blend") is not None else None,
         windows=_choice(values.get("windows", "monai"), SCHEMES, "windows", source),
+        weights=_typed(values.get("weights"), str, "weights", source, 'a text such as "ema"'),
+        leave_out=_texts(values.get("leave_out"), "leave_out", source),
         **texts,
     )
     return card, warnings
@@ -300,10 +317,10 @@ def _numbers(value: object) -> list[float] | None:
     return numbers if len(numbers) == len(entries) and all(math.isfinite(number) for number in numbers) else None
 
 
-def _spacing(value: object, source: str) -> tuple[float, float, float]:
+def _spacing(value: object, source: str, own: bool = False) -> tuple[float, float, float]:
     numbers = _numbers(value) or []
     numbers = numbers * 3 if len(numbers) == 1 else numbers
-    if len(numbers) != 3 or not all(0.05 <= number <= 50 for number in numbers):
+    if len(numbers) != 3 or not all(0.05 <= number <= 50 or (own and number == 0) for number in numbers):
         raise InputError(f"'spacing' of {source} must be one or three numbers from 0.05 to 50 (mm).")
     return numbers[0], numbers[1], numbers[2]
 
@@ -349,6 +366,13 @@ def _overlap(value: object, source: str) -> float | None:
     if len(numbers) != 1 or not 0 <= numbers[0] < 1:
         raise InputError(f"'overlap' of {source} must be a number from 0 to less than 1.")
     return numbers[0]
+
+
+def _texts(value: object, key: str, source: str) -> tuple[str, ...]:
+    entries = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(isinstance(entry, str) and entry.strip() for entry in entries):
+        raise InputError(f"'{key}' of {source} must list names.")
+    return tuple(entry.strip() for entry in entries)
 
 
 def _typed(value: Any, kind: type, key: str, source: str, expected: str) -> Any:

@@ -34,13 +34,18 @@ _ENCODER_KEY = "swinViT.patch_embed.proj.weight"
 _BLOCK = "swinViT.layers{stage}.0.blocks.{block}."
 
 
+# The first layer's name now and in self-supervised checkpoints, in a whole network and in an encoder of its own.
+FIRST_NAMES = (_ENCODER_KEY, "swin_vit.patch_embed.proj.weight", "patch_embed.proj.weight")
+
+
+def new_name(name: str) -> str:
+    """MONAI's present name of a tensor: self-supervised checkpoints say ``swin_vit`` and ``mlp.fc1``."""
+    return re.sub(r"\.mlp\.fc([12])\.", r".mlp.linear\1.", re.sub(r"^swin_vit\.", "swinViT.", name))
+
+
 def rename_old(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under MONAI's present names: self-supervised checkpoints say ``swin_vit`` and ``mlp.fc1``."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        name = re.sub(r"^swin_vit\.", "swinViT.", name)
-        renamed[re.sub(r"\.mlp\.fc([12])\.", r".mlp.linear\1.", name)] = tensor
-    return renamed
+    """The tensors under MONAI's present names."""
+    return {new_name(name): tensor for name, tensor in tensors.items()}
 
 
 def looks_like_swin_unetr(tensors: Mapping[str, torch.Tensor]) -> bool:
@@ -48,6 +53,11 @@ def looks_like_swin_unetr(tensors: Mapping[str, torch.Tensor]) -> bool:
     return _ENCODER_KEY in tensors or (
         "patch_embed.proj.weight" in tensors and any(name.startswith("layers1.") for name in tensors)
     )
+
+
+def has_decoder(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether the tensors are a whole Swin UNETR's and not its encoder's alone."""
+    return _ENCODER_KEY in tensors and "out.conv.conv.weight" in tensors
 
 
 def recognise(tensors: Mapping[str, torch.Tensor], source: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,9 @@ _READ_ERRORS = (
 
 
 class _ScriptObject:
-    """Stands for any scripted module of an archive: holds its attributes, has no behaviour."""
+    """Stands for any scripted module of an archive: holds its attributes and its class's name, has no behaviour."""
+
+    qualified = ""
 
     def __setstate__(self, state: object) -> None:
         self.state = state
@@ -69,7 +72,7 @@ class _ScriptUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):
-            return _ScriptObject
+            return type("_ScriptObject", (_ScriptObject,), {"qualified": f"{module}.{name}"})
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -92,8 +95,23 @@ def _rebuild_tensor(storage: torch.Tensor, offset: int, size: tuple[int, ...], s
     return storage.as_strided(size, stride, offset).clone()
 
 
-def read_torchscript(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a TorchScript archive under the names its state dict has, in the type they are stored in.
+@dataclass
+class Script:
+    """What the table of a TorchScript archive holds, by the names that its state dict would give.
+
+    Attributes:
+        tensors: in the type they are stored in.
+        classes: qualified class of each module; that of the whole program under "".
+        numbers: fractional numbers that modules keep beside their tensors.
+    """
+
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+def read_torchscript(file: Path) -> Script:
+    """The tensors of a TorchScript archive, and what else its table tells of the program.
 
     Raises:
         InputError: the archive is damaged or holds something other than modules, containers and plain tensors.
@@ -119,19 +137,23 @@ def read_torchscript(file: Path) -> dict[str, torch.Tensor]:
         raise InputError(
             f"The tensors of the TorchScript file {file.name} cannot be read: give the network's state dict instead."
         ) from error
-    tensors: dict[str, torch.Tensor] = {}
-    _collect(found, "", tensors)
-    return tensors
+    script = Script()
+    _collect(found, "", script)
+    return script
 
 
-def _collect(value: object, prefix: str, into: dict[str, torch.Tensor], depth: int = 0) -> None:
-    """Put the tensors of a scripted module and of the modules in it under the names a state dict would give them."""
+def _collect(value: object, name: str, into: Script, depth: int = 0) -> None:
+    """Put a scripted module's parts and those of the modules in it under the names a state dict would give them."""
     import torch
 
-    if depth > 60:
+    if depth > 60 or not isinstance(value, _ScriptObject):
         return
-    for name, part in value.state.items() if isinstance(value, _ScriptObject) and isinstance(value.state, dict) else ():
+    into.classes[name] = value.qualified
+    for key, part in value.state.items() if isinstance(value.state, dict) else ():
+        inner = f"{name}.{key}" if name else str(key)
         if isinstance(part, torch.Tensor):
-            into[prefix + str(name)] = part
+            into.tensors[inner] = part
+        elif isinstance(part, float):
+            into.numbers[inner] = part
         else:
-            _collect(part, f"{prefix}{name}.", into, depth + 1)
+            _collect(part, inner, into, depth + 1)

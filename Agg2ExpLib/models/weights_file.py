@@ -1,27 +1,20 @@
-"""Weights as a single file with a model card beside it, and MONAI bundle folders."""
+"""Weights as a single file with a model card beside it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..system.memory import require_memory
 from ..system.regular_files import sha256_of_file
-from .bundle import bundle_of, read_bundle
-from .checkpoint import name_candidates, read_tensors
+from .checkpoint import Weights, read_weights
 from .labels import PAPER_LABELS
 from .loaded import Loaded
-from .model_card import ModelCard, default_model_card, read_model_card
+from .model_card import ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
-
-if TYPE_CHECKING:
-    import torch
+from .window_memory import require_window_memory
 
 
 def find(path: Path) -> Path:
@@ -30,68 +23,68 @@ def find(path: Path) -> Path:
 
 
 def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
-    """The network of a weights file or bundle.
+    """The network of a weights file.
 
     Raises:
         InputError: one sentence that says what is wrong with the weights or the card, or that they do not fit each other.
     """
     variant.refuse(path.name)
-    folder = bundle_of(path)
-    bundle = None
-    if folder is None:
-        file, card_file = path, path.with_suffix(".json")
-    else:
-        bundle = read_bundle(folder, path if path != folder else None)
-        file, card_file = bundle.weights, folder / "model_card.json"
-    tensors = read_tensors(file)
+    found = read_weights(path)
+    card_file = card if card is not None else card_beside(path)
     given: ModelCard | None = None
     warnings: tuple[str, ...] = ()
     if card is not None or card_file.is_file():
-        given, warnings = read_model_card(card if card is not None else card_file)
+        given, warnings = read_model_card(card_file)
     named = given.network if given else None
-    if named is None and bundle is not None:
-        named = bundle.network
-    if given is None and bundle is None and _is_paper_like(tensors):
+    if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
-    built = build_network(name_candidates(tensors), file.name, named)
+    built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
     if given is None:
-        given, assumed = bundle.card(built.channels) if bundle is not None else default_model_card(built.channels)
+        given, assumed = default_model_card(built.channels)
         warnings += assumed
-    _check(given, built, file.name)
-    return Loaded(
-        built.network,
-        replace(given, network=built.spec),
-        folder.resolve().name if folder is not None else file.stem,
-        checksum(file),
-        built.architecture,
-        warnings + built.warnings,
-    )
+    check_fits(given, built, path.name)
+    card_of = replace(given, network=built.spec)
+    return Loaded(built.network, card_of, path.stem, checksum(path), built.architecture, warnings + built.warnings)
 
 
-def _check(card: ModelCard, built: Built, source: str) -> None:
-    """That card and network fit each other."""
-    if len(card.labels) != built.channels:
+def check_fits(card: ModelCard, built: Built, source: str) -> None:
+    """That card and network fit each other.
+
+    Raises:
+        InputError: one sentence that says what does not fit.
+    """
+    if card.output == "softmax" and built.channels < 2:
+        raise InputError(
+            f"{source} has {built.channels} output channel(s): give a network with one channel for the background and one for each "
+            'label, or say "output": "sigmoid" in a model card if each channel is a label of its own.'
+        )
+    if card.channels != built.channels and card.output == "sigmoid":
+        raise InputError(
+            f"The model card lists {len(card.labels)} labels with the background, but {source} has {built.channels} output "
+            'channels: with "output": "sigmoid" list the background and one label for each channel.'
+        )
+    if card.channels != built.channels:
         raise InputError(
             f"The model card lists {len(card.labels)} labels, but {source} has {built.channels} output channels: list one "
             "label for each channel, the background first."
         )
-    if any(side % built.divisor for side in card.roi_size):
+    divisors = "x".join(map(str, built.divisors if len(set(built.divisors)) > 1 else built.divisors[:1]))
+    if any(side % divisor for side, divisor in zip(card.roi_size, built.divisors, strict=True)):
         raise InputError(
             f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card does not fit {source}: each side must be "
-            f"divisible by {built.divisor}."
+            f"divisible by {divisors}."
         )
-    if card.roi_size == (built.divisor,) * 3 and built.spec["class"] not in ("UNETR", "SegResNet", "VNet"):
+    if card.roi_size == built.divisors and built.spec["class"] not in ("UNETR", "SegResNet", "VNet"):
         # The deepest layer would see a single voxel, which instance normalisation cannot treat.
         raise InputError(
             f"'roi_size' {'x'.join(map(str, card.roi_size))} of the model card is too small for {source}: use "
-            f"{2 * built.divisor} or more for at least one side."
+            f"{2 * max(built.divisors)} or more for at least one side."
         )
     spec = built.spec
     first = next((spec[key] for key in ("feature_size", "init_filters", "channels", "features", "filters") if spec.get(key)), 16)
     features = first[0] if isinstance(first, list) else first
-    # Three maps of the first layer and the logits twice are the least that a pass holds.
-    values = math.prod(card.roi_size) * (3 * (features if isinstance(features, int) else 16) + 2 * built.channels)
-    require_memory(4 * values, f"One window of {'x'.join(map(str, card.roi_size))} voxels ('roi_size' of the model card)")
+    width = features if isinstance(features, int) else 16
+    require_window_memory(card.roi_size, width, built.channels, "'roi_size' of the model card")
     if built.spec["class"] == "UNETR":
         image = built.spec.get("img_size")
         if ([image] * 3 if isinstance(image, int) else list(image or [])) != list(card.roi_size):
@@ -100,9 +93,9 @@ def _check(card: ModelCard, built: Built, source: str) -> None:
             )
 
 
-def _is_paper_like(tensors: Mapping[str, torch.Tensor]) -> bool:
+def _is_paper_like(weights: Weights) -> bool:
     """Whether these are a Swin UNETR's tensors with the paper's number of labels."""
-    return any(name.endswith("out.conv.conv.weight") and tensor.shape[0] == len(PAPER_LABELS) for name, tensor in tensors.items())
+    return any(name.endswith("out.conv.conv.weight") and shape[0] == len(PAPER_LABELS) for name, shape in weights.shapes())
 
 
 def checksum(file: Path) -> str:

@@ -13,15 +13,36 @@ from ..io.grid import Grid, closest_to_ras
 from ..io.resample import resample
 from ..io.turn import Turn
 from ..io.volume import Volume
+from .clip import Clip
+from .clip_percentiles import ClipPercentiles
+from .crop_foreground import CropForeground
+from .crop_nonzero import CropNonzero
+from .ct_normalisation import CtNormalisation
 from .hu_window import HuWindow
+from .nnunet_resampling import NnunetResampling
+from .normalise import Normalise
+from .orientation import Orientation
 from .ras_spacing import AIR_HU, RasSpacing
+from .scale_extremes import ScaleExtremes
+from .scale_percentiles import ScalePercentiles
+from .scale_range import ScaleRange
+from .spacing import Spacing
+from .squash import Squash
 from .step import Geometry, Intensity, Step
+from .threshold import Threshold
+from .transposed import Transposed
+from .zscore import Zscore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Every step that a model card may name.
-STEPS: dict[str, type[Step]] = {step.name: step for step in (RasSpacing, HuWindow)}
+_GEOMETRY: tuple[type[Step], ...] = (RasSpacing, Orientation, Spacing, CropForeground, Transposed, CropNonzero, NnunetResampling)
+_INTENSITY: tuple[type[Step], ...] = (
+    HuWindow, ScaleRange, ScaleExtremes, ScalePercentiles, Clip, ClipPercentiles, Normalise, Threshold, Squash,
+    CtNormalisation, Zscore,
+)  # fmt: skip
+STEPS: dict[str, type[Step]] = {step.name: step for step in (*_GEOMETRY, *_INTENSITY)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,16 @@ def check_numbers(step: Step, key: str, value: Any, count: int) -> tuple[float, 
     return tuple(float(number) for number in numbers)
 
 
+def check_flag(step: Step, key: str, value: Any) -> None:
+    """Refuse a setting that is not true or false.
+
+    Raises:
+        InputError: the sentence names step and setting.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"'{key}' of the preprocessing step '{step.name}' must be true or false, not {value!r}.")
+
+
 def check_spacing(step: Step, spacing: Any) -> None:
     """Refuse voxel sizes that no CT has.
 

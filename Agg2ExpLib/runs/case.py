@@ -19,7 +19,6 @@ from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
 from ..models.model import Model
 from ..monitor import Monitor, Stage
-from ..preprocessing.hu_window import HuWindow
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import AIR_HU
 
@@ -84,11 +83,9 @@ class Case:
 
     @property
     def intensity_range(self) -> tuple[float, float]:
-        """Lowest and highest intensity of a CT: of the HU window, or without one of -1024 and 1024 HU."""
-        for step in self.model.card.preprocessing.steps:
-            if isinstance(step, HuWindow):
-                return step.intensity_range
-        low, high = self.prepared.intensity(np.array([AIR_HU, -AIR_HU]))
+        """Lowest and highest intensity of a CT: where HU are clipped, else of -1024 and 1024 HU."""
+        far = self.prepared.intensity(np.array([-1e6, -1e5, AIR_HU, -AIR_HU, 1e5, 1e6]))
+        low, high = (far[0], far[-1]) if far[0] == far[1] and far[-1] == far[-2] else far[2:4]
         return float(low), float(high)
 
     @property

@@ -37,6 +37,7 @@ class Job:
         task: ``explain``, or ``segment`` to stop after the segmentation.
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
+        folds, mirror: of an nnU-Net, see :class:`~Agg2ExpLib.models.variant.Variant`.
         method: the attribution method with its parameters.
         overlap, blend: of the sliding windows; None for those the model was made for, else 0.25 and ``constant``.
         target: ``sum`` or ``mean`` of the label's logits.
@@ -62,6 +63,8 @@ class Job:
     task: str = "explain"
     labels: tuple[str, ...] = ()
     card: str | None = None
+    folds: str | None = None
+    mirror: bool = False
     method: MethodSpec = field(default_factory=MethodSpec)
     overlap: float | None = None
     blend: str | None = None

@@ -11,15 +11,14 @@ from ..attribution.method import Method
 from ..errors import InputError, OutOfMemoryError
 from ..inference.compute import Compute, choose_compute, is_out_of_memory
 from ..inference.network import at_work
-from ..io.read import read_ct
 from ..io.regions import read_all_regions, read_mask
 from ..io.source_files import sha256_of
-from ..models.model import load_model
 from ..monitor import Monitor, Stage
 from ..system.files import OutputFolder
 from .case import Case, make_case
 from .explanation import READ_END, Question, explain_case
 from .job import Job
+from .kept import Kept
 from .privacy import private_names
 from .record import RunRecord
 from .results import check_region_files
@@ -27,12 +26,13 @@ from .targets import requested_labels
 from .write import FolderWatcher, write_explanation
 
 
-def run_job(job: Job, monitor: Monitor) -> Path:
+def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
     """Do a job.
 
     Args:
         job: what to do.
         monitor: is told progress, notices and partial results; its ``stop`` ends the run.
+        kept: model and CT of earlier jobs of this process.
 
     Returns:
         The results folder.
@@ -51,7 +51,7 @@ def run_job(job: Job, monitor: Monitor) -> Path:
     method = job.method.make() if job.task == "explain" else None
     output = OutputFolder(Path(job.output), job.overwrite)
     try:
-        _do(job, compute, method, output, monitor)
+        _do(job, compute, method, output, monitor, kept or Kept())
         return output.publish()
     except OSError as error:
         raise _file_problem(error, output) from error
@@ -93,16 +93,17 @@ def _file_problem(error: OSError, output: OutputFolder) -> InputError:
     return InputError(f"Cannot write the results to {output.final.parent} ({reason}): make room or choose another ⟨output⟩.")
 
 
-def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder, monitor: Monitor) -> None:
+def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder, monitor: Monitor, kept: Kept) -> None:
     """Read everything, refuse what cannot work before anything long begins, run, and write."""
     began = time.monotonic()
     stage = Stage(monitor, "read", 0.0, READ_END)
     stage.update(0.0, "model")
-    model = load_model(Path(job.weights), Path(job.card) if job.card else None)
+    model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
     requested = requested_labels(job.labels, model.card)
     stage.update(0.3, "CT")
-    ct = read_ct(Path(job.ct))
+    ct = kept.ct(job.ct)
     parameters = {name: getattr(job, name) for name in ("target", "overlap", "blend", "device", "precision")}
+    parameters |= {name: value for name in ("folds", "mirror") if (value := getattr(job, name))}
     record = RunRecord(model, ct.name, sha256_of(Path(job.ct)), began, job.patient_id, parameters)
     if job.patient_id is not None:
         record.private = private_names(job.ct, job.extra_rois, [*job.files_of_method(), *filter(None, [job.target_mask])])

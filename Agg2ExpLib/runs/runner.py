@@ -26,18 +26,23 @@ from .job import Job
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 # A stop must end the run within 2 s; what has not ended by itself until then is left where it is.
-_GRACE_S = 0.8
+GRACE_S = 0.8
 _BETWEEN_PROGRESS_S = 0.2
 
 
 class EventMonitor(Monitor):
-    """Writes what it is told as JSON lines, one event a line, flushed at once."""
+    """Writes what it is told as JSON lines, one event a line, flushed at once.
+
+    Args:
+        stream: to write to.
+        always: entries of every event.
+    """
 
     wants_partial = True
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, **always: object):
         super().__init__()
-        self._stream = stream
+        self._stream, self._always = stream, always
         self._lock = threading.Lock()
         self._last = 0.0
 
@@ -45,7 +50,7 @@ class EventMonitor(Monitor):
         """Write one event; where nobody reads any more, the run is stopped."""
         with self._lock:
             try:
-                self._stream.write(json.dumps({"event": event, **content}, ensure_ascii=True) + "\n")
+                self._stream.write(json.dumps({"event": event, **self._always, **content}, ensure_ascii=True) + "\n")
                 self._stream.flush()
             except OSError:
                 self.stop()
@@ -84,7 +89,7 @@ def in_worker(work: Callable[[], None], monitor: Monitor) -> None:
     while worker.is_alive():
         worker.join(0.05)
         if monitor.stopped:
-            deadline = deadline or time.monotonic() + _GRACE_S
+            deadline = deadline or time.monotonic() + GRACE_S
             if time.monotonic() > deadline:
                 return
 

@@ -145,6 +145,14 @@ def test_importance_of_something_else(agg2exp, tmp_path):
     assert "not a results folder" in done.stderr
 
 
+@pytest.mark.parametrize("words", [("--tolerance", "0"), ("--tolerance", "-0.5"), ("--samples", "0")])
+def test_the_demo_refuses_bad_numbers_before_it_makes_anything(agg2exp, words, tmp_path):
+    done = agg2exp("demo", *words, "--output", tmp_path / "demo")
+    assert done.returncode == 2
+    assert words[0] in done.stderr
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("verb", ["demo", "segment", "explain", "run", "importance", "evaluate", "render"])
 def test_help_has_examples_and_loads_nothing_heavy(verb):
     code = f"import sys; from Agg2ExpLib.commands.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass\n"

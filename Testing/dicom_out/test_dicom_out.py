@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from Agg2ExpLib.api.dicom import write_dicom
 from Agg2ExpLib.api.explain import explain
 from Agg2ExpLib.commands.cli import main
-from Agg2ExpLib.dicom_out.simple_report import simple_report
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.read import read_ct, read_volume
 from Agg2ExpLib.monitor import Monitor
@@ -260,12 +260,26 @@ def test_the_report_is_a_pdf(exports, series, marked, tmp_path):
     assert data.BurnedInAnnotation == "NO"
     assert len(data.SourceInstanceSequence) == 20
     mine = tmp_path / "mine.pdf"
-    mine.write_bytes(simple_report(marked[0], "", "small")[:-1] + b"\n\n")
+    mine.write_bytes(b"%PDF-1.4\n% odd\n")
     folder = write_dicom(marked[0], series, tmp_path / "out", report=mine, maps=False)
     data = pydicom.dcmread(folder / "report.dcm")
     assert data.EncapsulatedDocument[: data.EncapsulatedDocumentLength] == mine.read_bytes()
     assert data.BurnedInAnnotation == "YES"
     assert not list(folder.glob("map_*"))
+    bare = dataclasses.replace(marked[0], maps={}, matrix=None)
+    written = write_dicom(bare, series, tmp_path / "bare").glob("*.dcm")
+    assert sorted(file.name for file in written) == [REGION, SEG]
+
+
+@pytest.mark.skipif(not is_there("pdftotext"), reason="pdftotext is not installed (apt-get install poppler-utils)")
+@pytest.mark.parametrize(("kind", "patient"), [("source", "Patient"), ("model", "case 7"), ("named", "Secret^Name")])
+def test_the_report_names_whom_it_may(exports, marked, kind, patient, tmp_path):
+    assert marked[0].patient == "Secret_Jane"
+    (tmp_path / "report.pdf").write_bytes(pydicom.dcmread(exports / kind / "report.dcm").EncapsulatedDocument)
+    text = subprocess.run(["pdftotext", tmp_path / "report.pdf", "-"], check=True, capture_output=True, text=True).stdout
+    assert f"Why did the model draw this? {patient}\n" in text
+    assert "Jane" not in text
+    assert ("Secret" in text) == (kind == "named")
 
 
 def test_tilted_series_are_at_their_place_for_every_reader(small_weights, tmp_path):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from Agg2ExpLib.errors import InputError
-from Agg2ExpLib.models.checkpoint import name_candidates, read_tensors
+from Agg2ExpLib.models.checkpoint import as_float32, read_weights
 from Agg2ExpLib.system.regular_files import sha256_of_file
 
 
@@ -30,6 +30,11 @@ class Small(torch.nn.Module):
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
     return dict(Small().state_dict())
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the largest mapping in a weights file, as float32."""
+    return as_float32(max(read_weights(path).groups.values(), key=len), path.name)
 
 
 def same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
@@ -233,16 +238,6 @@ def test_unusable_tensors(tmp_path, content, message):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(InputError, match=message):
         read_tensors(tmp_path / "w.pt")
-
-
-def test_every_reading_of_prefixed_names():
-    tensors = {"module.model.0.weight": torch.ones(1), "module.model.1.weight": torch.ones(1)}
-    assert [list(reading) for reading in name_candidates(tensors)] == [
-        ["module.model.0.weight", "module.model.1.weight"],
-        ["model.0.weight", "model.1.weight"],
-        ["0.weight", "1.weight"],
-    ]
-    assert len(name_candidates({"module.a": torch.ones(1), "b": torch.ones(1)})) == 1
 
 
 def test_sha256(tmp_path):

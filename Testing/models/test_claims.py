@@ -9,18 +9,18 @@ import torch
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.bundle import read_bundle
-from Agg2ExpLib.models.checkpoint import read_tensors
+from Agg2ExpLib.models.checkpoint import read_weights
 from Agg2ExpLib.models.model import load_model
 
 
 def test_strides_of_zero(tmp_path):
     torch.save({"a": torch.zeros(1).expand(100_000, 100_000)}, tmp_path / "a.pt")
     with pytest.raises(InputError, match=r"'a' of a\.pt claims more values than are stored"):
-        read_tensors(tmp_path / "a.pt")
+        read_weights(tmp_path / "a.pt")
     base = torch.zeros(50_000)
     torch.save({f"t{k}": base[:] for k in range(400)}, tmp_path / "b.pt")
     with pytest.raises(InputError, match=r"b\.pt claim more values"):
-        read_tensors(tmp_path / "b.pt")
+        read_weights(tmp_path / "b.pt")
 
 
 def test_deflated_and_damaged_archives(tmp_path):
@@ -29,12 +29,12 @@ def test_deflated_and_damaged_archives(tmp_path):
         for name in good.namelist():
             small.writestr(name, good.read(name))
     with pytest.raises(InputError, match="compressed tensors"):
-        read_tensors(tmp_path / "b.pt")
+        read_weights(tmp_path / "b.pt")
     content = bytearray((tmp_path / "a.pt").read_bytes())
     content[2_000_000] ^= 1  # inside the tensor: PyTorch reads it without a word
     (tmp_path / "c.pt").write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
-        read_tensors(tmp_path / "c.pt")
+        read_weights(tmp_path / "c.pt")
 
 
 def test_references_and_aliases_that_multiply(tmp_path):

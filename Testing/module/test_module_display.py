@@ -139,6 +139,15 @@ def test_numbers_of_the_legend_can_be_read(panelInPath, largest: float, text: st
     assert numberFormat(largest) % largest == text
 
 
+@pytest.mark.parametrize(
+    ("title", "text"), [("Lung upper lobe left", "Lung upper lobe L"), ("Heart", "Heart"), ("Leftover", "Leftover")]
+)
+def test_the_corner_of_a_view_has_room_for_a_preliminary_map(panelInPath, title: str, text: str) -> None:  # noqa: N803
+    from Agg2ExpModuleLib.words.MethodWords import shortTitle
+
+    assert shortTitle(title) == text
+
+
 def test_one_drawing_for_each_change(panel: Panel) -> None:
     drawing = panel.app.state.drawing
 

@@ -60,6 +60,13 @@ def change(panel: Panel, entry: Any) -> Any:
     return value
 
 
+def kept(panel: Panel) -> dict[str, Any]:
+    """What the scene keeps of methods, but that the tests' panel takes a number of samples."""
+    found = json.loads(panel.parameters.methodParameters)
+    assert found.pop("tolerance", 0) is None
+    return found
+
+
 def job_of(panel: Panel) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the engine is told by a click on Explain, as the child reads it; no child computes here. With it the files it names."""
     from Agg2ExpLib.io.read import read_volume
@@ -174,7 +181,39 @@ def test_defaults_are_those_of_the_library(panel: Panel) -> None:
         job, _files = job_of(panel)
         own = {entry.name: entry.default for entry in METHODS[name].parameters()}
         assert {key: value for key, value in job.items() if key in all_parameters()} == own
+    assert kept(panel) == {}
+
+
+def test_precision_in_place_of_a_number_of_samples(panel: Panel) -> None:
+    ready(panel)
+    panel.parameters.methodParameters = ""  # as in a new scene
+    choose(panel, "smoothgrad")
+    box = field(panel, "tolerance")
+    assert box.currentText == "Good (± 0.5 points)"
+    assert not field(panel, "samples").enabled
+    assert "to ± 0.5 points" in panel.ui.estimateLabel.text
+    job, _files = job_of(panel)
+    assert job["tolerance"] == 0.5
+    assert "samples" not in job
+    assert Job.from_json(job).method.make().samples == 200  # the most
+    box.currentIndex = box.findText("Quick (± 1 point)")
+    assert json.loads(panel.parameters.methodParameters) == {"tolerance": 1.0}
+    box.currentIndex = box.findText("Number of samples")
+    assert kept(panel) == {}
+    assert field(panel, "samples").enabled
+    assert "× 4 samples" in panel.ui.estimateLabel.text
+    job, _files = job_of(panel)
+    assert (job["tolerance"], job["samples"]) == (None, 3)
+    box.currentIndex = box.findText("Good (± 0.5 points)")
     assert panel.parameters.methodParameters == ""
+    choose(panel, "vargrad")
+    assert field(panel, "samples").enabled
+    choose(panel, "smoothgrad")
+    panel.explain("lung", "heart")
+    run = panel.record.run
+    assert run["parameters"]["tolerance"] == 0.5
+    assert set(run["samples"]) == {"lung", "heart"}
+    assert "about" in panel.ui.estimateLabel.text, "the time of the next run is told from this one"
 
 
 def test_only_what_differs_is_kept_and_shared_by_name(panel: Panel) -> None:
@@ -182,7 +221,7 @@ def test_only_what_differs_is_kept_and_shared_by_name(panel: Panel) -> None:
     choose(panel, "integrated_gradients")
     field(panel, "steps").value = 7
     field(panel, "baseline").currentIndex = 3
-    assert json.loads(panel.parameters.methodParameters) == {"baseline": "blurred", "steps": 7}
+    assert kept(panel) == {"baseline": "blurred", "steps": 7}
     assert field(panel, "blur").enabled
     choose(panel, "kernel_shap")
     assert field(panel, "baseline").currentIndex == 3
@@ -190,10 +229,10 @@ def test_only_what_differs_is_kept_and_shared_by_name(panel: Panel) -> None:
     field(panel, "coalitions").value = 0
     assert field(panel, "coalitions").text == "auto"
     field(panel, "baseline").currentIndex = 0
-    assert json.loads(panel.parameters.methodParameters) == {"steps": 7}
+    assert kept(panel) == {"steps": 7}
     choose(panel, "integrated_gradients")
     field(panel, "steps").value = 20
-    assert panel.parameters.methodParameters == ""
+    assert kept(panel) == {}
 
 
 def test_what_does_nothing_is_disabled(panel: Panel) -> None:

@@ -29,10 +29,10 @@ def library(slicerApp, monkeypatch):  # noqa: N803
 def test_the_list_is_that_of_the_library(library):
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     dependencies = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)[1]
+    networks = re.search(r"^nnunet = \[(.*?)\]", text, re.MULTILINE)[1]
     check = library.Check()
-    assert {f"{name}>={minimum}" for name, minimum in check.minimums.items()} == set(re.findall(r'"(.+?)"', dependencies)) - {
-        "pandas>=2.1"
-    }  # of the Python API alone
+    needed = set(re.findall(r'"(.+?)"', f"{dependencies} {networks}")) - {"pandas>=2.1"}  # of the Python API alone
+    assert {f"{name}>={minimum}" for name, minimum in check.minimums.items()} == needed
     for requirement in library.Check(paths=["/nowhere"]).missing():
         assert len(requirement.why) > 5, requirement
         assert requirement.approxSizeMB > 0

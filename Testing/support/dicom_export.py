@@ -14,6 +14,7 @@ from Agg2ExpLib.api.explain import explain
 from Agg2ExpLib.api.result import Result
 from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.models.labels import PAPER_LABELS
+from Agg2ExpLib.roi_importance.matrix import Regions, importance_matrix
 from support.geometry import marker_place, save_dicom
 from support.networks import small_chest
 
@@ -56,14 +57,12 @@ def marked_result(series: Path, weights: Path) -> tuple[Result, np.ndarray]:
     distance = np.linalg.norm(found.grid.to_ras(index) - place, axis=-1)
     ball = distance < RADIUS
     label = PAPER_LABELS[2]
-    return replace(
-        found,
-        labels=PAPER_LABELS,
-        segmentation=np.where(ball, label.index, 0).astype(np.uint8),
-        maps={label.name: np.exp(-0.5 * (distance / WIDTH) ** 2).astype(np.float32)},
-        extra_rois={"lesion": ball},
-        matrix=None,
-    ), place
+    segmentation = np.where(ball, label.index, 0).astype(np.uint8)
+    maps = {label.name: np.exp(-0.5 * (distance / WIDTH) ** 2).astype(np.float32)}
+    regions = Regions(segmentation, [entry.name for entry in PAPER_LABELS], [("lesion", ball)])
+    matrix = importance_matrix(regions, {name: regions.sums(values) for name, values in maps.items()})
+    made = replace(found, labels=PAPER_LABELS, segmentation=segmentation, maps=maps, extra_rois={"lesion": ball}, matrix=matrix)
+    return made, place
 
 
 def frames_of(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -41,6 +41,7 @@ class Panel:
         self.parameters.weights = str(weights)
         self.parameters.resultsFolder = str(folder / "results")
         self.parameters.samples = 3
+        self.parameters.methodParameters = '{"tolerance": null}'  # a number of samples in place of a precision
         self.results = folder / "results"
 
     @property
@@ -83,7 +84,7 @@ class Panel:
 
     def open(self, *sections: str) -> None:
         """Unfold these sections and fold the others."""
-        for name in ("input", "labels", "explain", "display", "importance", "compare", "export"):
+        for name in ("input", "labels", "explain", "display", "importance", "compare", "whatIf", "export"):
             getattr(self.ui, f"{name}Section").collapsed = name not in sections
         self.app.app.processEvents()
 

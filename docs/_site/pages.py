@@ -38,6 +38,8 @@ _WORDS = {
     "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
     "preprocessing": "From a CT to what a network sees.",
     "interventions": "Changed CTs: regions removed, kept alone, noisy, shifted.",
+    "reports": "A page and a document on one patient.",
+    "serving": "A process that stays alive between jobs.",
     "inference": "Device, precision, windows, segmentation.",
     "io": "CTs, label maps and tables: reading, writing, the model grid.",
     "models": "Weights, networks, model cards, labels.",

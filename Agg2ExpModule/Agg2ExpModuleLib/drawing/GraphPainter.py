@@ -64,9 +64,9 @@ class GraphPainter:
         for place in scene.edges:
             if place.edge is emphasis.edge:
                 self._edge(place, 1.0, 1.2)
-        for name, place in scene.nodes.items():
+        for name, node in scene.nodes.items():
             faded = emphasis.selected is not None and name not in involved
-            self._node(place, 0.32 if faded else 1.0, emphasis)
+            self._node(node, 0.32 if faded else 1.0, emphasis)
         self._weights(emphasis, strong)
         self._caption()
         self._legend()

@@ -85,7 +85,9 @@ class GraphView(DrawnView, qt.QWidget):
             self._scene = placeGraph(self._data, *size, self.fontSize(), textMeasure(self.font))
         return self._scene
 
-    def render(self, path: str | Path, width: int = 1200, height: int = 900, scale: float = 2.0, colors: PanelColors | None = None):
+    def render(
+        self, path: str | Path, width: int = 1200, height: int = 900, scale: float = 2.0, colors: PanelColors | None = None
+    ) -> None:
         """Write the graph as a PNG picture of its own size, on a light ground unless ``colors`` says otherwise.
 
         Args:

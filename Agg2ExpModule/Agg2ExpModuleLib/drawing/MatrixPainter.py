@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import qt
@@ -122,7 +123,7 @@ class MatrixPainter:
             bold = row == marked or header.name == selected
             text = scene.rowTitles[row]
             room = scene.left - 14
-            text = wrapped(text, room, 1, lambda part, bold=bold: self._measure(part, scene.textSize, bold)[0])[0]
+            text = wrapped(text, room, 1, partial(self._width, size=scene.textSize, bold=bold))[0]
             ink = self._colors.ink
             self._text(text, scene.left - 8, middle + 0.36 * scene.textSize, scene.textSize, bold, ink, 1)
 
@@ -151,6 +152,9 @@ class MatrixPainter:
         for index, text in enumerate(lines):
             baseline = y + 0.36 * size + line * (index - (len(lines) - 1) / 2)
             self._text(text, x, baseline, size, False, self._colors.faint, -1)
+
+    def _width(self, text: str, size: int, bold: bool) -> float:
+        return float(self._measure(text, size, bold)[0])
 
     def _text(self, text: str, x: float, y: float, size: int, bold: bool, color: Color, side: int) -> None:
         """On the baseline ``y``; ``x`` is the text's left end (side -1), middle (0) or right end (1)."""

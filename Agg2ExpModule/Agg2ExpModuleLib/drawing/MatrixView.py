@@ -124,17 +124,18 @@ class MatrixView(DrawnView, qt.QWidget):
             ValueError: there is no matrix.
             OSError: the file cannot be written.
         """
-        if self._data is None:
+        data = self._data
+        if data is None:
             raise ValueError(_("There is no matrix to save yet: explain a label first."))
         measure = textMeasure(self.font)
         size = self.fontSize()
-        first = placeMatrix(self._data, float(width), 100.0, size, measure)
+        first = placeMatrix(data, float(width), 100.0, size, measure)
         width = max(width, round(first.left + first.content[0] + 8))
-        height = round(first.top + first.bottom + len(self._data.rows) * (first.cell[1] + 6))
-        scene = placeMatrix(self._data, float(width), float(height), size, measure)
+        height = round(first.top + first.bottom + len(data.rows) * (first.cell[1] + 6))
+        scene = placeMatrix(data, float(width), float(height), size, measure)
 
         def draw(painter: Any, shown: PanelColors) -> None:
-            MatrixPainter(painter, self._data, scene, shown, self.font, (0.0, 0.0)).draw(None, _NOTHING, None)
+            MatrixPainter(painter, data, scene, shown, self.font, (0.0, 0.0)).draw(None, _NOTHING, None)
 
         self.savePicture(path, width, height, scale, colors, draw)
 

@@ -181,7 +181,8 @@ class Child:
         if life is None:
             return
         process = life.process
-        process.onOutput = process.onErrorOutput = process.onEnded = process.onStartFailed = lambda *_unused: None
+        deaf: Callable[..., None] = lambda *_unused: None  # noqa: E731
+        process.onOutput = process.onErrorOutput = process.onEnded = process.onStartFailed = deaf
         if process.running:
             killTree(process.pid, life.marker)
             process.kill()

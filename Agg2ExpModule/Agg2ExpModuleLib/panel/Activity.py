@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from ..engine.Child import Child
     from ..engine.RunOutcome import RunOutcome
 
-if TYPE_CHECKING:
-    from ..engine.Child import Child
-    from ..engine.RunOutcome import RunOutcome
-
 
 class Phase(enum.Enum):
     """Where a long thing is."""
@@ -231,6 +227,15 @@ class Activity:
         self.begin(task, message, child.stop, Phase.PREPARING)
         self._steps.start(steps, launch, self.endBadly)
         return True
+
+    def goOn(self, steps: Iterator[str], onDone: Callable[[], None]) -> None:
+        """Do a part of what goes on piece by piece; a failure ends it all.
+
+        Args:
+            steps: the work; yields what is being done.
+            onDone: called at the end.
+        """
+        self._steps.start(steps, onDone, self.endBadly)
 
     def say(self, message: str, failed: bool = False, hint: str = "") -> None:
         """Show a message; ignored while something goes on."""

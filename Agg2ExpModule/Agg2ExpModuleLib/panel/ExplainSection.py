@@ -106,7 +106,9 @@ class ExplainSection:
         count = len(list(parameters.checkedLabels)) or 1
         text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
         method = madeMethod(parameters)
-        if method is not None and method.samples > 1:
+        if method is not None and method.wanted_error is not None:
+            text += _(" to ± {error:g} points").format(error=method.wanted_error)
+        elif method is not None and method.samples > 1:
             words = {"steps": _(" × {count} steps"), "coalitions": _(" × {count} coalitions")}
             own = next((name for name in words if hasattr(method, name)), "")
             text += words.get(own, _(" × {count} samples")).format(count=method.samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +177,7 @@ class Exporter:
             yield _("Preparing the pictures …")
             arrays[f"mask_{name}"] = grid.sample(mask, place, 1, 0.0)
             yield _("Preparing the pictures …")
-        np.savez(self._folder / "views.npz", **arrays)
+        np.savez(self._folder / "views.npz", **arrays)  # type: ignore[arg-type]
         legend = _legendOf(overlay, "the target mask" if target else "outline of the label")
         display = ct.GetDisplayNode()
         window = (display.GetWindowLevelMin(), display.GetWindowLevelMax()) if display is not None else (-1000.0, 700.0)
@@ -212,7 +212,7 @@ class Exporter:
             job["map_grid"] = {"shape": shape, "affine": volumeAffine(record.ct).tolist()}
         job["maps"] = yield from self._mapFiles()
 
-    def _mapFiles(self) -> Iterator[str]:
+    def _mapFiles(self) -> Generator[str, None, dict[str, str]]:
         """Label's file name to the file of its map; returned at the end."""
         files = {}
         for index, (label, node) in enumerate(self.record.overlays.items()):

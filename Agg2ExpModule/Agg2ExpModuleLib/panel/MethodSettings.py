@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 AUTO = "auto"  # in place of a number
 PRECISION = "tolerance"  # in place of a number of samples
+# What the panel takes where nothing is set, in percentage points: a matrix that converges, whatever the scan (the library's own
+# default is a number of samples).
+USUAL_PRECISION = 0.5
 REFERENCES = "references"  # a tuple of files in jobs, volumes of the scene here
 # Parameters of methods that are parameters of the scene in their own right.
 OWN = {"samples": "samples", "sigma": "noise", "seed": "seed"}
@@ -26,7 +30,7 @@ _ONLY_WITH = {
 }
 
 
-def methods() -> dict[str, type[Method]]:
+def methods() -> Mapping[str, type[Method]]:
     """Every method of the library by its name, in the order of menus."""
     from Agg2ExpLib.attribution.methods import METHODS
 
@@ -39,20 +43,25 @@ def methodEntries(name: str) -> tuple[Parameter, ...]:
     return known[name].parameters() if name in known else ()
 
 
+def defaultOf(entry: Parameter) -> Any:
+    """What a parameter is in the panel where nothing is set."""
+    return USUAL_PRECISION if entry.name == PRECISION else entry.default
+
+
 def valueOf(parameters: Parameters, entry: Parameter) -> Any:
     """What is set for a parameter, else its default; CT volumes for ``references``."""
     if entry.name in OWN:
         return getattr(parameters, OWN[entry.name])
     if entry.name == REFERENCES:
         return [volume for volume in referenceVolumes(parameters) if volume is not parameters.inputVolume]
-    value = _kept(parameters).get(entry.name, entry.default)
-    return value if _fits(value, entry) else entry.default
+    value = _kept(parameters).get(entry.name, defaultOf(entry))
+    return value if _fits(value, entry) else defaultOf(entry)
 
 
 def setValue(parameters: Parameters, entry: Parameter, value: Any) -> None:
     """Set a parameter that is kept in ``methodParameters``; what equals the default is not kept."""
     kept = {name: other for name, other in _kept(parameters).items() if name != entry.name}
-    if value != entry.default:
+    if value != defaultOf(entry):
         kept[entry.name] = value
     parameters.methodParameters = json.dumps(kept, ensure_ascii=True, sort_keys=True) if kept else ""
 
@@ -122,6 +131,8 @@ def _fits(value: Any, entry: Parameter) -> bool:
         return value in entry.choices
     if isinstance(value, bool) or entry.kind == "bool":
         return isinstance(value, bool) and entry.kind == "bool"
+    if entry.kind == "float | None":
+        return value is None or isinstance(value, int | float)
     kinds: dict[str, Any] = {"int": int, "float": (int, float), "int | str": int, "str": str}
     return isinstance(value, kinds.get(entry.kind, object)) or (entry.kind == "int | str" and value == AUTO)
 

@@ -12,7 +12,7 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.labels import Label
 from Agg2ExpLib.models.model_card import ModelCard, read_model_card
 
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".ts", ".torchscript")
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".ts", ".bin", ".tar")
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
 
 

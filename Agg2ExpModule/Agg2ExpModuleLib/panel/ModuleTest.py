@@ -13,6 +13,7 @@ from typing import Any
 import slicer
 import vtk
 
+from ..scene.MapSurfaces import surfacesOf
 from .Heartbeat import Heartbeat
 
 _SPACING = 4.0  # mm, of the synthetic thorax
@@ -22,7 +23,7 @@ _STILL_S = 0.25  # the application may stand still so long, no longer
 
 
 def runModuleTest(test: Any, weights: Path | None = None, ct: Any = None, label: str = "heart", samples: int = 2) -> None:
-    """Load → segment → explain → overlay → graph → CSV → save and reload.
+    """Load → segment → explain → overlay → 3D → graph → CSV → save and reload.
 
     Args:
         test: the ScriptedLoadableModuleTest, which shows what is being done.
@@ -100,6 +101,15 @@ class _Walk:
         ui.jumpButton.click()
         slicer.app.processEvents()
         self.heartbeat.stop()
+
+        test.delayDisplay("3D")
+        self.heartbeat.start("3D")
+        parameters.in3D = True
+        made = waitFor(lambda: not widget.display.in3D.busy, _SECONDS)
+        slicer.app.processEvents()
+        self.heartbeat.stop()
+        assert made, "the surfaces take too long"
+        assert surfacesOf(record.overlays[label]), "nothing is shown in 3D"
 
         test.delayDisplay("Graph and matrix")
         graph = widget.importance.graph.graph()

@@ -15,7 +15,8 @@ class Parameters:
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
-    (mass, mean, enrichment, difference), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
+    (mass, mean, enrichment, difference), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout``
+    (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
     ct). ``methodParameters`` is JSON, see MethodSettings.
     """
 
@@ -62,6 +63,10 @@ class Parameters:
     extraSegmentation: slicer.vtkMRMLSegmentationNode
     # Compare with a cohort
     cohortReference: str = ""
+    # What if?
+    whatIfAction: str = "remove"
+    whatIfRegion: str = ""
+    whatIfFill: str = "surroundings"
     # Export
     exportTables: bool = True
     exportMaps: bool = True
@@ -82,14 +87,14 @@ _REFERENCE_ROLE = "referenceVolumes"
 
 def referenceVolumes(parameters: Parameters) -> list[Any]:
     """The CTs to compare with, for methods that do so. As node references, which survive when scenes are put together."""
-    node = parameters.parameterNode
+    node = parameters.parameterNode  # type: ignore[attr-defined]
     found = [node.GetNthNodeReference(_REFERENCE_ROLE, index) for index in range(node.GetNumberOfNodeReferences(_REFERENCE_ROLE))]
     return [volume for volume in found if volume is not None]
 
 
 def setReferenceVolumes(parameters: Parameters, volumes: Sequence[Any]) -> None:
     """Choose the CTs to compare with."""
-    node = parameters.parameterNode
+    node = parameters.parameterNode  # type: ignore[attr-defined]
     with slicer.util.NodeModify(node):
         node.RemoveNodeReferenceIDs(_REFERENCE_ROLE)
         for volume in volumes:
@@ -103,7 +108,7 @@ NODE_PARAMETERS = ("inputVolume", "record", "targetSegmentation", "extraSegmenta
 def snapshot(parameters: Parameters) -> dict[str, object]:
     """All values in a form that can be compared later: nodes by their id, lists as tuples."""
     values: dict[str, object] = {}
-    for name in parameters.allParameters:
+    for name in parameters.allParameters:  # type: ignore[attr-defined]
         value = getattr(parameters, name)
         if name in NODE_PARAMETERS:
             value = value.GetID() if value is not None else None

@@ -84,13 +84,14 @@ class ExtraRegions:
         if not found:
             raise InputError(_("The segmentation has no visible segment: draw one, or show it."))
         before = [(name, volume.array > 0) for name, volume in kept.items()]
-        regions = extended_regions(results, [*before, *found])
+        extended = extended_regions(results, [*before, *found])  # type: ignore[arg-type]
         sums = {}
         for label in results.explained:
-            for found_sums in regions.sums_in_steps(results.attribution(label).array):
+            for found_sums in extended.sums_in_steps(results.attribution(label).array):
                 yield _("Summing over the regions …")
-                sums[label] = found_sums
-        matrix = extended_matrix(results.importance(), regions, sums, self.record.noise)
+                if found_sums is not None:
+                    sums[label] = found_sums
+        matrix = extended_matrix(results.importance(), extended, sums, self.record.noise)
         yield _("Summing over the regions …")
         self._store(results, matrix, [*before, *found])
         self.added = [name for name, _mask in found]

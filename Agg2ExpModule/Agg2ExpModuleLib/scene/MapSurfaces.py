@@ -7,6 +7,7 @@ card draws them in a moment; Slicer's volume rendering of the same map takes suc
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def surfaceSteps(overlay: Any, strongest: float, sign: str) -> Generator[None, N
     values, affine = array_of(overlay), affine_of(overlay)
     block = max(1, int(np.ceil((values.size / _VOXELS) ** (1 / 3))))
     while True:
-        coarse, threshold = yield from inBackground(lambda block=block: _coarse(values, block, strongest))
+        coarse, threshold = yield from inBackground(partial(_coarse, values, block, strongest))
         toRas = affine @ np.diag([block, block, block, 1.0])
         # Its first voxel is the rim, and blocks are counted from their centres.
         toRas[:3, 3] += affine[:3, :3] @ np.full(3, (block - 1) / 2 - block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,9 @@ class Loading:
             from Agg2ExpLib.views.mrml import add_ct
 
             ct = yield from _telling(what, results.ct)
-            if self.candidate is not None and _isSame(self.candidate, ct):
+            known = self.candidate
+            same = known is not None and (yield from _telling(what, partial(_isSame, _volumeOf(known), ct)))
+            if same and known.GetScene() is slicer.mrmlScene:
                 self.ct, own = self.candidate, False
             else:
                 image = None
@@ -111,7 +114,7 @@ class Loading:
         for name in results.explained:
             yield (what := _("Loading the map of {label} …").format(label=titles.get(name, name)))
             values, image = results.attribution(name), None
-            quantiles = yield from _telling(what, lambda values=values: absolute_quantiles(values.array))
+            quantiles = yield from _telling(what, partial(absolute_quantiles, values.array))
             for image in image_in_steps(values.array):  # noqa: B007
                 yield what
             node = overlays.get(name)
@@ -138,7 +141,7 @@ class Loading:
             matrix = merge_matrices(before, matrix, tuple(titles))
             explained = [name for name in titles if name in matrix.rows]
         run = {**results.run, "explained": explained}
-        yield _("Loading the global mask …")
+        yield (what := _("Loading the global mask …"))
         mask = add_global_mask(scene, results, self.ct)
         if mask is not None or "global_mask" in run:
             replaceNode(record, MASK, mask)
@@ -148,6 +151,7 @@ class Loading:
         setMatrix(record, matrix)
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
         record.keepNoiseOf(self.folder)
+        yield what
 
 
 def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
@@ -161,19 +165,25 @@ def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
         yield what
 
 
-def _isSame(ct: Any, theirs: Volume) -> bool:
-    """Whether a volume node is the CT of a result, as far as its voxels on the model grid tell; its name may differ."""
-    from Agg2ExpLib.io.grid import Grid
-    from Agg2ExpLib.io.resample import resample
+def _volumeOf(ct: Any) -> Volume:
+    """A volume node as others read it; what it holds is not copied."""
     from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.views.mrml_nodes import array_of
 
-    from ..setup.LibraryPath import isInstalled
     from .SceneVolumes import volumeAffine
+
+    return Volume(array_of(ct), volumeAffine(ct))
+
+
+def _isSame(mine: Volume, theirs: Volume) -> bool:
+    """Whether a volume of the scene is the CT of a result, as far as its voxels on the model grid tell; its name may differ."""
+    from Agg2ExpLib.io.grid import Grid
+    from Agg2ExpLib.io.resample import resample
+
+    from ..setup.LibraryPath import isInstalled
 
     if not isInstalled("scipy"):  # an older Slicer before "Install requirements"
         return False
-    mine = Volume(array_of(ct), volumeAffine(ct))
     # Every twelfth voxel along each axis is enough to tell two patients apart, and quick.
     coarse = theirs.affine @ np.diag([12.0, 12.0, 12.0, 1.0])
     x, y, z = (max(2, size // 12) for size in theirs.array.shape)

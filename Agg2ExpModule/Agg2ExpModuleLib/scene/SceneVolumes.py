@@ -16,6 +16,7 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.nrrd import nrrd_header
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
+CHANGED_CT = "Agg2Exp.ChangedCt"  # attribute of a CT that was changed to ask the model about it
 _BYTES_A_STEP = 1 << 25
 
 
@@ -25,8 +26,10 @@ def fileNameOf(name: str) -> str:
 
 
 def isCt(node: Any) -> bool:
-    """Whether a node may be a CT: a plain volume that is no map of ours."""
+    """Whether a node may be a CT: a plain volume that is no map of ours, and no CT that we have changed."""
     if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode" or node.GetHideFromEditors():
+        return False
+    if node.GetAttribute(CHANGED_CT):
         return False
     return not node.GetAttribute("Agg2Exp.Label") and node.GetImageData() is not None
 

@@ -21,7 +21,7 @@ from .RequirementsCheck import NEVER_REPLACED, REQUIREMENTS_FILE, TORCH, Require
 
 # They need torch, and with their own lists of dependencies pip would fetch or exchange torch and numpy. What else they need is in
 # our list.
-_WITHOUT_DEPENDENCIES = ("monai", "captum")
+_WITHOUT_DEPENDENCIES = ("monai", "captum", "dynamic-network-architectures")
 _EXTENSION, _TOOL = "PyTorchUtils", "light-the-torch"
 _TOOL_SPEC, _TOOL_MB = "light-the-torch>=0.5", 0.1
 _PIP_VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([._-][a-z0-9]+)*)?", re.IGNORECASE)

@@ -23,7 +23,7 @@ NEVER_REPLACED = ("numpy", "SimpleITK")
 TORCH = "torch"
 
 _LINE = re.compile(r"(?P<name>[\w.-]+)\s*>=\s*(?P<minimum>[\d.]+)")
-_MODULES = {"scikit-learn": "sklearn", "pillow": "PIL"}
+_MODULES = {"scikit-learn": "sklearn", "pillow": "PIL", "dynamic-network-architectures": "dynamic_network_architectures"}
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def _about(name: str) -> tuple[float, str]:
     table = {
         "torch": (_torchSize(), _("computes the segmentation and its explanation")),
         "monai": (1.7, _("the segmentation networks")),
+        "dynamic-network-architectures": (0.1, _("the networks of nnU-Net")),
         "einops": (0.1, _("used by the networks")),
         "numpy": (16, _("calculates with arrays")),
         "scipy": (36, _("works on regions")),

@@ -46,7 +46,22 @@ class Range:
     text: str
 
 
-Cell = str | Number | Name | Range
+@dataclass(frozen=True)
+class Action:
+    """A cell that can be clicked.
+
+    Attributes:
+        text: what is shown.
+        kind: class of the button, by which a script finds it.
+        data: what the script is told, as ``data-`` attributes.
+    """
+
+    text: str
+    kind: str
+    data: tuple[tuple[str, str], ...]
+
+
+Cell = str | Number | Name | Range | Action
 
 
 @dataclass
@@ -63,6 +78,8 @@ class Page:
     _parts: list[str] = field(default_factory=list)
     _sections: list[tuple[str, str]] = field(default_factory=list)
     _tables: int = 0
+    _styles: list[str] = field(default_factory=list)
+    _scripts: list[str] = field(default_factory=list)
 
     def section(self, title: str, *paragraphs: str) -> None:
         """Begin a section; it gets a link at the top."""
@@ -85,6 +102,12 @@ class Page:
         if sentences:
             items = "".join(f"<li>{html.escape(text)}</li>" for text in sentences)
             self._parts.append(f'<div class="warning"><b>{html.escape(title)}</b><ul>{items}</ul></div>')
+
+    def part(self, markup: str, style: str = "", script: str = "") -> None:
+        """HTML that is put in as it is, with style and script of its own; the script runs when the page is there."""
+        self._parts.append(markup)
+        self._styles.append(style)
+        self._scripts.append(script)
 
     def figure(self, path: Path, caption: str, narrow: bool = False) -> None:
         """A figure (``.svg`` or ``.png``), written into the page."""
@@ -116,8 +139,8 @@ class Page:
     def write(self, path: Path) -> None:
         """Write the page."""
         links = "".join(f'<a href="#{anchor}">{html.escape(title)}</a>' for anchor, title in self._sections)
-        style = (_PAGE / "report.css").read_text(encoding="utf-8")
-        script = (_PAGE / "report.js").read_text(encoding="utf-8")
+        style = "\n".join([(_PAGE / "report.css").read_text(encoding="utf-8"), *self._styles])
+        script = "\n".join([(_PAGE / "report.js").read_text(encoding="utf-8"), *self._scripts])
         text = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -155,6 +178,9 @@ def _cell(cell: Cell) -> str:
     if isinstance(cell, Number):
         bar = f'<span class="bar"><i style="width:{100 * cell.bar:.0f}%"></i></span>' if cell.bar is not None else ""
         return f'<td class="n" data-v="{cell.value!r}">{html.escape(cell.text)}{bar}</td>'
+    if isinstance(cell, Action):
+        told = "".join(f' data-{key}="{html.escape(value, quote=True)}"' for key, value in cell.data)
+        return f'<td><button class="{cell.kind}"{told}>{html.escape(cell.text)}</button></td>'
     if isinstance(cell, Range):
         return f'<td class="r">{html.escape(cell.text)}</td>'
     return f"<td>{html.escape(cell)}</td>"

@@ -1,0 +1,44 @@
+"""``agg2exp serve``: a process that stays alive between jobs, for programs such as the Slicer module, also on another computer."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+_MORE = """requests, one JSON object a line on stdin; paths are absolute:
+  {"id": 1, "do": "load", "weights": "/models/swin_unetr.pt"}
+  {"id": 2, "do": "run", "job": {"ct": "/data/chest.nii.gz", "weights": "/models/swin_unetr.pt", "output": "/data/result"}}
+  {"id": 3, "do": "what_if", "result": "/data/result", "weights": "/models/swin_unetr.pt", "action": "remove", "regions": ["heart"]}
+  {"id": 4, "do": "causal", "result": "/data/result", "weights": "/models/swin_unetr.pt"}
+  {"do": "stop"}    stops the request that is being done
+  {"do": "end"}     as does the end of stdin
+events, one JSON object a line on stdout, with the request's id: those of `agg2exp run`, and
+  {"event": "ready", ...} at the start, {"event": "ended", "reason": "idle"} or "asked" at the end,
+  {"event": "released"} when memory is short and what was kept was given back
+Model, CT and the windows of the last result are kept, so that a second question is answered from the windows that change.
+Where a stopped request does not end by itself the process does ({"event": "cancelled", "ended": true}): start it anew.
+
+on another computer, through its ssh and with its files:
+  ssh workstation agg2exp serve
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("serve", help="do requests until told to end", epilog=_MORE, description=__doc__)
+    parser.add_argument("--stdio", action="store_true", help="serve on stdin and stdout (the only way there is)")
+    parser.add_argument(
+        "--idle", type=float, default=900.0, metavar="S", help="end after so many seconds without one (default 900)"
+    )
+    parser.add_argument("--name", metavar="TEXT", help="any text, by which the process can be told from others of its kind")
+    parser.set_defaults(do=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve; the events tell everything."""
+    from ..errors import InputError
+    from ..serving.server import serve_on_stdio
+
+    if not args.idle > 0:
+        raise InputError(f"⟨idle⟩ must be a positive number of seconds, not {args.idle:g}.")
+    return serve_on_stdio(args.idle, args.debug)

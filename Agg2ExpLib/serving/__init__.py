@@ -1,0 +1,1 @@
+"""A process that stays alive between jobs: model, CT and what was computed of them are kept."""

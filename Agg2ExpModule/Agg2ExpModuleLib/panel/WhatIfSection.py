@@ -1,0 +1,317 @@
+"""Section What if?: change a region, see what the model draws then, and keep the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..engine.RunOutcome import DONE, ERROR
+from ..engine.WorkFolder import WorkFolder
+from ..scene import MapDisplay
+from ..scene.Answers import Answer, answersOf, loadAnswer
+from ..scene.ResultFolder import resultFolder
+from ..scene.SceneVolumes import segmentIds, writeVolumeSteps
+from ..words.OptionWords import inPanelWords
+from .Activity import Ending, Phase
+from .ChoiceBox import ChoiceBox
+from .PanelState import Changes, PanelState, Topic
+
+if TYPE_CHECKING:
+    from ..engine.RunOutcome import RunOutcome
+    from ..engine.WarmEngine import WarmEngine
+    from ..scene.ResultRecord import ResultRecord
+    from .DisplaySection import DisplaySection
+    from .ImportanceSection import ImportanceSection
+    from .RunController import RunController
+
+_FILLED = ("remove", "keep")
+_NAME, _BEFORE, _AFTER, _CHANGE, _DICE = range(5)
+
+
+class WhatIfSection:
+    """Controls the section.
+
+    Args:
+        state: of the panel.
+        controller: whose progress and cancel are shared.
+        importance: a click on a region there chooses it here.
+        display: jumps to labels.
+        engine: is asked.
+    """
+
+    def __init__(
+        self,
+        state: PanelState,
+        controller: RunController,
+        importance: ImportanceSection,
+        display: DisplaySection,
+        engine: WarmEngine,
+    ):
+        self.state, self.ui, self.controller, self.display, self.engine = state, state.ui, controller, display, engine
+        self._work: WorkFolder | None = None
+        self._key: tuple[str, str] | None = None
+        self._answer = ""
+        ui = self.ui
+        self._action = ChoiceBox(ui.whatIfActionCombo, lambda value: self._set("whatIfAction", value))
+        self._region = ChoiceBox(ui.whatIfRegionCombo, lambda value: self._set("whatIfRegion", value))
+        self._fill = ChoiceBox(ui.whatIfFillCombo, lambda value: self._set("whatIfFill", value))
+        self._answers = ChoiceBox(ui.whatIfAnswerCombo, self._onAnswer)
+        ui.whatIfButton.clicked.connect(self._onAsk)
+        ui.whatIfAllButton.clicked.connect(self._onAll)
+        ui.whatIfRemoveButton.clicked.connect(self._onRemove)
+        ui.whatIfCtCheckBox.toggled.connect(self._onCt)
+        ui.whatIfTree.columnCount = 5
+        ui.whatIfTree.setHeaderLabels([_("Label"), _("ml before"), _("after"), _("change"), "Dice"])
+        header = ui.whatIfTree.header()
+        header.stretchLastSection = False
+        for column in range(5):
+            header.setSectionResizeMode(column, qt.QHeaderView.Stretch if column == _NAME else qt.QHeaderView.ResizeToContents)
+        ui.whatIfTree.itemClicked.connect(self._onLabel)
+        importance.graph.onNodeClicked.append(self._onRegionClicked)
+        importance.table.onRegionClicked.append(self._onRegionClicked)
+        engine.onLog.append(controller.log)
+
+    def refresh(self, changed: Changes) -> None:
+        parameters, ui = self.state.parameters, self.ui
+        if parameters is None:
+            return
+        if "whatIfAction" in changed:
+            choices = [("remove", _("Remove")), ("keep", _("Keep only")), ("noise", _("Noise in")), ("shift", _("Shift HU of"))]
+            self._action.setChoices(choices, parameters.whatIfAction)
+            filled = parameters.whatIfAction in _FILLED
+            ui.whatIfFillLabel.visible = ui.whatIfFillCombo.visible = filled
+            ui.whatIfAmountLabel.visible = ui.whatIfAmountSpinBox.visible = not filled
+        if "whatIfFill" in changed:
+            fills = [
+                ("surroundings", _("its surroundings")),
+                ("mean", _("the mean around it")),
+                ("blurred", _("itself, blurred")),
+                ("air", _("air")),
+                ("soft_tissue", _("soft tissue")),
+            ]
+            self._fill.setChoices(fills, parameters.whatIfFill)
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "whatIfRegion"}:
+            self._fillRegions()
+        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
+            self._fillAnswers()
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", "inputVolume", "whatIfRegion", "weights"}:
+            self._enable()
+
+    def shutdown(self) -> None:
+        """The panel goes."""
+        self.engine.shutdown()
+        self._forget()
+
+    # What is shown
+
+    def _fillRegions(self) -> None:
+        parameters, record = self.state.parameters, self.state.record
+        assert parameters is not None
+        choices: list[tuple[str, str]] = []
+        if record is not None:
+            found = set(segmentIds(record.segmentation))
+            choices = [(label.name, label.title) for label in record.labels[1:] if label.name in found]
+            choices += [(name, name.replace("_", " ")) for name in record.run.get("extra_rois", ())]
+        names = [name for name, _title in choices]
+        chosen = parameters.whatIfRegion if parameters.whatIfRegion in names else ""
+        self._region.setChoices(choices, chosen or (names[0] if names else ""))
+
+    def _fillAnswers(self) -> None:
+        answers = answersOf(self.state.record)
+        if self._answer not in [answer.identifier for answer in answers]:
+            self._answer = answers[-1].identifier if answers else ""
+        self._answers.setChoices([(answer.identifier, answer.title) for answer in answers], self._answer)
+        self._show()
+
+    def _show(self) -> None:
+        ui, shown = self.ui, None
+        for answer in (every := answersOf(self.state.record)):
+            here = answer.identifier == self._answer
+            answer.show(here)
+            shown = answer if here else shown
+        ui.whatIfAnswerFrame.visible = bool(every)
+        ui.whatIfTree.clear()
+        for row in shown.rows if shown is not None else ():
+            item = qt.QTreeWidgetItem()
+            item.setData(_NAME, qt.Qt.UserRole, row.name)
+            change = f"{100 * (row.after / row.before - 1):+.1f} %" if row.before else ""
+            dice = f"{row.dice:.3f}" if row.dice is not None else ""
+            for column, text in ((_NAME, row.title), (_BEFORE, f"{row.before:.1f}"), (_AFTER, f"{row.after:.1f}"),
+                                 (_CHANGE, change), (_DICE, dice)):  # fmt: skip
+                item.setText(column, text)
+                if column != _NAME:
+                    item.setTextAlignment(column, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            ui.whatIfTree.addTopLevelItem(item)
+        self._showCt(shown)
+
+    def _showCt(self, answer: Answer | None) -> None:
+        ui, ct = self.ui, self.state.ct
+        changed = answer.ct if answer is not None else None
+        ui.whatIfCtCheckBox.enabled = changed is not None
+        if changed is not None and ui.whatIfCtCheckBox.checked:
+            MapDisplay.showBackground(changed)
+        elif ct is not None and answer is not None:
+            MapDisplay.showBackground(ct)
+
+    def _enable(self) -> None:
+        ui, record = self.ui, self.state.record
+        ready = record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value)
+        for button in (ui.whatIfButton, ui.whatIfAllButton):
+            button.enabled = ready
+        ui.whatIfRemoveButton.enabled = bool(self._answer) and not self.state.busy
+        ui.whatIfNote.visible = not self._region.value
+        ui.whatIfNote.text = _("Segment or explain this CT first: then ask what the model would draw without a region.")
+
+    # What the user does
+
+    def _onRegionClicked(self, name: str) -> None:
+        self._set("whatIfRegion", name)
+
+    def _onAnswer(self, identifier: str) -> None:
+        self._answer = identifier
+        with slicer.util.RenderBlocker():
+            self._show()
+        self._enable()
+
+    def _onCt(self, *_unused: Any) -> None:
+        shown = next((answer for answer in answersOf(self.state.record) if answer.identifier == self._answer), None)
+        with slicer.util.RenderBlocker():
+            self._showCt(shown)
+
+    def _onLabel(self, item: Any, *_unused: Any) -> None:
+        name = item.data(_NAME, qt.Qt.UserRole)
+        if name:
+            self.display.jumpTo(str(name))
+
+    def _onRemove(self, *_unused: Any) -> None:
+        for answer in answersOf(self.state.record):
+            if answer.identifier == self._answer:
+                if self.ui.whatIfCtCheckBox.checked:
+                    self.ui.whatIfCtCheckBox.checked = False
+                answer.remove()
+        self.state.tell({Topic.RECORD})
+
+    def _onAsk(self, *_unused: Any) -> None:
+        parameters = self.state.parameters
+        if parameters is None:
+            return
+        filled = parameters.whatIfAction in _FILLED
+        request: dict[str, Any] = {"do": "what_if", "action": parameters.whatIfAction, "regions": [self._region.value]}
+        request |= {"fill": parameters.whatIfFill} if filled else {"amount": float(self.ui.whatIfAmountSpinBox.value)}
+        self._ask(request, _("Asking the model …"), self._load)
+
+    def _onAll(self, *_unused: Any) -> None:
+        parameters = self.state.parameters
+        if parameters is not None:
+            self._ask({"do": "causal", "fill": parameters.whatIfFill}, _("Removing every region in turn …"), self._tellAll)
+
+    def _ask(self, request: dict[str, Any], message: str, onDone: Any) -> None:
+        record, parameters = self.state.record, self.state.parameters
+        if record is None or parameters is None or self.controller.busy:
+            return
+        try:
+            work = self._folder(record)
+        except OSError as error:
+            text = _("No temporary folder can be made ({reason}): make room on the disk.").format(reason=error.strerror)
+            self.controller.say(text, failed=True)
+            return
+        controller = self.controller
+        question = dict(request)
+
+        def heard(event: Any) -> None:
+            if event["event"] == "progress":
+                controller.progress(message, float(event.get("fraction", 0.0)))
+            elif event["event"] == "notice":
+                controller.log(inPanelWords(str(event.get("template") or event.get("message", ""))))
+
+        def finished(outcome: RunOutcome) -> None:
+            if not controller.busy:  # the panel has been shut down
+                return
+            if outcome.state == DONE:
+                onDone(record, outcome)
+            elif outcome.state == ERROR:
+                controller.end(Ending.FAILED, inPanelWords(outcome.message), inPanelWords(outcome.hint))
+            else:
+                controller.end(Ending.CANCELLED, _("Cancelled."))
+
+        def launch() -> None:
+            controller.enter(Phase.WORKING, message, 0.0)
+            self.engine.ask(question, heard, finished)
+
+        if controller.begin("whatIf", _("Preparing the CT …"), self.engine.stop, Phase.PREPARING):
+            controller.goOn(self._prepare(record, work, question), launch)
+
+    def _prepare(self, record: ResultRecord, work: Path, question: dict[str, Any]) -> Iterator[str]:
+        """Write what is read, where it is not there from the last question."""
+        parameters = self.state.parameters
+        assert parameters is not None
+        ct = work / "ct.nrrd"
+        if not ct.is_file():
+            beside = work / "ct.part.nrrd"
+            yield from writeVolumeSteps(record.ct, beside)
+            beside.replace(ct)
+        folder = yield from resultFolder(record, work)
+        question |= {"result": str(folder), "ct": str(ct), "weights": parameters.weights}
+        question |= {"device": parameters.device, "precision": str(record.run.get("precision") or "auto")}
+
+    def _folder(self, record: ResultRecord) -> Path:
+        """The files of the record that is asked about; those of another are deleted."""
+        key = (record.identifier, record.ct.GetID() if record.ct is not None else "")
+        if self._work is None or key != self._key:
+            self._forget()
+            self._work, self._key = WorkFolder(), key
+        return self._work.path
+
+    def _forget(self) -> None:
+        work, self._work, self._key = self._work, None, None
+        if work is not None:
+            work.remove()
+
+    # What comes back
+
+    def _load(self, record: ResultRecord, outcome: RunOutcome) -> None:
+        content, controller = outcome.content, self.controller
+        title = str(content["title"])
+        labels = list(content["labels"])
+        loading = loadAnswer(Path(str(content["answer"])), record, labels, title)
+        found: list[Answer] = []
+
+        def steps() -> Iterator[str]:
+            answer = yield from loading
+            found.append(answer)
+
+        def loaded() -> None:
+            self._answer = found[0].identifier
+            changed = [row for row in found[0].rows if row.dice is None or row.dice < 1]
+            most = changed[0] if changed else None
+            text = _("{title}: {count} of {all} labels change.").format(
+                title=title[:1].upper() + title[1:], count=len(changed), all=len(labels)
+            )
+            if most is not None and most.dice is not None:
+                text += " " + _("Most: {label}, Dice {dice:.2f}.").format(label=most.title, dice=most.dice)
+            controller.end(Ending.WELL, text)
+
+        controller.enter(Phase.LOADING, _("Loading the answer …"), 1.0)
+        controller.goOn(steps(), loaded)
+
+    def _tellAll(self, record: ResultRecord, outcome: RunOutcome) -> None:
+        import json
+
+        titles = {label.name: label.title for label in record.labels}
+        file = Path(str(outcome.content["answer"])) / "causal.json"
+        ranks = json.loads(file.read_text(encoding="utf-8")).get("rank_correlation", {})
+        told = ", ".join(f"{titles.get(name, name)} {value:+.2f}" for name, value in ranks.items() if value is not None)
+        if told:
+            text = _("Effects of removing regions rank as their importance does (1: the same order): {ranks}.").format(ranks=told)
+        else:
+            text = _("Every region was removed in turn.")
+        self.controller.end(Ending.WELL, text, _("Table and more: {folder}").format(folder=file.parent))
+
+    def _set(self, name: str, value: Any) -> None:
+        if self.state.parameters is not None and getattr(self.state.parameters, name) != value:
+            setattr(self.state.parameters, name, value)

@@ -1,0 +1,164 @@
+"""The panel's section What if?: real questions to a real process that stays alive, by real clicks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6", reason="PySide6 is not installed")
+
+from support.module_panel import Panel
+
+
+@pytest.fixture
+def panel(slicerApp, tmp_path: Path, small_weights: Path) -> Iterator[Panel]:  # noqa: N803
+    panel = Panel(slicerApp, tmp_path, small_weights)
+    panel.parameters.method = "gradient"
+    panel.add_ct()
+    panel.explain("heart", "lung")
+    yield panel
+    panel.widget.asking.shutdown()
+
+
+def answers(panel: Panel) -> list[Any]:
+    from Agg2ExpModuleLib.scene.Answers import answersOf
+
+    return answersOf(panel.record)
+
+
+def ask(panel: Panel, region: str) -> None:
+    panel.widget.importance.graph.onNodeClicked[-1](region)  # as a click on the node does
+    assert panel.widget.asking._region.value == region
+    panel.click(panel.ui.whatIfButton)
+    panel.wait()
+    assert not panel.controller.failed, panel.controller.message
+
+
+def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -> None:
+    import slicer
+
+    from Agg2ExpLib.interventions.outcome import SEGMENTATION_AFTER
+    from Agg2ExpLib.io.read import read_volume
+    from Agg2ExpLib.views.mrml_nodes import array_of
+    from Agg2ExpModuleLib.scene.SceneVolumes import isCt, segmentIds, segmentMask
+
+    panel.open("whatIf")
+    ask(panel, "heart")
+    process = panel.widget.asking.engine._process.pid
+    (answer,) = answers(panel)
+    assert "Without heart" in panel.controller.message
+    assert answer.title == "without heart (filled from its surroundings)"
+    # what is outlined is what the model drew
+    folder = next((Path(panel.record.folder) / "what_if").iterdir())
+    drawn = read_volume(folder / SEGMENTATION_AFTER)
+    labels = {label.name: label.index for label in panel.record.labels}
+    for name in segmentIds(answer.node):
+        mask, _affine = segmentMask(answer.node, name)
+        assert int(mask.sum()) == int((drawn.array == labels[name]).sum()), name
+    ui = panel.ui
+    rows = {
+        ui.whatIfTree.topLevelItem(i).text(0): ui.whatIfTree.topLevelItem(i).text(4) for i in range(ui.whatIfTree.topLevelItemCount)
+    }
+    assert float(rows["Heart"]) < 1
+    assert answer.node.GetDisplayNode().GetVisibility2D()
+    # the changed CT is no CT to explain, and is shown on wish
+    assert not isCt(answer.ct)
+    heart, _affine = segmentMask(panel.record.segmentation, "heart")
+    assert float(np.abs(array_of(answer.ct).astype(float)).max()) > 0
+    assert heart.any()
+    composite = slicer.mrmlScene.GetNthNodeByClass(0, "vtkMRMLSliceCompositeNode")
+    ui.whatIfCtCheckBox.click()
+    if composite is not None:
+        assert composite.GetBackgroundVolumeID() == answer.ct.GetID()
+    ui.whatIfCtCheckBox.click()
+
+    # a second question is asked of the same process; the same question replaces its answer
+    panel.widget.asking._fill.combo.currentIndex = 3
+    assert panel.parameters.whatIfFill == "air"
+    ask(panel, "lung")
+    ask(panel, "heart")
+    panel.parameters.whatIfFill = "surroundings"
+    ask(panel, "heart")
+    assert panel.widget.asking.engine._process.pid == process
+    assert sorted(one.title for one in answers(panel)) == [
+        "without heart (filled from its surroundings)",
+        "without heart (filled with air)",
+        "without lung (filled with air)",
+    ]
+    visible = [one.title for one in answers(panel) if one.node.GetDisplayNode().GetVisibility2D()]
+    assert visible == ["without heart (filled from its surroundings)"]
+
+    # they go with the scene
+    scene = tmp_path / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(scene))
+    titles = sorted(one.title for one in answers(panel))
+    panel.click(ui.whatIfRemoveButton)
+    assert len(answers(panel)) == 2
+    assert {one.title for one in answers(panel)} < set(titles)
+
+
+def test_results_whose_folder_is_gone_are_asked_from_the_scene(panel: Panel) -> None:
+    import shutil
+
+    panel.open("whatIf")
+    shutil.rmtree(panel.record.folder)
+    assert panel.record.folder is None
+    ask(panel, "heart")
+    assert answers(panel)[0].rows[0].dice is not None
+    work = panel.widget.asking._work.path
+    assert oct(work.stat().st_mode & 0o777) == "0o700"
+    panel.widget.asking.shutdown()
+    assert not work.exists()
+
+
+def test_every_region_in_turn_and_bad_weights(panel: Panel, tmp_path: Path) -> None:
+    panel.open("whatIf")
+    panel.parameters.whatIfFill = "air"
+    panel.click(panel.ui.whatIfAllButton)
+    panel.wait()
+    assert not panel.controller.failed, panel.controller.message
+    assert (Path(panel.record.folder) / "what_if" / "all" / "causal_matrix.csv").is_file()
+    panel.parameters.weights = str(tmp_path / "gone.pt")
+    panel.app.app.processEvents()
+    panel.click(panel.ui.whatIfButton)
+    panel.wait()
+    assert panel.controller.failed
+    assert "does not exist" in panel.controller.message
+
+
+def test_cancel_and_a_killed_process(panel: Panel) -> None:
+    panel.open("whatIf")
+    engine = panel.widget.asking.engine
+    panel.click(panel.ui.whatIfAllButton)
+    panel.wait(lambda: engine.alive and panel.controller.fraction is not None)
+    began = time.monotonic()
+    panel.controller.cancel()
+    panel.wait()
+    assert time.monotonic() - began < 6
+    assert not panel.controller.failed
+    # whatever became of the process, the next question is answered
+    ask(panel, "heart")
+    os.kill(engine._process.pid, signal.SIGKILL)
+    panel.wait(lambda: not engine.alive)
+    ask(panel, "lung")
+    assert len(answers(panel)) == 2
+
+
+def test_the_process_ends_with_the_panel(panel: Panel) -> None:
+    panel.open("whatIf")
+    ask(panel, "heart")
+    pid = panel.widget.asking.engine._process.pid
+    panel.widget.asking.shutdown()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+        panel.app.app.processEvents()
+    assert not panel.widget.asking.engine.alive
