@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from .interventions.effects import Effects as Effects
     from .interventions.outcome import WhatIf as WhatIf
     from .io.volume import Volume as Volume
+    from .models.installed import InstalledModel as InstalledModel
+    from .models.installed import installed_models as installed_models
     from .models.model import Model as Model
     from .monitor import Monitor as Monitor
     from .roi_importance.matrix import ImportanceMatrix as ImportanceMatrix
@@ -54,6 +56,7 @@ _PLACES = {
     "Effects": "interventions.effects",
     "ImportanceMatrix": "roi_importance.matrix",
     "InputError": "errors",
+    "InstalledModel": "models.installed",
     "Job": "runs.job",
     "LogMonitor": "api.log_monitor",
     "MaskSettings": "runs.mask_settings",
@@ -69,6 +72,7 @@ _PLACES = {
     "evaluate": "api.evaluate",
     "explain": "api.explain",
     "importance": "api.importance",
+    "installed_models": "models.installed",
     "methods": "attribution.methods",
     "parameter": "attribution.method",
     "read_ct": "api.sources",

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..preprocessing.preprocessing import Preprocessing
 from ..system.regular_files import open_regular
 from . import auto3dseg_config
-from .checkpoint import Weights, read_checkpoint, read_weights
+from .checkpoint import Weights, read_content, tensors_of
+from .described import Described
 from .foreground import without_background
 from .label_names import clean_names
 from .labels import Code, Label, make_labels
 from .loaded import Loaded
-from .model_card import ModelCard, read_model_card
+from .model_card import ModelCard, card_beside, read_model_card
 from .networks import build_network
+from .pickled_settings import read_settings
 from .variant import Variant
 from .weights_file import check_fits, checksum
 
@@ -63,10 +66,9 @@ def load(found: Auto3DSeg, card: Path | None, variant: Variant) -> Loaded:
         InputError: one sentence that says what is wrong with it.
     """
     variant.refuse(found.name)
-    tensors = read_weights(found.file).groups.get("state_dict")
-    content = read_checkpoint(found.file)
-    config = content.get("config") if isinstance(content, Mapping) else None
-    if not isinstance(config, Mapping) or tensors is None:
+    content = read_content(found.file)
+    config, state = (content.get(key) if isinstance(content, Mapping) else None for key in ("config", "state_dict"))
+    if not isinstance(config, Mapping) or not isinstance(state, Mapping):
         raise InputError(f"{found.file.name} holds no 'config' and 'state_dict' of Auto3DSeg: download or save the model again.")
     beside = found.file.with_suffix(".json")
     card_file = card if card is not None else beside if beside.is_file() else None
@@ -74,25 +76,14 @@ def load(found: Auto3DSeg, card: Path | None, variant: Variant) -> Loaded:
     network = given.network if given is not None and given.network is not None else None
     network = network or auto3dseg_config.read_network(config, found.name)
     steps = None if given is not None else auto3dseg_config.read_steps(config, found.name)
-    weights = Weights(found.file.name, {"state_dict": tensors})
+    weights = Weights(found.file.name, {"state_dict": tensors_of(state, found.file)})
     built = build_network(weights, network, given.weights if given else None, given.leave_out if given else ())
     made = built.network
     if given is None:
         assert steps is not None
-        dropped = auto3dseg_config.drops_background(config, built.channels)
+        given, dropped = _card(found, config, steps, built.channels)
         if dropped:
             made, built = without_background(made), replace(built, channels=built.channels - 1)
-        overlapping = bool(config.get("sigmoid", False))
-        names = auto3dseg_config.label_names(config, *_table(found, built.channels, overlapping), dropped)
-        spacing = next((step.to_json()["spacing"] for step in steps.steps if step.name == "spacing"), (0.0, 0.0, 0.0))
-        given = ModelCard(
-            _labels(names, found),
-            (spacing[0], spacing[1], spacing[2]),
-            None,
-            steps=steps,
-            output="sigmoid" if overlapping else "softmax",
-            **auto3dseg_config.read_window_settings(config, found.name),
-        )
     check_fits(given, built, found.file.name)
     return Loaded(
         made,
@@ -102,6 +93,43 @@ def load(found: Auto3DSeg, card: Path | None, variant: Variant) -> Loaded:
         built.architecture,
         warnings + built.warnings,
     )
+
+
+def describe(found: Auto3DSeg) -> Described:
+    """Labels and settings by the configuration in the checkpoint, or by a card beside it.
+
+    Raises:
+        InputError: one sentence that says why it cannot be explained.
+    """
+    card = card_beside(found.file)
+    if card.is_file():
+        return Described("Auto3DSeg", *read_model_card(card))
+    content = read_settings(found.file)
+    config = content.get("config") if isinstance(content, Mapping) else None
+    if not isinstance(config, Mapping):
+        raise InputError(f"{found.file.name} of {found.name} cannot be read: download or save the model again.")
+    network = auto3dseg_config.read_network(config, found.name)
+    channels = network.get("out_channels")
+    steps = auto3dseg_config.read_steps(config, found.name)
+    return Described("Auto3DSeg", _card(found, config, steps, channels)[0] if isinstance(channels, int) and channels > 0 else None)
+
+
+def _card(found: Auto3DSeg, config: Mapping[str, Any], steps: Preprocessing, channels: int) -> tuple[ModelCard, bool]:
+    """The card by the configuration, and whether the network's first channel is left out."""
+    dropped = auto3dseg_config.drops_background(config, channels)
+    kept = channels - dropped
+    overlapping = bool(config.get("sigmoid", False))
+    names = auto3dseg_config.label_names(config, *_table(found, kept, overlapping), dropped)
+    spacing = next((step.to_json()["spacing"] for step in steps.steps if step.name == "spacing"), (0.0, 0.0, 0.0))
+    card = ModelCard(
+        _labels(names, found),
+        (spacing[0], spacing[1], spacing[2]),
+        None,
+        steps=steps,
+        output="sigmoid" if overlapping else "softmax",
+        **auto3dseg_config.read_window_settings(config, found.name),
+    )
+    return card, dropped
 
 
 def _in_folder(folder: Path) -> Auto3DSeg | None:

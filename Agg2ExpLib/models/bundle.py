@@ -42,6 +42,7 @@ class Bundle:
         output: ``softmax`` or ``sigmoid``.
         texts: of the card, by key.
         names: label names by channel.
+        other: the model file that the configuration is for, where that is another one.
         left: steps after the network that are not done.
         unsuited: why the bundle cannot be followed, or empty.
     """
@@ -54,6 +55,7 @@ class Bundle:
     output: str = "softmax"
     texts: dict[str, Any] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    other: str = ""
     left: tuple[str, ...] = ()
     unsuited: str = ""
 
@@ -102,6 +104,11 @@ class Bundle:
         )
         if self.left:
             warnings += (f"What the bundle {self.folder.name} does after its network is not done: {', '.join(self.left)}.",)
+        if self.other:
+            warnings += (
+                f"The configuration of the bundle {self.folder.name} is for {self.other}, and {self.weights.name} was taken: check "
+                "that its spacing and labels are the same.",
+            )
         windows = dict(self.windows or {"roi_size": PAPER_ROI_SIZE})
         pad = windows.pop("pad_value", 0.0)
         hu_window: tuple[float, float] | None = PAPER_HU_WINDOW
@@ -184,12 +191,31 @@ def read_bundle(folder: Path, weights: Path | None = None) -> Bundle:
         found["output"], found["left"] = read_output(config)
     except Unsuited as reason:
         found["unsuited"] = str(reason)
-    return Bundle(folder, weights or _model_file(folder), found.pop("network", None), **found)
+    configured = _configured_file(config)
+    file = weights or _model_file(folder, configured)
+    if configured not in ("", file.name) and (folder / "models" / configured).is_file():
+        found["other"] = configured
+    return Bundle(folder, file, found.pop("network", None), **found)
 
 
-def _model_file(folder: Path) -> Path:
+def _configured_file(config: dict[str, Any]) -> str:
+    """The name of the model file that the configuration loads, where it plainly says one."""
+    handlers = config.get("handlers")
+    places = [
+        config.get("checkpointloader"),
+        *(handlers if isinstance(handlers, list) else []),
+        {"load_path": config.get("ckpt_path")},
+    ]
+    for place in places:
+        path = resolve(place.get("load_path"), config) if isinstance(place, dict) else None
+        if isinstance(path, str) and path.strip():
+            return re.split(r"[/\\]", path)[-1]
+    return ""
+
+
+def _model_file(folder: Path, configured: str = "") -> Path:
     models = folder / "models"
-    for name in ("model.pt", "model.pth", "model.safetensors", "model.ts"):
+    for name in (configured or "model.pt", "model.pt", "model.pth", "model.safetensors", "model.ts"):
         if (models / name).is_file():
             return models / name
     found = sorted(file for file in models.glob("*") if file.suffix in (".pt", ".pth", ".safetensors", ".ts"))

@@ -1,12 +1,12 @@
 """Reads a MONAI bundle's configuration files without running any of the expressions in them.
 
-A configuration may hold Python (values that start with ``$``). Only plain values and references to plain values (``@key``,
-``@key#part``, ``$@key``) are followed. See https://docs.monai.io/en/stable/mb_specification.html.
+A configuration may hold Python (values that start with ``$``). Plain values and references to plain values (``@key``,
+``@key#part``, ``$@key``) are followed, and expressions that only choose or join such values.
+See https://docs.monai.io/en/stable/mb_specification.html.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import InputError
 from ..system.json_files import read_json
 from ..system.regular_files import open_regular
+from .plain_expressions import NotPlain, work_out
 
 _REFERENCE = re.compile(r"^\$?@([\w#.]+)$")
 _MAX_BYTES = 4 * 2**20
@@ -98,7 +99,7 @@ class _Budget:
 def resolve(value: Any, config: dict[str, Any], depth: int = 0, budget: _Budget | None = None) -> Any:
     """``value`` with references replaced by what they plainly refer to; ``UNKNOWN`` wherever that is an expression.
 
-    An expression that is nothing but a number, text or list of these (``$-1000``) counts as such.
+    Expressions that only choose or join plain values (``$[3, 3, 3] if @fast else [1, 1, 1]``) are worked out.
 
     Raises:
         InputError: the references multiply.
@@ -109,17 +110,13 @@ def resolve(value: Any, config: dict[str, Any], depth: int = 0, budget: _Budget 
         return UNKNOWN
     if isinstance(value, str):
         if match := _REFERENCE.match(value):
-            part: Any = config
-            for key in re.split(r"#|::", match.group(1)):
-                if isinstance(part, list) and key.isdigit() and int(key) < len(part):
-                    part = part[int(key)]
-                elif isinstance(part, dict) and key in part:
-                    part = resolve(part[key], config, depth + 1, budget) if isinstance(part[key], str) else part[key]
-                else:
-                    return UNKNOWN
-            return resolve(part, config, depth + 1, budget)
-        if value.startswith("$") and len(value) < 1000:
-            return _literal(value[1:])
+            return _referred(match.group(1), config, depth, budget)
+        if value.startswith("$"):
+            try:
+                found = work_out(value[1:], lambda name: _plainly(_referred(name, config, depth, budget)))
+            except NotPlain:
+                return UNKNOWN
+            return resolve(found, config, depth + 1, budget)
         return UNKNOWN if value.startswith(("$", "@", "%")) else value
     if isinstance(value, list):
         return [resolve(part, config, depth + 1, budget) for part in value]
@@ -128,18 +125,26 @@ def resolve(value: Any, config: dict[str, Any], depth: int = 0, budget: _Budget 
     return value
 
 
+def _referred(name: str, config: dict[str, Any], depth: int, budget: _Budget) -> Any:
+    """What a reference (without its ``@``) leads to."""
+    part: Any = config
+    for key in re.split(r"#|::", name):
+        if isinstance(part, list) and key.isdigit() and int(key) < len(part):
+            part = part[int(key)]
+        elif isinstance(part, dict) and key in part:
+            part = resolve(part[key], config, depth + 1, budget) if isinstance(part[key], str) else part[key]
+        else:
+            return UNKNOWN
+    return resolve(part, config, depth + 1, budget)
+
+
+def _plainly(value: Any) -> Any:
+    if value is UNKNOWN:
+        raise NotPlain
+    return value
+
+
 def is_plain(value: Any) -> bool:
     """Whether nothing in a resolved value is ``UNKNOWN``."""
     parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     return value is not UNKNOWN and all(is_plain(part) for part in parts)
-
-
-def _literal(text: str) -> Any:
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return UNKNOWN
-    if isinstance(value, tuple):
-        value = list(value)
-    parts = value if isinstance(value, list) else [value]
-    return value if all(part is None or isinstance(part, (int, float, str)) for part in parts) else UNKNOWN

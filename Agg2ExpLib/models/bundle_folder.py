@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .bundle import bundle_of, read_bundle
 from .checkpoint import read_weights
+from .described import Described
 from .foreground import without_background
 from .loaded import Loaded
 from .model_card import read_model_card
@@ -26,6 +27,24 @@ def find(path: Path) -> tuple[Path, Path | None] | None:
     """
     folder = bundle_of(path)
     return None if folder is None else (folder, path if path != folder else None)
+
+
+def describe(found: tuple[Path, Path | None]) -> Described:
+    """Labels and settings by the bundle's configuration, or by its own card.
+
+    Raises:
+        InputError: one sentence that says why it cannot be explained.
+    """
+    folder, weights = found
+    bundle = read_bundle(folder, weights)
+    card_file = folder / "model_card.json"
+    if card_file.is_file():
+        return Described("MONAI bundle", *read_model_card(card_file))
+    bundle.check()
+    channels = (bundle.network or {}).get("out_channels") or len(bundle.names)
+    if not isinstance(channels, int) or channels < 1:
+        return Described("MONAI bundle")
+    return Described("MONAI bundle", *bundle.card(channels))
 
 
 def load(found: tuple[Path, Path | None], card: Path | None, variant: Variant) -> Loaded:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .bundle_config import UNKNOWN, is_plain, resolve
 from .bundle_steps import Unsuited, base_name
+from .model_card import PADDINGS
 
 _INFERERS = ("SlidingWindowInferer", "SlidingWindowInfererAdapt")
 # Settings of an inferer that change how fast it is, not what comes out.
@@ -24,7 +25,7 @@ _CONVERTING = (
 
 
 def read_windows(config: dict[str, Any]) -> dict[str, Any] | None:
-    """A card's values for the sliding windows (``roi_size``, ``overlap``, ``blend``, ``pad_value``); None where nothing is said.
+    """A card's values for the sliding windows (``roi_size``, ``overlap`` …, and ``pad_value``); None where nothing is said.
 
     Raises:
         Unsuited: the inferer does something else, or says it by an expression.
@@ -54,8 +55,9 @@ def read_windows(config: dict[str, Any]) -> dict[str, Any] | None:
         raise Unsuited(f"blends its windows by {values['mode']!r}, and Agg2Exp knows constant and gaussian")
     if mode == "gaussian" and set(_same_or_three(values["sigma_scale"]) or ()) != {0.125}:
         raise Unsuited(f"blends its windows by a Gaussian of 'sigma_scale' {values['sigma_scale']!r}, and Agg2Exp knows 0.125 only")
-    if str(values["padding_mode"]).rsplit(".", 1)[-1].lower() != "constant":
-        raise Unsuited(f"pads small images by 'padding_mode' {values['padding_mode']!r}, and Agg2Exp knows constant only")
+    padding = str(values["padding_mode"]).rsplit(".", 1)[-1].lower()
+    if padding not in PADDINGS:
+        raise Unsuited(f"pads small images by 'padding_mode' {values['padding_mode']!r}, which MONAI does not have")
     if isinstance(values["cval"], bool) or not isinstance(values["cval"], (int, float)):
         raise Unsuited(f"pads small images with {values['cval']!r}, which is no number")
     if values["with_coord"] is not False:
@@ -64,6 +66,7 @@ def read_windows(config: dict[str, Any]) -> dict[str, Any] | None:
         "roi_size": tuple(int(side) for side in size),
         "overlap": float(overlaps[0]),
         "blend": mode,
+        "padding": padding,
         "pad_value": float(values["cval"]),
     }
 

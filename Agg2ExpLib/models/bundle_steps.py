@@ -283,10 +283,14 @@ def _crop(arguments: Arguments, image: str, old: bool) -> Step:
     # is_positive is MONAI's own default
     if str(arguments.take("select_fn", "is_positive")).rsplit(".", 1)[-1] != "is_positive":
         arguments.refuse("with a 'select_fn' of its own")
-    arguments.only(channel_indices=(None, 0), mode=("constant",), value=(0, 0.0), constant_values=(0, 0.0))
+    arguments.only(channel_indices=(None, 0))
     arguments.forget({"start_coord_key", "end_coord_key"})
     margin, divisible = arguments.three("margin", 0), arguments.three("k_divisible", 1)
     smaller = arguments.flag("allow_smaller", old)
+    if divisible == (1, 1, 1) and (smaller or margin == (0, 0, 0)):
+        arguments.forget({"mode", "value", "constant_values"})  # the box never leaves the image
+    else:
+        arguments.only(mode=("constant",), value=(0, 0.0), constant_values=(0, 0.0))
     return _made(arguments, lambda: CropForeground(_whole(margin), smaller, _whole(divisible)))
 
 

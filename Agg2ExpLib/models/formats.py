@@ -1,7 +1,8 @@
 """The forms in which people have models; the first reader that knows a path reads it.
 
-A reader is a module with two functions: ``find(path)`` looks at names and small files alone and returns what it found, or None
-where the path is none of its own; ``load(found, card, variant)`` reads it, with a model card that the user gave or None.
+A reader is a module with three functions: ``find(path)`` looks at names and small files alone and returns what it found, or None
+where the path is none of its own; ``load(found, card, variant)`` reads it, with a model card that the user gave or None;
+``describe(found)`` says what can be said of it without loading it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import auto3dseg, bundle_folder, nnunet, weights_file
+from . import auto3dseg, bundle_folder, nnunet, totalsegmentator, weights_file
+from .described import Described
 from .loaded import Loaded
 from .variant import Variant
 
@@ -31,9 +33,26 @@ class Format(Protocol):
             InputError: one sentence that says what is wrong with it.
         """
 
+    def describe(self, found: Any, /) -> Described:
+        """What can be said of it without loading it, and without PyTorch.
+
+        Raises:
+            InputError: one sentence that says why it cannot be explained.
+        """
+
 
 # Weights alone come last: that reader says of everything else what it is not.
-FORMATS: tuple[Format, ...] = (nnunet, auto3dseg, bundle_folder, weights_file)
+FORMATS: tuple[Format, ...] = (totalsegmentator, nnunet, auto3dseg, bundle_folder, weights_file)
+
+
+def describe_model(path: Path) -> Described:
+    """What can be said of a model without loading it, and without PyTorch.
+
+    Raises:
+        InputError: one sentence that says why it cannot be explained.
+    """
+    form, found = next((form, found) for form in FORMATS if (found := form.find(path)) is not None)
+    return form.describe(found)
 
 
 def read_model(path: Path, card: Path | None, variant: Variant) -> Loaded:

@@ -2,8 +2,8 @@
 
 Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels); optional
 are ``intensity_range``, ``preprocessing`` (steps in place of ``hu_window``), ``pad_value``, ``output``, ``overlap``, ``blend``,
-``windows``, ``colors``, ``groups``, ``network``, ``weights``, ``leave_out``, ``citation``, ``licence``, ``intended_use`` and
-``metrics``.
+``windows``, ``padding``, ``colors``, ``groups``, ``network``, ``weights``, ``leave_out``, ``citation``, ``licence``,
+``intended_use`` and ``metrics``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ PAPER_HU_WINDOW = (-1024.0, 1024.0)
 PAPER_ROI_SIZE = (96, 96, 96)
 MOST_INTENSITY = 1e6
 OUTPUTS = ("softmax", "sigmoid")
+PADDINGS = ("constant", "replicate", "reflect", "circular")
 MAX_LABELS = 256  # segmentations are stored as uint8
 
 _REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
 _TEXTS = ("citation", "licence", "intended_use")
-_WINDOWS = ("overlap", "blend", "windows")
+_WINDOWS = ("overlap", "blend", "windows", "padding")
 _PREPARATION = ("intensity_range", "preprocessing", "pad_value")
 _OPTIONAL = (*_PREPARATION, "colors", "groups", "network", "weights", "leave_out", "output", *_WINDOWS, *_TEXTS, "metrics")
 _MAX_BYTES = 4 * 2**20
@@ -60,6 +61,8 @@ class ModelCard:
             without the background, which is there where its logit is above 0.
         overlap, blend: of the sliding windows, where the model was made for certain ones.
         windows: whose window positions: ``monai`` or ``nnunet``.
+        padding: how an image smaller than a window is filled up to one: ``constant``, or PyTorch's padding of that name, which is
+            not followed.
         weights: which of several networks in the file, by the keys and prefix that lead to its tensors.
         leave_out: names of tensors in the file that play no part in the output, or beginnings or patterns of names.
         citation: how to cite the weights.
@@ -83,6 +86,7 @@ class ModelCard:
     overlap: float | None = None
     blend: str | None = None
     windows: str = "monai"
+    padding: str = "constant"
     weights: str | None = None
     leave_out: tuple[str, ...] = ()
 
@@ -118,6 +122,7 @@ class ModelCard:
         if self.steps is not None:
             card |= {"preprocessing": self.steps.to_json(), "pad_value": self.steps.pad_value}
         card |= {"roi_size": list(self.roi_size), "output": self.output, "windows": self.windows}
+        card |= {"padding": self.padding} if self.padding != "constant" else {}
         card |= {key: value for key in ("overlap", "blend") if (value := getattr(self, key)) is not None}
         if self.leave_out:
             card["leave_out"] = list(self.leave_out)
@@ -184,6 +189,7 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
         overlap=_overlap(values.get("overlap"), source),
         blend=_choice(values["blend"], BLENDS, "blend", source) if values.get("blend") is not None else None,
         windows=_choice(values.get("windows", "monai"), SCHEMES, "windows", source),
+        padding=_choice(values.get("padding", "constant"), PADDINGS, "padding", source),
         weights=_typed(values.get("weights"), str, "weights", source, 'a text such as "ema"'),
         leave_out=_texts(values.get("leave_out"), "leave_out", source),
         **texts,

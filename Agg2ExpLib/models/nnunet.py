@@ -18,11 +18,13 @@ from ..inference.averaged import averaged
 from ..system.json_files import read_json, shown
 from . import nnunet_network
 from .checkpoint import Tensors, read_content, tensors_of
+from .described import Described
 from .labels import make_labels
 from .loaded import Loaded
 from .model_card import ModelCard
 from .nnunet_labels import NnunetLabels, read_labels
 from .nnunet_plans import Plans, read_plans
+from .pickled_settings import is_whole
 from .variant import Variant
 from .weights_file import checksum
 from .window_memory import require_window_memory
@@ -127,6 +129,24 @@ def load(found: ModelFolder, card: Path | None, variant: Variant) -> Loaded:
     )
 
 
+def describe(found: ModelFolder) -> Described:
+    """Labels and settings by the folder's names and its JSON files.
+
+    Raises:
+        InputError: one sentence that says why it cannot be explained.
+    """
+    source = f"The nnU-Net {shown(found.root.name)}"
+    files = _chosen(found, Variant(), source)
+    if cut := next((file for file in files if not is_whole(file)), None):
+        raise InputError(f"{cut.name} in {cut.parent.name} of {source[4:]} is cut short: copy or download it again.")
+    trainer, _, rest = found.root.name.partition("__")
+    plans = read_plans(read_json(found.root / "plans.json", "nnU-Net's"), rest.rpartition("__")[2], source)
+    labels = read_labels(read_json(found.root / "dataset.json", "nnU-Net's"), source)
+    _check_window(plans, plans.arguments, labels, source)
+    notes = (f"mean of {len(files)} folds",) if len(files) > 1 else ()
+    return Described(f"nnU-Net, {plans.configuration}, {trainer}", _card(plans, plans.arguments, labels), notes)
+
+
 @dataclass(frozen=True)
 class _Checkpoint:
     """What is used of a checkpoint."""
@@ -189,7 +209,7 @@ def _checkpoints(fold: Path) -> list[Path]:
 def _chosen(found: ModelFolder, variant: Variant, source: str) -> list[Path]:
     """The checkpoints to use."""
     if found.fold is not None:
-        if variant.folds is not None:
+        if variant.folds not in (None, found.fold.removeprefix("fold_"), found.fold):
             raise InputError(f"One fold was given already ({found.fold}): give the folder above it, or leave ⟨folds⟩ out.")
         there = [found.checkpoint] if found.checkpoint else _checkpoints(found.root / found.fold)
         if not there:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..system.names import FORMULA, folded, is_reserved, same_form
+from .label_names import clean_names
 from .labels import BACKGROUND
 from .model_card import MAX_LABELS
 
@@ -75,25 +75,6 @@ def read_labels(dataset: object, source: str) -> NnunetLabels:
     if not 1 <= len(names) < MAX_LABELS:
         raise InputError(f"{source} has {len(names)} labels, and Agg2Exp handles 1 to {MAX_LABELS - 1}.")
     return NnunetLabels(clean_names([BACKGROUND, *names]), regions, channel)
-
-
-def clean_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Names that can be file names and parts of a comma-separated option, each its own.
-
-    Spaces become underscores, what file names cannot hold as well, and a name that is there already gets a number.
-    """
-    cleaned: list[str] = []
-    taken: set[str] = set()
-    for name in names:
-        text = re.sub(r"[\s/\\:*?\"<>|,\x00-\x1f\x7f]+", "_", same_form(str(name).strip()))[:90].strip(".")
-        if not text or text.startswith(FORMULA) or is_reserved(text):
-            text = f"label_{text.lstrip(''.join(FORMULA))}"
-        unique, number = text, 2
-        while folded(unique) in taken:
-            unique, number = f"{text}_{number}", number + 1
-        taken.add(folded(unique))
-        cleaned.append(unique)
-    return tuple(cleaned)
 
 
 def _values(name: object, value: object, source: str) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ _VALUES = (
     *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
     "argparse.Namespace", "types.SimpleNamespace", "uuid.UUID", "fractions.Fraction", "decimal.Decimal",
 )  # fmt: skip
-_MAPPINGS = (
+MAPPINGS = (
     "collections.defaultdict", "lightning.fabric.utilities.data.AttributeDict", "lightning_fabric.utilities.data.AttributeDict",
     "pytorch_lightning.utilities.parsing.AttributeDict", "lightning.pytorch.utilities.parsing.AttributeDict",
     "addict.addict.Dict", "easydict.EasyDict", "box.box.Box",
@@ -38,7 +38,7 @@ class Unread:
     def __setstate__(self, _state: object) -> None: ...
 
 
-class _PlainDict:
+class PlainDict:
     """Makes a plain dictionary, whatever mapping it stands for: nothing else may be filled with entries."""
 
     def __new__(cls, *entries: Any, **_settings: object) -> Any:
@@ -60,5 +60,5 @@ def data_types_allowed() -> Any:
     if allow is None:
         return nullcontext()
     return allow(
-        [*((Unread, name) for name in _VALUES), *((_PlainDict, name) for name in _MAPPINGS), (_PlainList, "collections.deque")]
+        [*((Unread, name) for name in _VALUES), *((PlainDict, name) for name in MAPPINGS), (_PlainList, "collections.deque")]
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..system.regular_files import sha256_of_file
-from .checkpoint import Weights, read_weights
+from .checkpoint import SUFFIXES, Weights, read_weights
+from .described import Described
 from .labels import PAPER_LABELS
 from .loaded import Loaded
 from .model_card import ModelCard, card_beside, default_model_card, read_model_card
@@ -36,6 +37,11 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
     if card is not None or card_file.is_file():
         given, warnings = read_model_card(card_file)
     named = given.network if given else None
+    if given is None and any(".seg_layers." in name for name, _ in found.shapes()):
+        raise InputError(
+            f"{path.name} is the checkpoint of an nnU-Net, which is described by files beside it: give it in its folder fold_0, "
+            "with plans.json and dataset.json in the folder above."
+        )
     if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
     built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
@@ -45,6 +51,22 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
     check_fits(given, built, path.name)
     card_of = replace(given, network=built.spec)
     return Loaded(built.network, card_of, path.stem, checksum(path), built.architecture, warnings + built.warnings)
+
+
+def describe(path: Path) -> Described:
+    """What a model card says of weights.
+
+    Raises:
+        InputError: there is no such file, or its card is wrong.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path.")
+    if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
+        raise InputError(f"{path.name} is no model by its name: give weights ({', '.join(SUFFIXES)}) or a model's folder.")
+    card = card_beside(path)
+    if not card.is_file():
+        return Described("weights", None, ("No model card lies beside the weights: its labels are known after it was loaded.",))
+    return Described("weights", *read_model_card(card))
 
 
 def check_fits(card: ModelCard, built: Built, source: str) -> None:

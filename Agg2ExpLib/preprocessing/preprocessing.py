@@ -30,6 +30,7 @@ from .spacing import Spacing
 from .squash import Squash
 from .step import Geometry, Intensity, Step
 from .threshold import Threshold
+from .totalsegmentator_resampling import TotalsegmentatorResampling
 from .transposed import Transposed
 from .zscore import Zscore
 
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Every step that a model card may name.
-_GEOMETRY: tuple[type[Step], ...] = (RasSpacing, Orientation, Spacing, CropForeground, Transposed, CropNonzero, NnunetResampling)
+_GEOMETRY: tuple[type[Step], ...] = (
+    RasSpacing,
+    Orientation,
+    Spacing,
+    CropForeground,
+    Transposed,
+    CropNonzero,
+    NnunetResampling,
+    TotalsegmentatorResampling,
+)
 _INTENSITY: tuple[type[Step], ...] = (
     HuWindow, ScaleRange, ScaleExtremes, ScalePercentiles, Clip, ClipPercentiles, Normalise, Threshold, Squash,
     CtNormalisation, Zscore,

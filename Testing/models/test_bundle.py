@@ -150,6 +150,24 @@ def test_bundle_that_says_nothing_is_assumed_aloud(tmp_path, swin_state):
     assert "spacing 1.5 mm and the HU window -1024..1024, windows of 96x96x96" in warning
 
 
+def test_configuration_for_another_model_file(tmp_path, swin_state):
+    """As in the whole-body bundle: the spacing belongs to the file that a switch chooses."""
+    chosen = {
+        **changed("pixdim", "$[1.5, 1.5, 1.5] if @shown#fine else [3.0, 3.0, 3.0]"),
+        "shown": {"fine": False},
+        "modelname": "$'model.pt' if @shown#fine else 'coarse.pt'",
+        "checkpointloader": {"_target_": "CheckpointLoader", "load_path": "$@bundle_root + '/models/' + @modelname"},
+    }
+    folder = bundle(tmp_path, swin_state, chosen)
+    shutil.copy(folder / "models" / "model.pt", folder / "models" / "coarse.pt")
+    model = load_model(folder)
+    assert model.card.spacing == (3.0, 3.0, 3.0)
+    assert model.sha256 == load_model(folder / "models" / "coarse.pt").sha256
+    assert model.warnings == ()
+    (warning,) = load_model(folder / "models" / "model.pt").warnings
+    assert "is for coarse.pt, and model.pt was taken" in warning
+
+
 def test_expressions_that_are_plain_values_are_read(tmp_path, swin_state):
     card = load_model(bundle(tmp_path, swin_state, changed("preprocessing.transforms.3.a_min", "$-1000"))).card
     assert card.hu_window == (-1000.0, 250.0)

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from monai.bundle import ConfigParser
 from monai.networks import nets
 
+from Agg2ExpLib.api.explain import explain
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.io.read import read_ct
+from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.model import load_model
+from Agg2ExpLib.models.model_card import parse_model_card
+from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.preprocessing.preprocessing import Preprocessing
+from Agg2ExpLib.runs.case import make_case
 from support.monai_reference import PLACE, assert_same, by_monai, by_us, inferer, write_ct
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,6 +169,43 @@ def test_overlapping_labels(tmp_path, channels, defined, labels):
     transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
     theirs = by_monai(ct, transforms, inferer(infer), made.double(), sigmoid=True, drop=channels - len(labels) + 1)
     assert_same(by_us(model, ct, inferer(infer)), theirs)
+
+
+@pytest.mark.parametrize("name", ["spacing first, cropped, normalised", "scaled before it is resampled"])
+def test_files_of_a_run_lie_where_monai_says(tmp_path, name):
+    """Segmentation, CT and map as saved, looked up at the patient coordinates of MONAI's voxels."""
+    steps, infer = CASES[name]
+    ct = write_ct(tmp_path / "ct.nii.gz")
+    made = network()
+    transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
+    theirs = by_monai(ct, transforms, inferer(infer), made.double())
+    made.float()
+    model = load_model(write_bundle(tmp_path, made, LOAD + steps, infer))
+    explain(ct, model, "label_1", "gradient", precision="float64").save(tmp_path / "result")
+    voxels = np.argwhere(np.ones(theirs.image.shape, dtype=bool))
+    places = voxels @ theirs.affine[:3, :3].T + theirs.affine[:3, 3]
+
+    def found(file: str) -> np.ndarray:
+        image = SimpleITK.ReadImage(str(tmp_path / "result" / file))
+        directions = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+        index = np.linalg.solve(directions, (places * [-1, -1, 1] - image.GetOrigin()).T)  # ITK counts to the left and posterior
+        assert np.abs(index - np.rint(index)).max() < 1e-3
+        return SimpleITK.GetArrayFromImage(image).T[tuple(np.rint(index).astype(int))]
+
+    np.testing.assert_array_equal(found("segmentation.nii.gz"), theirs.labels.argmax(axis=0).ravel())
+    gradient = theirs.gradients[1].ravel()
+    np.testing.assert_allclose(found("attributions/label_1.nrrd"), gradient, rtol=0, atol=2e-5 * np.abs(gradient).max())
+
+
+def test_a_ct_smaller_than_a_window_of_a_model_that_repeats_its_border(tmp_path):
+    steps, infer = CASES["as most"]
+    model = load_model(write_bundle(tmp_path, network(), LOAD + steps, {**infer, "padding_mode": "replicate"}))
+    assert parse_model_card(model.card.to_dict(), "a card")[0].padding == "replicate"
+    ct, compute = read_ct(write_ct(tmp_path / "ct.nii.gz")), choose_compute("cpu", "float64")
+    assert make_case(ct, model, compute, Monitor()).plan.shape == make_case(ct, model, compute, Monitor()).plan.padded_shape
+    small = Volume(ct.array[:5, :5, :5], ct.affine)
+    with pytest.raises(InputError, match=r"fewer than a window.*'replicate' padding"):
+        make_case(small, model, compute, Monitor())
 
 
 def test_one_channel_is_one_label(tmp_path):

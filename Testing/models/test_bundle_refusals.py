@@ -82,7 +82,7 @@ def test_aliases_are_one(name):
         ({"_target_": "Spacingd", "pixdim": 1.5, "_disabled_": "$not @fast"}, "Spacingd whose '_disabled_'"),
         ({"_target_": "CropForegroundd", "source_key": "label"}, "CropForegroundd by another image"),
         ({"_target_": "CropForegroundd", "source_key": "image", "select_fn": "$x"}, "CropForegroundd whose 'select_fn'"),
-        ({"_target_": "CropForegroundd", "source_key": "image", "mode": "reflect"}, "CropForegroundd with 'mode'"),
+        ({"_target_": "CropForegroundd", "source_key": "image", "mode": "reflect", "margin": 1}, "CropForegroundd with 'mode'"),
         ({"_target_": "NormalizeIntensityd", "subtrahend": [1, 2]}, "NormalizeIntensityd with 'subtrahend'"),
         ({"_target_": "ScaleIntensityRanged", "a_min": 1, "a_max": 1}, "ScaleIntensityRanged"),
         ({"_target_": "ClipIntensityPercentilesd", "lower": 1, "upper": 99, "sharpness_factor": 10}, "with 'sharpness_factor'"),
@@ -141,6 +141,14 @@ def test_what_is_switched_off_or_for_others_is_left_out():
     assert read_steps({}, "preprocessing") is None
 
 
+def test_crop_that_never_leaves_the_image_may_pad_as_it_likes():
+    crop = {"_target_": "CropForegroundd", "keys": ["image"], "source_key": "image", "mode": ["minimum"]}
+    (found,) = steps_of(crop)
+    assert found.margin == (0, 0, 0)
+    with pytest.raises(Unsuited, match="with 'mode' 'minimum'"):
+        steps_of({**crop, "k_divisible": 8})
+
+
 def test_old_monai_crops_to_the_image():
     crop = {"_target_": "CropForegroundd", "keys": "image", "source_key": "image"}
     config = {"preprocessing": [LOAD, crop]}
@@ -159,6 +167,7 @@ def test_old_monai_crops_to_the_image():
         ({"sigma_scale": 0.25, "mode": "gaussian"}, "sigma_scale"),
         ({"mode": "other"}, "blends"),
         ({"cval": "x"}, "no number"),
+        ({"padding_mode": "zeros"}, "padding_mode"),
         ({"with_coord": True}, "where each window lies"),
         ({"process_fn": "$lambda x: x"}, "'process_fn' of its inferer"),
         ({"extra": 1}, "'extra' of its inferer"),
