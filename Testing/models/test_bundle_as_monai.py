@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from monai.bundle import ConfigParser
 from monai.networks import nets
 
+from Agg2ExpLib.api.explain import explain
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.io.read import read_ct
@@ -167,6 +169,32 @@ def test_overlapping_labels(tmp_path, channels, defined, labels):
     transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
     theirs = by_monai(ct, transforms, inferer(infer), made.double(), sigmoid=True, drop=channels - len(labels) + 1)
     assert_same(by_us(model, ct, inferer(infer)), theirs)
+
+
+@pytest.mark.parametrize("name", ["spacing first, cropped, normalised", "scaled before it is resampled"])
+def test_files_of_a_run_lie_where_monai_says(tmp_path, name):
+    """Segmentation, CT and map as saved, looked up at the patient coordinates of MONAI's voxels."""
+    steps, infer = CASES[name]
+    ct = write_ct(tmp_path / "ct.nii.gz")
+    made = network()
+    transforms = ConfigParser({"_target_": "Compose", "transforms": LOAD + steps}).get_parsed_content()
+    theirs = by_monai(ct, transforms, inferer(infer), made.double())
+    made.float()
+    model = load_model(write_bundle(tmp_path, made, LOAD + steps, infer))
+    explain(ct, model, "label_1", "gradient", precision="float64").save(tmp_path / "result")
+    voxels = np.argwhere(np.ones(theirs.image.shape, dtype=bool))
+    places = voxels @ theirs.affine[:3, :3].T + theirs.affine[:3, 3]
+
+    def found(file: str) -> np.ndarray:
+        image = SimpleITK.ReadImage(str(tmp_path / "result" / file))
+        directions = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+        index = np.linalg.solve(directions, (places * [-1, -1, 1] - image.GetOrigin()).T)  # ITK counts to the left and posterior
+        assert np.abs(index - np.rint(index)).max() < 1e-3
+        return SimpleITK.GetArrayFromImage(image).T[tuple(np.rint(index).astype(int))]
+
+    np.testing.assert_array_equal(found("segmentation.nii.gz"), theirs.labels.argmax(axis=0).ravel())
+    gradient = theirs.gradients[1].ravel()
+    np.testing.assert_allclose(found("attributions/label_1.nrrd"), gradient, rtol=0, atol=2e-5 * np.abs(gradient).max())
 
 
 def test_a_ct_smaller_than_a_window_of_a_model_that_repeats_its_border(tmp_path):

@@ -77,12 +77,18 @@ def _unusable(problem: str) -> ModelInfo:
 
 
 def _summary(path: Path, card: ModelCard) -> str:
-    spacing = " × ".join(f"{step:g}" for step in card.spacing) if len(set(card.spacing)) > 1 else f"{card.spacing[0]:g}"
+    spacing = _spacing(card)
     count = len(card.labels) - 1
     if card.hu_window is None:
         return _("{count} labels · {spacing} mm · preprocessing of its own").format(count=count, spacing=spacing)
     low, high = card.hu_window
     return _("{count} labels · {spacing} mm · HU {low:g} to {high:g}").format(count=count, spacing=spacing, low=low, high=high)
+
+
+def _spacing(card: ModelCard) -> str:
+    """The voxel size; axes that keep the CT's own say so."""
+    sizes = [f"{step:g}" if step else _("own") for step in card.spacing]
+    return " × ".join(sizes) if len(set(sizes)) > 1 else sizes[0]
 
 
 def _details(path: Path, card: ModelCard, warnings: tuple[str, ...]) -> str:
@@ -91,7 +97,7 @@ def _details(path: Path, card: ModelCard, warnings: tuple[str, ...]) -> str:
         path.name,
         _("Labels: {names}").format(names=", ".join(label.title for label in card.labels[1:])),
         _("The CT is resampled to {spacing} mm and seen in windows of {window} voxels.").format(
-            spacing=" × ".join(f"{step:g}" for step in card.spacing), window=window
+            spacing=" × ".join(f"{step:g}" if step else _("own") for step in card.spacing), window=window
         ),
     ]
     for title, text in ((_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Citation"), card.citation)):
