@@ -23,6 +23,7 @@ _METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed
 _COUNTING = _METHOD | {
     "checkedLabels",
     "overlap",
+    "keep",
     "device",
     "inputVolume",
     "weights",
@@ -76,6 +77,7 @@ class ExplainSection:
                 ui.methodCombo,
                 ui.globalMaskCheckBox,
                 ui.overlapSpinBox,
+                ui.keepSpinBox,
                 ui.precisionCombo,
                 ui.reductionCombo,
                 ui.caseNameEdit,

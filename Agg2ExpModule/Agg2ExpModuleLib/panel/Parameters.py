@@ -38,6 +38,7 @@ class Parameters:
     globalMask: bool = False
     maskCoverage: Annotated[int, WithinRange(1, 100)] = 90
     overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.25
+    keep: Annotated[float, WithinRange(50.0, 100.0)] = 100.0
     precision: str = "auto"
     reduction: str = "sum"
     caseName: str = ""

@@ -115,6 +115,7 @@ class RunController(Activity):
             "labels": self._labels,
             **jobEntries(parameters),
             "target": parameters.reduction,
+            "keep": parameters.keep / 100,
         }
         if parameters.globalMask:
             job["mask_coverage"] = parameters.maskCoverage / 100
