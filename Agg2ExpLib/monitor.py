@@ -57,6 +57,9 @@ class Monitor:
         """
         self.notices.append(worded(message))
 
+    def expected(self, memory_bytes: float) -> None:
+        """Tell what the run is going to need at its peak, before anything long begins."""
+
     def partial(self, kind: str, path: Path, **details: object) -> None:
         """Tell that a preliminary result can be read at ``path``; it may be replaced by a better one at any time."""
 

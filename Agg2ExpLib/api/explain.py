@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..attribution.keep import KEEP, check_keep
 from ..attribution.methods import DEFAULT_METHOD, make_method
 from ..attribution.spec import MethodSpec
 from ..errors import InputError, OutOfMemoryError
@@ -85,6 +86,7 @@ def explain(
     mask: MaskSettings | None = None,
     overlap: float | None = None,
     blend: str | None = None,
+    keep: float = KEEP,
     device: str = "auto",
     precision: str = "auto",
     window_batch: int | str = "auto",
@@ -104,6 +106,8 @@ def explain(
         target: ``sum`` or ``mean`` of the label's logits over its voxels.
         target_mask: explained in place of the labels' own voxels: an array on the CT's grid, an image or a file.
         mask: which global mask to make, if any.
+        keep: share of each label's weight whose windows are passed: with 0.99 those windows are left out that hold the last
+            hundredth of it together; 1 is exact.
         overlap, blend, device, precision, window_batch, patient_id, monitor: see :func:`segment`.
         parameters: of the method, such as ``samples=20`` of SmoothGrad.
 
@@ -124,7 +128,8 @@ def explain(
     names = (labels,) if isinstance(labels, str) else tuple(labels)
     if target not in TARGETS:
         raise InputError(f"Unknown ⟨target⟩ '{target}': use sum or mean.")
-    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask)
+    check_keep(keep)
+    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask, keep)
     windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
     return _run(ct, model, asked, windows, window_batch, patient_id, monitor)
 
@@ -140,9 +145,10 @@ class _Asked:
         target: str,
         target_mask: Any,
         mask: MaskSettings | None,
+        keep: float,
     ):
         self.labels, self.method, self.regions = labels, method, regions
-        self.target, self.target_mask, self.mask = target, target_mask, mask
+        self.target, self.target_mask, self.mask, self.keep = target, target_mask, mask, keep
 
 
 def _run(
@@ -181,9 +187,9 @@ def _run(
             for warning in told:
                 monitor.notice(warning)
             method.prepare(model, case.grid, monitor)
-            question = Question(method, asked.labels, asked.target, drawn, tuple(extra), asked.mask)
+            question = Question(method, asked.labels, asked.target, drawn, tuple(extra), asked.mask, asked.keep)
             record.ask(method, drawn is not None)
-            record.parameters |= asked.mask.to_json() if asked.mask else {}
+            record.parameters |= {**(asked.mask.to_json() if asked.mask else {}), "keep": asked.keep}
         with at_work(model.network, compute):
             record.finish_stage("read")
             found: Explanation = explain_case(case, question, record)

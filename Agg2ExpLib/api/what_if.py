@@ -15,6 +15,7 @@ from ..interventions.outcome import WhatIf
 from ..interventions.subject import Subject, case_of
 from ..io.volume import Volume
 from ..models.model import Model, load_model
+from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from .log_monitor import LogMonitor
 from .result import Result
@@ -129,7 +130,9 @@ def _with_subject(
     work: Callable[[Subject], _T],
 ) -> _T:
     result = Result.open(result) if isinstance(result, str | Path) else result
-    model = model if isinstance(model, Model) else load_model(model)
+    if not isinstance(model, Model):
+        made_by = Variant.noted(result.run)
+        model = load_model(model, folds=made_by.folds, mirror=made_by.mirror)
     compute = choose_compute(device, precision)
     own = Volume(result.hu, result.affine, result.patient)
     labels = [label.name for label in result.labels]

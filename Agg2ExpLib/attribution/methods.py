@@ -53,6 +53,7 @@ RESERVED = frozenset(
         "method",
         "overlap",
         "blend",
+        "keep",
         "target",
         "target_mask",
         "extra_rois",

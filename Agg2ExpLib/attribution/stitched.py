@@ -16,6 +16,7 @@ from ..inference.compute import BatchSize, Compute
 from ..inference.network import check_evaluates, check_frozen
 from ..inference.sliding_window import Window, WindowPlan
 from ..monitor import Stage
+from .keep import check_keep, kept_windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,9 +53,14 @@ class StitchedGradient:
         pad_value: of voxels beyond an image that is smaller than a window.
         exact: False leaves out ``w / Σw``, as the paper's published code does; for comparisons only.
         air: intensity of air, for baselines; None for ``pad_value``.
+        keep: share of each target's weight whose windows are passed; the windows with the least of it are left out.
+
+    Attributes:
+        visits: windows with the numbers of the targets that are computed there.
+        left_out: for each target how many windows that it meets were left out, and the share of its weight that lies in them.
 
     Raises:
-        InputError: the network is in training mode, or its weights require gradients.
+        InputError: the network is in training mode, its weights require gradients, or ``keep`` is no share.
     """
 
     def __init__(
@@ -67,11 +73,13 @@ class StitchedGradient:
         pad_value: float = 0.0,
         exact: bool = True,
         air: float | None = None,
+        keep: float = 1.0,
     ):
         import torch
 
         check_evaluates(network)
         check_frozen(network)
+        check_keep(keep)
         self.network, self.plan, self.compute, self.batch = network, plan, compute, batch
         self.targets = tuple(targets)
         self.pad_value = pad_value
@@ -79,19 +87,35 @@ class StitchedGradient:
         self._weight = plan.weight.to(compute.device, compute.dtype) if exact else None
         self._inverse = plan.weight_sum(compute.dtype).reciprocal_().to(compute.device) if exact else None
         self._masks = [plan.pad(torch.from_numpy(target.mask)).to(compute.device) for target in self.targets]
-        self.visits = self._plan_visits()
+        self.left_out = dict.fromkeys((target.name for target in self.targets), (0, 0.0))
+        self.visits = self._plan_visits(keep)
         self.buffer_device = self._choose_buffer_device()
         self._batch_chosen = False
         self.passes = 0  # forward and backward passes of a window that were done
 
-    def _plan_visits(self) -> list[tuple[Window, tuple[int, ...]]]:
+    def _plan_visits(self, keep: float) -> list[tuple[Window, tuple[int, ...]]]:
         """Windows with the targets that meet them; windows alike in targets follow each other, so that they can share a batch."""
+        met = [[number for number, window in enumerate(self.plan.windows) if bool(mask[window].any())] for mask in self._masks]
+        if keep < 1:
+            for index, target in enumerate(self.targets):
+                weights = [self._weight_in(index, self.plan.windows[number]) for number in met[index]]
+                stays, share = kept_windows(weights, keep)
+                self.left_out[target.name] = (len(weights) - len(stays), share)
+                met[index] = [met[index][place] for place in stays]
+        meeting = [set(numbers) for numbers in met]
         visits = []
-        for window in self.plan.windows:
-            met = tuple(i for i, mask in enumerate(self._masks) if bool(mask[window].any()))
-            if met:
-                visits.append((window, met))
+        for number, window in enumerate(self.plan.windows):
+            here = tuple(index for index, numbers in enumerate(meeting) if number in numbers)
+            if here:
+                visits.append((window, here))
         return sorted(visits, key=lambda visit: visit[1])
+
+    def _weight_in(self, target: int, window: Window) -> float:
+        """``Σ ŷ_c · w / Σw`` of a target (its number) in a window; over all windows these add up to its number of voxels."""
+        import torch
+
+        exact = torch.float32 if self.compute.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        return float(self.cotangent(target, window).sum(dtype=exact))
 
     def _choose_buffer_device(self) -> torch.device:
         import math

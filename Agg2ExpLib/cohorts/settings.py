@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..attribution.keep import KEEP
+
 ESTIMATE = "estimate"
 # What a share that is told for endless samples does not depend on.
 _OF_SAMPLING = ("samples",)
@@ -14,6 +16,7 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, object]:
     """What must be alike in patients that are compared, from the content of a ``run.json``; empty where it does not tell."""
     parameters = run.get("parameters") or {}
     settings = {key: parameters.get(key) for key in ("method", "samples", "sigma", "target", "overlap", "blend")}
+    settings["keep"] = parameters.get("keep", KEEP)
     settings["drawn mask as target"] = bool(run.get("target_mask", False))
     return settings if parameters else {}
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+from ..attribution.keep import KEEP
 from ..attribution.methods import METHODS, PRESETS, all_parameters, owners
 from ..errors import on_command_line
 from ..inference.compute import PRECISIONS
@@ -85,6 +86,13 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
     )
     add_extra_rois(group)
+    group.add_argument(
+        "--keep",
+        type=float,
+        default=KEEP,
+        metavar="SHARE",
+        help="pass the fewest windows that hold this share of each label's weight, such as 0.99; default 1: every window, exact",
+    )
     mask = parser.add_argument_group(
         "global mask", "the supervoxels that matter most over all labels, see the options for them below"
     )

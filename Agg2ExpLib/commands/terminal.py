@@ -46,6 +46,13 @@ class TerminalMonitor(Monitor):
         super().notice(message)
         tqdm.write(f"Note: {worded(message, on_command_line)}", file=sys.stderr)
 
+    def expected(self, memory_bytes: float) -> None:
+        """A line on stderr where somebody watches."""
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            tqdm.write(f"This takes about {memory_bytes / 1e9:.1f} GB of memory.", file=sys.stderr)
+
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:

@@ -88,10 +88,12 @@ def _model(args: argparse.Namespace, result: Result) -> Model:
         InputError: none is named, and it was another.
     """
     from ..models.model import demo_weights, load_model
+    from ..models.variant import Variant
     from ..system.regular_files import sha256_of_file
 
     if args.weights:
-        return load_model(Path(args.weights), args.card)
+        variant = Variant.noted(result.run)
+        return load_model(Path(args.weights), args.card, variant.folds, variant.mirror)
     made_by = result.run.get("weights") or {}
     if made_by.get("sha256") == sha256_of_file(demo_weights()):
         return load_model(demo_weights())

@@ -215,13 +215,13 @@ def _record(
     return {
         "agg2exp": __version__,
         "kind": "evaluation",
-        "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
+        "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture, **model.variant.to_json()},
         "model": {
             "weights": model.sha256,
             "labels": [label.name for label in card.labels],
             "preprocessing": card.preprocessing.to_json(),
             "roi_size": list(card.roi_size),
-            **({"mirror": True} if settings.mirror else {}),
+            **({"mirror": True} if model.variant.mirror else {}),
         },
         # Seconds and memory of different devices do not belong into one table.
         "settings": {**settings.fixed(), "device": compute.device_name, "precision": compute.precision},

@@ -151,10 +151,14 @@ class BatchSize:
         compute: the device.
         monitor: is told when the batch is halved.
         requested: a number, or ``auto`` to choose from the free memory.
+        last_resort: called when a single item does not fit; answers whether it now needs less memory, so that it is tried again.
     """
 
-    def __init__(self, compute: Compute, monitor: Monitor, requested: int | str = "auto"):
+    def __init__(
+        self, compute: Compute, monitor: Monitor, requested: int | str = "auto", last_resort: Callable[[], bool] = lambda: False
+    ):
         self._compute = compute
+        self._last_resort = last_resort
         self._monitor = monitor
         self._requested = requested
         self.current = 1 if requested == "auto" else int(requested)
@@ -169,9 +173,11 @@ class BatchSize:
         import torch
 
         device = self._compute.device
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        self.attempt(trial)
+        while True:
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            if self.attempt(trial) is not None:
+                break
         needed = max(torch.cuda.max_memory_allocated(device) - before, 1)
         torch.cuda.empty_cache()
         self.current = int(min(max(0.8 * self._compute.free_memory() / needed, 1), _LARGEST_BATCH))
@@ -193,6 +199,8 @@ class BatchSize:
             import torch
 
             torch.cuda.empty_cache()
+        if self.current == 1 and self._last_resort():
+            return None
         if self.current == 1:
             raise OutOfMemoryError(
                 f"The {self._compute.device_name} has too little free memory for one window of this model ({detail}).",

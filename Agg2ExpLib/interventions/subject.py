@@ -13,6 +13,7 @@ from ..inference.compute import Compute
 from ..inference.sliding_window import WindowPlan
 from ..io.turn import Turn
 from ..models.model import Model
+from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import RasSpacing
@@ -154,6 +155,10 @@ def case_of(result: Explanation, model: Model, compute: Compute, monitor: Monito
     made_by = (result.run.get("weights") or {}).get("sha256")
     if made_by and made_by != model.sha256:
         raise InputError("The result was made with other weights: give those that it was made with.")
+    if Variant.noted(result.run).mirror != model.variant.mirror:
+        raise InputError(
+            "The result was made with mirrored windows or without, and the model is not: load it with the same ⟨mirror⟩."
+        )
     if len(model.card.labels) != len(result.labels):
         raise InputError("The model has other labels than the result: give the model that it was made with.")
     parameters = result.run.get("parameters") or {}

@@ -43,6 +43,7 @@ class Model:
         name: file or bundle folder name without suffix.
         architecture: one line such as "SwinUNETR v2, feature size 48, depths 2-2-2-2, heads 3-6-12-24, 17 channels".
         warnings: sentences about what was assumed or left out.
+        variant: which folds of an nnU-Net, and whether mirrored.
 
     Raises:
         InputError: no module, one in training mode, or settings that make no sense.
@@ -67,6 +68,7 @@ class Model:
         sha256: str | None = None,
         architecture: str | None = None,
         warnings: tuple[str, ...] = (),
+        variant: Variant | None = None,
     ):
         if not callable(getattr(network, "state_dict", None)):
             raise InputError(f"A model needs a torch.nn.Module, not a {type(network).__name__}: for files there is Model.load.")
@@ -82,6 +84,7 @@ class Model:
             labels, _ = parse_model_card(values, f"of {name}")
         self.network, self.card, self.name, self.warnings = network, labels, name, warnings
         self.architecture = architecture or f"{type(network).__name__}, {len(self.card.labels)} channels"
+        self.variant = variant or Variant()
         self._sha256 = sha256
 
     @classmethod
@@ -142,6 +145,7 @@ def load_model(
         name=loaded.name,
         architecture=loaded.architecture,
         warnings=loaded.warnings,
+        variant=Variant(folds, mirror),
     )
 
 

@@ -209,7 +209,7 @@ def _checkpoints(fold: Path) -> list[Path]:
 def _chosen(found: ModelFolder, variant: Variant, source: str) -> list[Path]:
     """The checkpoints to use."""
     if found.fold is not None:
-        if variant.folds is not None:
+        if variant.folds not in (None, found.fold.removeprefix("fold_"), found.fold):
             raise InputError(f"One fold was given already ({found.fold}): give the folder above it, or leave ⟨folds⟩ out.")
         there = [found.checkpoint] if found.checkpoint else _checkpoints(found.root / found.fold)
         if not there:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import InputError
 
@@ -19,6 +21,18 @@ class Variant:
 
     folds: str | None = None
     mirror: bool = False
+
+    @classmethod
+    def noted(cls, run: Mapping[str, Any]) -> Variant:
+        """The one that made a result, from its ``run.json``."""
+        weights = run.get("weights")
+        values = weights if isinstance(weights, dict) else {}
+        folds = values.get("folds")
+        return cls(folds if isinstance(folds, str) else None, values.get("mirror") is True)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was chosen, as ``weights`` of ``run.json`` notes it; nothing where nothing was."""
+        return {name: value for name, value in (("folds", self.folds), ("mirror", self.mirror)) if value}
 
     def refuse(self, name: str) -> None:
         """For forms of models that have neither folds nor mirroring.

@@ -37,6 +37,11 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
     if card is not None or card_file.is_file():
         given, warnings = read_model_card(card_file)
     named = given.network if given else None
+    if given is None and any(".seg_layers." in name for name, _ in found.shapes()):
+        raise InputError(
+            f"{path.name} is the checkpoint of an nnU-Net, which is described by files beside it: give it in its folder fold_0, "
+            "with plans.json and dataset.json in the folder above."
+        )
     if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
     built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())

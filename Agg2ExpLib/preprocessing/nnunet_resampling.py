@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..io.grid import Grid
 from ..io.volume import Volume
+from .splines import ORDERS, nearest, resized
 from .step import Geometry, check_numbers, check_spacing
 
 # Slices count as thick from this ratio of the largest to the smallest spacing on.
@@ -40,8 +41,8 @@ class NnunetResampling(Geometry):
     def __post_init__(self) -> None:
         check_spacing(self, self.spacing)
         for key in ("order", "order_z"):
-            if check_numbers(self, key, getattr(self, key), 1)[0] not in (0, 1, 2, 3, 4, 5):
-                raise InputError(f"'{key}' of the preprocessing step '{self.name}' must be a whole number from 0 to 5.")
+            if check_numbers(self, key, getattr(self, key), 1)[0] not in ORDERS:
+                raise InputError(f"'{key}' of the preprocessing step '{self.name}' must be {', '.join(map(str, ORDERS))}.")
         if self.separate not in (None, True, False):
             raise InputError(f"'separate' of the preprocessing step '{self.name}' must be true, false or null.")
 
@@ -71,12 +72,12 @@ class NnunetResampling(Geometry):
         array = image.array.astype(np.float32, copy=False)
         if grid.shape != image.grid.shape:
             axis = self._thick_axis(_as_in_header(image.grid.spacing))
-            array = _resized(array, grid.shape, self.order) if axis is None else self._by_slices(array, grid.shape, axis)
+            array = resized(array, grid.shape, self.order) if axis is None else self._by_slices(array, grid.shape, axis)
         return Volume(array, grid.affine, image.name)
 
     def words(self) -> str:
         """What it does."""
-        kind = {0: "nearest", 1: "linear", 3: "cubic"}.get(self.order, f"splines of order {self.order}")
+        kind = {0: "nearest", 1: "linear", 3: "cubic"}[self.order]
         return f"{' × '.join(f'{step:g}' for step in self.spacing)} mm, {kind}, borders kept"
 
     def _thick_axis(self, spacing: tuple[float, float, float]) -> int | None:
@@ -89,16 +90,15 @@ class NnunetResampling(Geometry):
         return thickest[0] if len(thickest) == 1 else None
 
     def _by_slices(self, array: np.ndarray, shape: tuple[int, int, int], axis: int) -> np.ndarray:
-        slices = np.moveaxis(array, axis, 0)
-        plane = tuple(size for other, size in enumerate(shape) if other != axis)
         if self.order_z == 0:  # only slices that are the nearest of any are needed
-            nearest, where = np.unique(_nearest(slices.shape[0], shape[axis]), return_inverse=True)
-            flat = np.stack([_resized(slices[number], plane, self.order) for number in nearest])[where]
+            used, where = np.unique(nearest(array.shape[axis], shape[axis]), return_inverse=True)
+            slices = np.take(array, used, axis=axis)
         else:
-            flat = np.stack([_resized(each.astype(np.float64), plane, self.order) for each in slices])
-            if flat.shape[0] != shape[axis]:
-                flat = _zoomed(flat, (shape[axis], *plane), self.order_z)
-        return np.ascontiguousarray(np.moveaxis(flat, 0, axis), dtype=np.float32)
+            slices, where = array, np.arange(array.shape[axis])
+        first, second, third = (slices.shape[each] if each == axis else size for each, size in enumerate(shape))
+        flat = resized(slices, (first, second, third), self.order, apart=axis)
+        flat = np.take(flat, where, axis=axis)
+        return flat if flat.shape == shape else resized(flat, shape, self.order_z)
 
 
 def _as_in_header(spacing: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -112,26 +112,3 @@ def _as_in_header(spacing: tuple[float, float, float]) -> tuple[float, float, fl
         off = abs(size - decimal) / size
         told.append(decimal if off < 1e-9 else float(np.float32(decimal)) if off < 1e-6 else size)
     return told[0], told[1], told[2]
-
-
-def _nearest(before: int, after: int) -> np.ndarray:
-    """For each new slice the nearest old one, between two the later one."""
-    place = before / after * (np.arange(after) + 0.5) - 0.5
-    return np.clip(np.floor(place + 0.5).astype(int), 0, before - 1)
-
-
-def _resized(array: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
-    """Splines through the voxels, clipped to their lowest and highest value."""
-    if array.shape == shape:
-        return array
-    resized = _zoomed(array, shape, order)
-    return np.clip(resized, array.min(), array.max(), out=resized)
-
-
-def _zoomed(array: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
-    from scipy.ndimage import zoom
-
-    factors = [1 / (before / after) for before, after in zip(array.shape, shape, strict=True)]
-    zoomed: np.ndarray = zoom(array, factors, order=order, mode="nearest", grid_mode=True)
-    assert zoomed.shape == shape
-    return zoomed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import InputError
 from ..io.grid import Grid
 from ..io.volume import Volume
@@ -34,8 +32,8 @@ class Transposed(Geometry):
         return Grid((first, second, third), grid.affine[:, [*self.order, 3]])
 
     def apply(self, image: Volume) -> Volume:
-        """The turned image, in C order."""
-        return Volume(np.ascontiguousarray(image.array.transpose(self.order)), self.grid(image.grid).affine, image.name)
+        """A view of the image."""
+        return Volume(image.array.transpose(self.order), self.grid(image.grid).affine, image.name)
 
     def words(self) -> str:
         """What it does."""

@@ -81,8 +81,24 @@ def gather(result: Path, reference: Path | None = None) -> Contents:
     found = read_explanation(result)
     if found.matrix is None:
         raise InputError(f"{result} holds no attribution maps to report on: make them with agg2exp explain first.")
+    return contents_of(found, result / FOLDER, reference)
+
+
+def contents_of(found: Explanation, answers: Path | None = None, reference: Path | None = None) -> Contents:
+    """Gather what an explanation with maps tells.
+
+    Args:
+        found: with a matrix.
+        answers: folder with answered what-if questions, if any.
+        reference: see :func:`gather`.
+
+    Raises:
+        InputError: answers that cannot be read, or a reference that does not fit.
+    """
+    assert found.matrix is not None, "only what was explained is reported on"
     names = [label.name for label in found.labels]
-    effects, agreement = read_effects(result / FOLDER / ALL), _agreement(result / FOLDER / ALL)
+    effects = read_effects(answers / ALL) if answers is not None else {}
+    agreement = _agreement(answers / ALL) if answers is not None else {}
     comparison = None
     if reference is not None:
         *_, comparison = comparing(open_reference(reference), found.matrix, found.run)
@@ -91,7 +107,8 @@ def gather(result: Path, reference: Path | None = None) -> Contents:
         told = [sentence_of(found.matrix, row), comparison_sentence(comparison, row), effect_sentence(row, effects.get(row, {}))]
         sentences[row] = [text for text in told if text]
     spots = {name: hot_spots(map_, found.segmentation, names, found.grid.affine) for name, map_ in found.maps.items()}
-    return Contents(found, sentences, spots, _questions(result / FOLDER), agreement, comparison)
+    questions = _questions(answers) if answers is not None else []
+    return Contents(found, sentences, spots, questions, agreement, comparison)
 
 
 def _agreement(folder: Path) -> dict[str, float]:

@@ -5,19 +5,21 @@ Everything that asks a model about a CT starts here: runs, evaluations and bench
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..attribution.keep import KEEP
 from ..attribution.stitched import StitchedGradient, Target
 from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
+from ..inference.window_memory import WindowMemory
 from ..models.model import Model
 from ..monitor import Monitor, Stage
 from ..preprocessing.preprocessing import Prepared
@@ -94,19 +96,25 @@ class Case:
         """Overlap and blending for ``run.json``."""
         return {"overlap": self.plan.overlap, "blend": self.plan.blend}
 
-    def batch(self) -> BatchSize:
-        """A batch size of its own for one piece of work."""
-        return BatchSize(self.compute, self.monitor, self.window_batch)
+    def batch(self, last_resort: Callable[[], bool] = lambda: False) -> BatchSize:
+        """A batch size of its own for one piece of work; ``last_resort`` is called when one window does not fit."""
+        return BatchSize(self.compute, self.monitor, self.window_batch, last_resort)
+
+    def window_memory(self) -> WindowMemory:
+        """What a window needs, and the means to need less."""
+        return WindowMemory(self.network, self.plan.roi_size, self.compute, self.monitor)
 
     def segment(self, stage: Stage, image: torch.Tensor | None = None) -> Segmented:
         """What the network draws on the image, or on another one on the same grid."""
         card, seen = self.model.card, self.image if image is None else image
         return segment(self.network, seen, self.plan, self.compute, self.batch(), stage, self.pad_value, card.channels, card.output)
 
-    def engine(self, targets: Sequence[Target], batch: BatchSize | None = None, exact: bool = True) -> StitchedGradient:
-        """The gradient of the stitched output for these targets."""
+    def engine(
+        self, targets: Sequence[Target], batch: BatchSize | None = None, exact: bool = True, keep: float = KEEP
+    ) -> StitchedGradient:
+        """The gradient of the stitched output for these targets, over the windows that hold this share of each one's weight."""
         batch = batch or self.batch()
-        return StitchedGradient(self.network, self.plan, targets, self.compute, batch, self.pad_value, exact, self.air)
+        return StitchedGradient(self.network, self.plan, targets, self.compute, batch, self.pad_value, exact, self.air, keep)
 
 
 def make_case(

@@ -17,11 +17,10 @@ from ..attribution.smoothgrad import FIRST_SAMPLES
 from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.sliding_window import OVERLAP
+from ..inference.window_memory import LIBRARIES_BYTES
 from ..models.model_card import ModelCard
 from ..roi_importance.groups import MOST_GROUPS
 
-# Interpreter and libraries, before anything is computed.
-_LIBRARIES_BYTES = 500e6
 # Activations of a forward and backward pass in float32, per voxel of a window and feature of the first layer (Swin UNETR).
 _BYTES_PER_FEATURE = 350.0
 _USUAL_FEATURES = 48
@@ -104,6 +103,7 @@ def estimate_run(
     device: str = "cpu",
     speed: Speed | None = None,
     segmentations: int = 1,
+    window_bytes: float | None = None,
 ) -> Estimate:
     """What a run will take.
 
@@ -115,6 +115,7 @@ def estimate_run(
         overlap: of the windows; None for what the model was made for.
         device: as in the job (``auto``, ``cpu``, ``cuda:0``, ``mps``).
         speed: of an earlier run; one that does not fit is left out.
+        window_bytes: what one window of the network was found to need, see ``inference/window_memory.py``.
         segmentations: how often the CT is segmented: 3 times with a global mask, which is tested.
     """
     overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
@@ -124,8 +125,10 @@ def estimate_run(
     on_gpu = _kind(speed.device) != "cpu" if speed is not None else device.partition(":")[0] in ("cuda", "mps")
     measured = speed.fixed_bytes if speed is not None else None
     fixed = measured if measured is not None else _guess_fixed_bytes(card, on_gpu)
-    if not labels:
-        libraries = 0.0 if on_gpu else min(_LIBRARIES_BYTES, fixed)
+    if window_bytes is not None:
+        fixed = window_bytes + (0.0 if on_gpu else LIBRARIES_BYTES)
+    elif not labels:
+        libraries = 0.0 if on_gpu else min(LIBRARIES_BYTES, fixed)
         fixed = libraries + _FORWARD_SHARE * (fixed - libraries)
     memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, method)
     seconds = None
@@ -214,11 +217,11 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
 
 def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:
     network = card.network or {}
-    channels = network.get("channels")
+    channels = network.get("channels") or network.get("features_per_stage")
     features = network.get("feature_size") or network.get("init_filters") or (channels[0] if isinstance(channels, list) else None)
     if not isinstance(features, int):
         features = _USUAL_FEATURES
-    return (0 if on_gpu else _LIBRARIES_BYTES) + math.prod(card.roi_size) * features * _BYTES_PER_FEATURE
+    return (0 if on_gpu else LIBRARIES_BYTES) + math.prod(card.roi_size) * features * _BYTES_PER_FEATURE
 
 
 def _kind(device_name: str) -> str:

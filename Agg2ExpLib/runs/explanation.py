@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..attribution.keep import KEEP
 from ..attribution.method import Estimate, Method
 from ..attribution.methods import attribute
 from ..attribution.stitched import Target
 from ..errors import InputError
 from ..inference.segmentation import Segmented
+from ..inference.window_memory import WindowMemory
 from ..io.grid import Grid
 from ..models.labels import Label
 from ..models.model_card import ModelCard
@@ -21,6 +23,7 @@ from ..roi_importance.global_mask import region_mass
 from ..roi_importance.kept_noise import KeptNoise
 from ..roi_importance.matrix import ImportanceMatrix, Regions
 from .case import Case
+from .estimate import estimate_run
 from .mask import global_mask
 from .mask_settings import MaskSettings
 from .record import RunRecord
@@ -42,6 +45,7 @@ class Question:
         target_mask: boolean ``[x, y, z]`` explained in place of the labels' own voxels, or None.
         extra_rois: further regions, name and boolean mask ``[x, y, z]``; they may overlap.
         mask: of the supervoxels that matter most, or None.
+        keep: share of each label's weight whose windows are passed; 1 for all of them.
     """
 
     method: Method
@@ -50,6 +54,7 @@ class Question:
     target_mask: np.ndarray | None = None
     extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
     mask: MaskSettings | None = None
+    keep: float = KEEP
 
 
 @dataclass
@@ -115,6 +120,8 @@ def explain_case(case: Case, question: Question | None, record: RunRecord, watch
     watcher = watcher or Watcher()
     whole = np.clip(np.rint(case.hu), -32768, 32767).astype(np.int16)
     stage = Stage(case.monitor, "segment", READ_END, SEGMENT_END if question else EXPLAIN_END)
+    memory = case.window_memory()
+    case.monitor.expected(_expected_bytes(case, question, memory))
     drawn = case.segment(stage)
     found = Explanation(case.grid, case.model.card.labels, whole, drawn.labels)
     if question:
@@ -123,10 +130,22 @@ def explain_case(case: Case, question: Question | None, record: RunRecord, watch
     watcher.segmented(found)
     record.finish_stage("segment")
     if question:
-        _Run(case, question, found, drawn, record, watcher).explain()
+        with memory:
+            _Run(case, question, found, drawn, record, watcher, memory).explain()
+    record.window_memory = memory.record()
     found.run = record.content(case.compute, case.grid, drawn.count(len(found.labels)), case.monitor.notices)
     case.monitor.check()
     return found
+
+
+def _expected_bytes(case: Case, question: Question | None, memory: WindowMemory) -> float:
+    """Peak memory of the run, as far as it can be told before it."""
+    card = case.model.card
+    labels = 0 if question is None else len(question.labels) or len(card.labels) - 1
+    method = question.method if question is not None else None
+    needed = memory.needed(gradients=question is not None)
+    device = case.compute.device.type
+    return estimate_run(case.grid.shape, card, labels, method, case.plan.overlap, device, window_bytes=needed).memory_bytes
 
 
 def _whole_labels(drawn: Segmented, card: ModelCard, taken: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -146,9 +165,18 @@ def _whole_labels(drawn: Segmented, card: ModelCard, taken: Sequence[tuple[str, 
 class _Run:
     """The steps of one explanation, which fill ``found``."""
 
-    def __init__(self, case: Case, question: Question, found: Explanation, drawn: Segmented, record: RunRecord, watcher: Watcher):
+    def __init__(
+        self,
+        case: Case,
+        question: Question,
+        found: Explanation,
+        drawn: Segmented,
+        record: RunRecord,
+        watcher: Watcher,
+        memory: WindowMemory,
+    ):
         self.case, self.question, self.found, self.record, self.watcher = case, question, found, record, watcher
-        self.drawn = drawn
+        self.drawn, self.memory = drawn, memory
         self.monitor: Monitor = case.monitor
 
     def explain(self) -> None:
@@ -184,7 +212,11 @@ class _Run:
 
     def _attribute(self, targets: list[Target], rows: Rows) -> dict[str, Any]:
         method, batch = self.question.method, self.case.batch()
-        engine = self.case.engine(targets, batch)
+        if method.cost() is not None:  # other methods pass the windows in ways of their own, which keep little
+            self.memory.prepare()
+            batch = self.case.batch(self.memory.save)
+        engine = self.case.engine(targets, batch, keep=self.question.keep)
+        self.record.left_out = engine.left_out if self.question.keep < 1 else {}
 
         def on_estimate(estimate: Estimate) -> dict[str, float] | None:
             rows.add_group(estimate, method)

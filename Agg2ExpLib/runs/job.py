@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..attribution.keep import KEEP, check_keep
 from ..attribution.method import KINDS, Parameter
 from ..attribution.methods import DEFAULT_METHOD, all_parameters, preset
 from ..attribution.spec import MethodSpec
@@ -40,6 +41,7 @@ class Job:
         folds, mirror: of an nnU-Net, see :class:`~Agg2ExpLib.models.variant.Variant`.
         method: the attribution method with its parameters.
         overlap, blend: of the sliding windows; None for those the model was made for, else 0.25 and ``constant``.
+        keep: share of each label's weight whose windows are passed; below 1, those with the least of it are left out.
         target: ``sum`` or ``mean`` of the label's logits.
         target_mask: label map whose non-zero voxels are explained in place of the label's own segment.
         extra_rois: further regions, each ``FILE`` or ``FILE:name1,name2``.
@@ -68,6 +70,7 @@ class Job:
     method: MethodSpec = field(default_factory=MethodSpec)
     overlap: float | None = None
     blend: str | None = None
+    keep: float = KEEP
     target: str = "sum"
     target_mask: str | None = None
     extra_rois: tuple[str, ...] = ()
@@ -85,6 +88,7 @@ class Job:
         if self.target not in TARGETS:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         check_window_batch(self.window_batch)
+        check_keep(self.keep)
         if self.patient_id is not None and (problem := id_problem(self.patient_id)):
             raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
         if self.patient_id is not None and not self.patient_id.strip():

@@ -46,7 +46,7 @@ def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
         >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="segmented", task="segment")
         >>> folder = agg2exp.run_job(job, agg2exp.Monitor())
     """
-    _check_apart(Path(job.ct), Path(job.output))
+    check_apart(Path(job.ct), Path(job.output))
     compute = choose_compute(job.device, job.precision)
     method = job.method.make() if job.task == "explain" else None
     output = OutputFolder(Path(job.output), job.overwrite)
@@ -63,8 +63,12 @@ def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
         output.discard()
 
 
-def _check_apart(ct: Path, output: Path) -> None:
-    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time."""
+def check_apart(ct: Path, output: Path) -> None:
+    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time.
+
+    Raises:
+        InputError: it lies there.
+    """
     try:
         inside = ct.is_dir() and ct.resolve() in (output.resolve(), *output.resolve().parents)
     except (OSError, RuntimeError, ValueError):  # a circle of links, which is told where it is opened
@@ -99,7 +103,6 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     stage.update(0.3, "CT")
     ct = kept.ct(job.ct)
     parameters = {name: getattr(job, name) for name in ("target", "overlap", "blend", "device", "precision")}
-    parameters |= {name: value for name in ("folds", "mirror") if (value := getattr(job, name))}
     record = RunRecord(model, ct.name, sha256_of(Path(job.ct)), began, job.patient_id, parameters)
     if job.patient_id is not None:
         record.private = private_names(job.ct, job.extra_rois, [*job.files_of_method(), *filter(None, [job.target_mask])])
@@ -116,6 +119,7 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
         record.ask(method, job.target_mask is not None)
         if job.mask is not None:
             record.parameters |= job.mask.to_json()
+        record.parameters["keep"] = job.keep
     stage.update(0.95, "model")
     with at_work(model.network, compute):
         record.finish_stage("read")
@@ -138,4 +142,4 @@ def _question(job: Job, method: Method, case: Case, stage: Stage, monitor: Monit
     method.prepare(case.model, case.grid, monitor)
     if job.unused:
         monitor.notice(f"The method {method.name} has no {' and no '.join(job.unused)}: what was set for it was not used.")
-    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask)
+    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask, job.keep)

@@ -43,6 +43,9 @@ class RunRecord:
         batch: windows per pass at the end of the run.
         explained_windows, passes: windows that an explained label meets, and passes through the network that one copy of the image
             took in them (forward and backward); what a run's speed is reckoned from.
+        left_out: for each label how many windows that it meets were left out, and the share of its weight in them; empty where
+            every window was passed.
+        window_memory: what a window was foretold to need, and what was done to need less, where that is known.
         passes_done: all passes together, where labels took different numbers of samples.
         samples, errors: with a tolerance, what each label took and the largest error of its shares, in percentage points.
     """
@@ -71,6 +74,8 @@ class RunRecord:
         self.global_mask: dict[str, Any] | None = None
         self.batch: int | None = None
         self.explained_windows, self.passes = 0, 0
+        self.left_out: Mapping[str, tuple[int, float]] = {}
+        self.window_memory: Mapping[str, Any] | None = None
         self.passes_done: int | None = None
         self.samples: dict[str, int] = {}
         self.errors: dict[str, float] = {}
@@ -94,7 +99,7 @@ class RunRecord:
             "task": "segment" if self._method is None else "explain",
             "patient": self.patient,
             "ct": self._ct,
-            "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture},
+            "weights": {"name": model.name, "sha256": model.sha256, "architecture": model.architecture, **model.variant.to_json()},
             "model_grid": {
                 "shape": list(grid.shape),
                 "spacing_mm": [round(size, 6) for size in grid.spacing],
@@ -125,6 +130,14 @@ class RunRecord:
             content["largest_error"] = {name: round(error, 4) for name, error in self.errors.items() if np.isfinite(error)}
         if self.passes_done is not None:
             content["windows"]["done"] = self.passes_done
+        if self.window_memory is not None:
+            content["window_memory"] = dict(self.window_memory)
+        if self.left_out:
+            content["left_out"] = {
+                name: {"windows": count, "weight": round(share, 6)}
+                for name, (count, share) in self.left_out.items()
+                if name in self.explained
+            }
         if self.global_mask is not None:
             content["global_mask"] = self.global_mask
         method = {"method": self._method.name, **self._method.record()} if self._method is not None else {}

@@ -69,6 +69,10 @@ class EventMonitor(Monitor):
         super().notice(message)
         self.emit("notice", message=worded(message), **_template(message))
 
+    def expected(self, memory_bytes: float) -> None:
+        """An ``expected`` event."""
+        self.emit("expected", memory_bytes=round(memory_bytes))
+
     def partial(self, kind: str, path: Path, **details: object) -> None:
         """A ``partial`` event: a preliminary result can be read."""
         self.emit("partial", kind=kind, path=str(path), **details)

@@ -67,6 +67,8 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
     if "global_mask" in run:
         held, dice = mask_in_words(run["global_mask"])
         lines += [f"  global mask: {held}", *textwrap.wrap(dice, 110, initial_indent="    ", subsequent_indent="    ")]
+    if run.get("left_out"):
+        lines.append(f"  left out: {left_out_in_words(run['left_out'])}")
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
     return "\n".join(lines)
@@ -83,6 +85,14 @@ def _volumes_in_words(run: Mapping[str, Any]) -> str:
     width = max(len(entry["name"]) for entry in entries)
     lines += [f"  {entry['name']:{width}}  {entry['volume_ml']:9.1f} mL" for entry in entries]
     return "\n".join(lines)
+
+
+def left_out_in_words(left_out: Mapping[str, Any]) -> str:
+    """How many windows of each label were left out, and how much of its weight lay in them at most."""
+    windows = sum(entry["windows"] for entry in left_out.values())
+    most = max(left_out, key=lambda name: float(left_out[name]["weight"]))
+    share = 100 * left_out[most]["weight"]
+    return f"{windows} times a window, with at most {share:.2f} % of a label's summed weight ({most})"
 
 
 def mask_in_words(mask: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,17 +15,18 @@ from ..interventions.edit import Edit
 from ..interventions.effects import remove_each
 from ..interventions.subject import Subject, case_of
 from ..io.regions import read_all_regions
+from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..runs.job import Job
 from ..runs.kept import Kept, stamp
 from ..runs.pipeline import run_job
 from ..runs.read import read_explanation
-from ..runs.results import RUN_FILE
+from ..runs.results import RUN_FILE, Results
 
 _QUESTION = {"result", "weights", "card", "ct", "extra_rois", "device", "precision"}
 ENTRIES: dict[str, set[str]] = {
     "run": {"job"},
-    "load": {"weights", "card"},
+    "load": {"weights", "card", "folds", "mirror"},
     "what_if": {*_QUESTION, "action", "regions", "fill", "amount", "seed", "name"},
     "causal": {*_QUESTION, "fill", "regions"},
 }
@@ -75,7 +76,8 @@ def answer(request: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict
     if what == "run":
         return {"result": str(run_job(Job.from_json(entries.get("job")), monitor, memory.files))}
     if what == "load":
-        model = memory.files.model(_text(entries, "weights"), _optional(entries, "card"))
+        folds, mirror = _optional(entries, "folds"), entries.get("mirror") is True
+        model = memory.files.model(_text(entries, "weights"), _optional(entries, "card"), folds=folds, mirror=mirror)
         return {"labels": list(model.labels), "architecture": model.architecture}
     return _what_if(entries, monitor, memory) if what == "what_if" else _causal(entries, monitor, memory)
 
@@ -118,7 +120,9 @@ def _subject(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> tu
     result, ct = Path(_text(entries, "result")), _optional(entries, "ct")
     settings = tuple(str(entries.get(key) or "auto") for key in ("device", "precision"))
     extra = tuple(_texts(entries, "extra_rois"))
-    model = memory.files.model(_text(entries, "weights"), _optional(entries, "card"))
+    made_by = Variant.noted(Results.open(result).run)
+    card = _optional(entries, "card")
+    model = memory.files.model(_text(entries, "weights"), card, folds=made_by.folds, mirror=made_by.mirror)
     key = (str(result), stamp(result / RUN_FILE), id(model), ct, stamp(ct), settings)
     if memory.subject is None or memory.key != key:
         memory.subject = memory.key = None

@@ -20,6 +20,8 @@ SAYS = {
     "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
+    "keep": r"\| 0.9 \|",
+    "window_memory": r"computed again",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
     "nnunet_agreement": r"\| regions thick slices \| \S+ \| \d\.\de-0[6-9] \| 0 of 1872",

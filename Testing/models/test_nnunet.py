@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from Agg2ExpLib.api.what_if import what_if
 from Agg2ExpLib.attribution.stitched import Target
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
@@ -23,10 +24,11 @@ from Agg2ExpLib.runs.pipeline import run_job
 from support.geometry import AIR, found_place, make_grid, marker_place, paint, save_nifti
 from support.networks import small_chest
 from support.nnunet_chain import predict
-from support.nnunet_model import LABELS, arch_block, network_of, plans_of, see_bright, write_nnunet
+from support.nnunet_model import LABELS, arch_block, network_of, plans_of, save_checkpoint, see_bright, write_nnunet
 
 # Voxel axes run to the patient's anterior, left and inferior, turned by some degrees.
 OBLIQUE = make_grid((24, 19, 14), (1.9, 2.3, 4.4), order=(1, 0, 2), signs=(1, -1, -1), angles=(6.0, -9.0, 14.0))
+SMALL = make_grid((15, 13, 9), (2.1, 2.4, 4.4), order=(1, 0, 2), signs=(1, -1, -1), angles=(6.0, -9.0, 14.0))
 REGIONS = {"background": 0, "thorax": [1, 2, 3], "heart": [2, 3], "bone": 3}
 
 
@@ -113,10 +115,10 @@ def test_equals_nnunets_own_inference(tmp_path, changes):
 
 
 def test_folds_and_mirrored_windows_are_averaged(tmp_path):
-    plans = plans_of(patch_size=[16, 28, 20])
+    plans = plans_of(patch_size=[12, 20, 12])
     networks = {name: network_of(plans, len(LABELS), seed) for seed, name in enumerate(("1", "3"))}
     root = write_nnunet(tmp_path, plans, networks=networks, inference_allowed_mirroring_axes=(0, 2))
-    ct = write_ct(tmp_path)
+    ct = write_ct(tmp_path, SMALL)
     model, _ = check_against_nnunet(root, ct, plans, list(networks.values()))
     assert "mean of 2 folds" in model.architecture
     assert any("2 folds" in warning for warning in model.warnings)
@@ -261,7 +263,30 @@ def test_the_command_line_refuses_with_status_2(tmp_path, whole, capsys):
     assert "no fold '7': --folds can be all, or some of 0" in capsys.readouterr().err
     assert main([*arguments, "--card", "card.json"]) == 2
     assert main([*arguments, "--mirror", "--folds", "0"]) == 0
-    assert "mirrored along 3 axes" in (tmp_path / "out" / "run.json").read_text()
+    made_by = json.loads((tmp_path / "out" / "run.json").read_text())["weights"]
+    assert "mirrored along 3 axes" in made_by["architecture"]
+    assert (made_by["folds"], made_by["mirror"]) == ("0", True)
+
+
+def test_a_question_to_a_result_goes_to_the_folds_that_made_it(tmp_path):
+    axes = {"inference_allowed_mirroring_axes": (1,)}
+    root = write_nnunet(tmp_path, networks={name: network_of(plans_of(), 4, seed) for seed, name in enumerate("02")}, **axes)
+    ct = write_ct(tmp_path, SMALL)
+    run_job(
+        Job.of(str(ct), str(root), str(tmp_path / "out"), method="gradient", labels=["lung"], folds="2", mirror=True), Monitor()
+    )
+    answer = what_if(tmp_path / "out", str(root), remove=["heart"], ct=str(ct), monitor=Monitor())
+    assert "heart" in str(answer)
+    with pytest.raises(InputError, match="same mirror"):
+        what_if(tmp_path / "out", load_model(root, folds="2"), remove=["heart"], ct=str(ct), monitor=Monitor())
+    with pytest.raises(InputError, match="other weights"):
+        what_if(tmp_path / "out", load_model(root, folds="0", mirror=True), remove=["heart"], ct=str(ct), monitor=Monitor())
+
+
+def test_a_checkpoint_away_from_its_folder_is_told_to_be_one(tmp_path):
+    alone = save_checkpoint(tmp_path / "mine.pth", network_of(plans_of(), 4), plans_of())
+    with pytest.raises(InputError, match="checkpoint of an nnU-Net, which is described by files beside it"):
+        load_model(alone)
 
 
 def test_what_is_taken_on_trust_is_told(tmp_path):

@@ -250,6 +250,22 @@ def test_results_lie_where_the_patient_is(order, flips, angle, suffix, tmp_path_
     assert np.linalg.norm(found[:3] - middle[:3]) > 10, "the body must be asymmetric for this test to mean anything"
 
 
+def test_what_was_left_out_is_told(result, small_ct, small_weights, tmp_path):
+    from Agg2ExpLib.runs.summary import summarise
+
+    fewer = do(small_ct, small_weights, tmp_path / "fewer", keep=0.6)
+    assert fewer.run["parameters"]["keep"] == 0.6
+    assert result.run["parameters"]["keep"] == 1.0
+    assert "left_out" not in result.run
+    told = fewer.run["left_out"]
+    assert set(told) == set(fewer.explained)
+    assert all(0 <= entry["weight"] <= 0.4 for entry in told.values())
+    assert sum(entry["windows"] for entry in told.values()) > 0
+    assert fewer.run["windows"]["passes"] < result.run["windows"]["passes"]
+    most = max(entry["weight"] for entry in told.values())
+    assert f"at most {100 * most:.2f} %" in summarise(fewer)
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -258,6 +274,8 @@ def test_results_lie_where_the_patient_is(order, flips, angle, suffix, tmp_path_
         ({"samples": 0}, "set samples to 20"),
         ({"overlap": 1.0}, "overlap"),
         ({"blend": "linear"}, "blending"),
+        ({"keep": 0.0}, "keep must be above 0"),
+        ({"keep": 1.5}, "keep must be above 0"),
         ({"method": "magic"}, "smoothgrad"),
         ({"target": "max"}, "sum or mean"),
         ({"window_batch": 0}, "window batch"),

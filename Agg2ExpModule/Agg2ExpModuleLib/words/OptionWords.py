@@ -35,6 +35,7 @@ def _titles() -> dict[str, str]:
         "device": _("Device"),
         "precision": _("Precision"),
         "overlap": _("Window overlap"),
+        "keep": _("Weight kept"),
         "output": _("Results in"),
         "target": _("Target"),
         "mask_coverage": _("Global mask"),
