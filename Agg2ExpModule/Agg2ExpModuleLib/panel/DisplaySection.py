@@ -103,8 +103,8 @@ class DisplaySection:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
             self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
         if "picture" in changed:
-            texts = (_("Voxels"), _("Organs: share"), _("Organs: enrichment"), _("Organs: net support"))
-            self._picture.setChoices(list(zip(_PICTURES, texts, strict=True)), parameters.picture)
+            titles = (_("Voxels"), _("Organs: share"), _("Organs: enrichment"), _("Organs: net support"))
+            self._picture.setChoices(list(zip(_PICTURES, titles, strict=True)), parameters.picture)
         if Topic.PARTIAL in changed:
             self._onPartial()
         if Topic.BUSY in changed:
