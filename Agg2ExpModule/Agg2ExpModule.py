@@ -123,6 +123,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.GlobalMaskRow import GlobalMaskRow
         from Agg2ExpModuleLib.panel.ImportanceSection import ImportanceSection
         from Agg2ExpModuleLib.panel.InputSection import InputSection
+        from Agg2ExpModuleLib.panel.InstalledModels import InstalledModels
         from Agg2ExpModuleLib.panel.LabelSection import LabelSection
         from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
@@ -134,6 +135,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state, controller, root = self.state, self.controller, self.state.root
         demo = Path(self.resourcePath(DEMO_WEIGHTS))
         self.inputs = InputSection(state, controller, demo, self.logic.loadDemoCase, Child(root))
+        self.installed = InstalledModels(state, Child(root))
         self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
         self.comparison = CohortComparison(state, Child(root))
         self.strip = StatusStrip(state, controller, self.comparison)
@@ -147,6 +149,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state.sections += [
             self.comparison,
             self.inputs,
+            self.installed,
             self.requirements,
             self.labels,
             self.explaining,
@@ -167,6 +170,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.exporting.shutdown()
             self.asking.shutdown()
             self.inputs.stopFindingDevices()
+            self.installed.stop()
             self.comparison.stop(1000)
             self.strip.takeBack()
             self.state.sections.clear()

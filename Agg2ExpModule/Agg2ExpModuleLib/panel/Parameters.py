@@ -17,7 +17,7 @@ class Parameters:
     ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
     (mass, mean, enrichment, difference), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout``
     (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
-    ct). ``methodParameters`` is JSON, see MethodSettings.
+    ct). ``methodParameters`` is JSON, see MethodSettings. ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
@@ -37,7 +37,7 @@ class Parameters:
     seed: Annotated[int, WithinRange(0, 999999)] = 0
     globalMask: bool = False
     maskCoverage: Annotated[int, WithinRange(1, 100)] = 90
-    overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.25
+    overlap: Annotated[float, WithinRange(-0.05, 0.9)] = -0.05
     keep: Annotated[float, WithinRange(50.0, 100.0)] = 100.0
     precision: str = "auto"
     reduction: str = "sum"
@@ -75,6 +75,11 @@ class Parameters:
     exportFolderCopy: bool = False
     mapFormat: str = "nrrd"
     mapGrid: str = "model"
+
+
+def chosenOverlap(parameters: Parameters) -> float | None:
+    """Overlap of the windows, None for what the model was made for."""
+    return parameters.overlap if parameters.overlap >= 0 else None
 
 
 def boundWidgets(ui: Any) -> dict[str, Any]:
