@@ -32,6 +32,7 @@ _SEEN = {
     "strongest",
     "sign",
     "opacity",
+    "showMap",
     "outline",
     "legend",
     "linked",
@@ -97,15 +98,15 @@ class DisplaySection:
             self._show()
         elif changed & {"strongest", "sign"} and self.shown is not None:
             MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
-        if "opacity" in changed and self.shown is not None:
-            MapDisplay.setOpacity(self.shown, parameters.opacity)
+        if changed & {"opacity", "showMap"} and self.shown is not None:
+            MapDisplay.setOpacity(self.shown, self._opacity)
         if changed & {"outline", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showOutline()
-        if changed & {"legend", "sign", "strongest", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & {"legend", "showMap", "sign", "strongest", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._showLegend()
         if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
-        if changed & {"in3D", "strongest", "sign", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & {"in3D", "showMap", "strongest", "sign", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
             self._show3D()
         self._enable()
 
@@ -145,7 +146,7 @@ class DisplaySection:
         shown = self.shown is not None
         for widget in (ui.mapCombo, ui.strongestSlider, ui.opacitySlider, ui.signCombo, ui.strongestVoxelButton):
             widget.enabled = shown
-        for widget in (ui.legendCheckBox, ui.in3DCheckBox):
+        for widget in (ui.legendCheckBox, ui.in3DCheckBox, ui.showMapCheckBox):
             widget.enabled = shown
         segmentation = self._outlined()[0]
         ui.jumpButton.enabled = segmentation is not None
@@ -172,7 +173,12 @@ class DisplaySection:
                 MapDisplay.showBackground(ct)
             return
         MapDisplay.setThreshold(overlay, parameters.strongest, parameters.sign)
-        MapDisplay.showLayers(ct, overlay, parameters.opacity)
+        MapDisplay.showLayers(ct, overlay, self._opacity)
+
+    @property
+    def _opacity(self) -> float:
+        parameters = self.state.parameters
+        return parameters.opacity if parameters is not None and parameters.showMap else 0.0
 
     def _removeForeignLayers(self) -> None:
         """Maps of another CT do not stay in front of this one."""
@@ -204,14 +210,17 @@ class DisplaySection:
     def _showLegend(self) -> None:
         parameters, record = self.state.parameters, self.state.record
         assert parameters is not None
+        visible = parameters.legend and parameters.showMap
         others = [node for each in allRecords() for node in each.mapNodes()]
         label = self.shown.GetAttribute("Agg2Exp.Label") if self.shown is not None else ""
-        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend, parameters.sign)
+        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), visible, parameters.sign)
 
     def _show3D(self) -> None:
         parameters = self.state.parameters
         assert parameters is not None
-        self.in3D.show(self.shown if parameters.in3D else None, self.state.ct, parameters.strongest, parameters.sign)
+        self.in3D.show(
+            self.shown if parameters.in3D and parameters.showMap else None, self.state.ct, parameters.strongest, parameters.sign
+        )
 
     # While a run goes on
 

@@ -54,6 +54,8 @@ class Parameters:
     linked: bool = True
     showMask: bool = True
     in3D: bool = False
+    showMap: bool = True
+    hotSpotMarkups: bool = False
     # RoI importance
     measure: str = "mass"
     graphSign: str = "absolute"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,9 +197,14 @@ def jumpToStrongest(overlay: Any) -> None:
     values = array_of(overlay)
     index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
     ras = transformToWorld(overlay) @ affine_of(overlay) @ np.array([*index, 1.0])
+    jumpTo(ras[:3])
+
+
+def jumpTo(ras: Sequence[float]) -> None:
+    """Move every slice view through a point in world RAS."""
     with slicer.util.RenderBlocker():
         for node, _orientation in _viewsWithDirection():
-            _jump(node, ras[:3])
+            _jump(node, np.asarray(ras, dtype=float))
 
 
 def _moduleLogic(name: str) -> Any:

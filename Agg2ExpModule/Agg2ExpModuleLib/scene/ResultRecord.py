@@ -21,6 +21,7 @@ from ..words.MethodWords import choiceTitle
 if TYPE_CHECKING:
     from Agg2ExpLib.roi_importance.kept_noise import KeptNoise
     from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
+    from Agg2ExpLib.roi_importance.sentences import Effect
 
 _MARK = "Agg2Exp.Record"
 CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
@@ -177,6 +178,19 @@ class ResultRecord:
     def keepNoiseOf(self, folder: Path) -> None:
         """Remember where :attr:`noise` is; unlike :attr:`folder` this stays true when regions are added."""
         self.node.SetParameter("noise", str(folder))
+
+    @property
+    def effects(self) -> dict[str, dict[str, Effect]]:
+        """What removing each region did to each label, by label and removed region; nothing where that was not asked."""
+        from Agg2ExpLib.roi_importance.sentences import Effect
+
+        found = json.loads(self.node.GetParameter("effects") or "{}")
+        return {label: {name: Effect(*pair) for name, pair in row.items()} for label, row in found.items()}
+
+    @effects.setter
+    def effects(self, effects: Mapping[str, Mapping[str, Effect]]) -> None:
+        rows = {label: {name: [one.percent, one.dice] for name, one in row.items()} for label, row in effects.items()}
+        self.node.SetParameter("effects", json.dumps(rows))
 
     @property
     def patient(self) -> str:
