@@ -157,12 +157,18 @@ def test_the_tint_is_seen_in_the_slices(panel: Panel) -> None:
 
 
 def test_regions_in_3d_are_tinted_and_go(panel: Panel) -> None:
+    import slicer
+
     from Agg2ExpModuleLib.scene.MapSurfaces import surfacesOf
     from Agg2ExpModuleLib.scene.OrganSurfaces import organSurfaces
 
+    drawn = slicer.app.layoutManager().threeDWidget(0).threeDView().draw()
+    empty = drawn.pixels()
     panel.parameters.picture = "share"
     panel.ui.in3DCheckBox.click()
     made(panel)
+    panel.app.app.processEvents()
+    assert (np.abs(drawn.pixels().astype(int) - empty) > 30).any(axis=-1).mean() > 0.02, "they are seen"
     nodes = {node.GetName(): node for node in organSurfaces()}
     assert {"Heart", "Lung upper lobe left", "lesion"} <= set(nodes)
     regions, affine = masks(panel), affine_of_grid()
