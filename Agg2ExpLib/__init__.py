@@ -21,6 +21,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api.cohort import cohort as cohort
+    from .api.dicom import write_dicom as write_dicom
     from .api.evaluate import evaluate as evaluate
     from .api.explain import explain as explain
     from .api.explain import segment as segment
@@ -79,6 +80,7 @@ _PLACES = {
     "run_job": "runs.pipeline",
     "segment": "api.explain",
     "what_if": "api.what_if",
+    "write_dicom": "api.dicom",
 }
 __all__ = ["__version__", *_PLACES]
 

@@ -68,6 +68,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state: what the sections share.
         inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
         strip: tells what goes on.
+        spots: hot spots of the map shown.
+        shortcuts: keys for reading.
         comparison: of the results shown with a cohort.
         controller: runs and loads, and knows what goes on.
         engine: runs jobs.
@@ -121,11 +123,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.ExplainSection import ExplainSection
         from Agg2ExpModuleLib.panel.ExportSection import ExportSection
         from Agg2ExpModuleLib.panel.GlobalMaskRow import GlobalMaskRow
+        from Agg2ExpModuleLib.panel.HotSpotList import HotSpotList
         from Agg2ExpModuleLib.panel.ImportanceSection import ImportanceSection
         from Agg2ExpModuleLib.panel.InputSection import InputSection
+        from Agg2ExpModuleLib.panel.InstalledModels import InstalledModels
         from Agg2ExpModuleLib.panel.LabelSection import LabelSection
+        from Agg2ExpModuleLib.panel.LabelWords import LabelWords
         from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
+        from Agg2ExpModuleLib.panel.Shortcuts import Shortcuts
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
         from Agg2ExpModuleLib.panel.StatusStrip import StatusStrip
         from Agg2ExpModuleLib.panel.WhatIfSection import WhatIfSection
@@ -134,12 +140,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state, controller, root = self.state, self.controller, self.state.root
         demo = Path(self.resourcePath(DEMO_WEIGHTS))
         self.inputs = InputSection(state, controller, demo, self.logic.loadDemoCase, Child(root))
+        self.installed = InstalledModels(state, Child(root))
         self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
         self.comparison = CohortComparison(state, Child(root))
         self.strip = StatusStrip(state, controller, self.comparison)
         self.labels = LabelSection(state, controller, self.inputs, self.comparison)
         self.explaining = ExplainSection(state, controller, self.inputs, SpeedMemory())
         self.display = DisplaySection(state, controller, self.inputs)
+        self.spots = HotSpotList(state)
+        self.shortcuts = Shortcuts(state, self.spots)
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, WarmEngine(root))
@@ -147,12 +156,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         state.sections += [
             self.comparison,
             self.inputs,
+            self.installed,
             self.requirements,
             self.labels,
             self.explaining,
             self.display,
             GlobalMaskRow(state),
+            self.spots,
             self.importance,
+            LabelWords(state, self.importance, self.comparison),
             self.comparing,
             self.asking,
             self.exporting,
@@ -167,8 +179,10 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.exporting.shutdown()
             self.asking.shutdown()
             self.inputs.stopFindingDevices()
+            self.installed.stop()
             self.comparison.stop(1000)
             self.strip.takeBack()
+            self.shortcuts.off()
             self.state.sections.clear()
             self.setParameterNode(None)
         self.removeObservers()
@@ -177,6 +191,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is opened."""
         self.initializeParameterNode()
         self.strip.place()
+        self.shortcuts.on()
         self.requirements.check()
         # It loads PyTorch in a process of its own, which automated tests need not wait for.
         if not slicer.app.testingEnabled() and not any(requirement.name == "torch" for requirement in self.requirements.missing):
@@ -185,6 +200,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self) -> None:
         """Another module is opened."""
         self.strip.takeBack()
+        self.shortcuts.off()
 
     def onReload(self) -> None:
         """For developers: load the parts anew, too."""

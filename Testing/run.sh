@@ -23,7 +23,7 @@ fi
 export QT_QPA_PLATFORM=offscreen
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,cohort,test,docs]"
+.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[views,train,cohort,dicom,test,docs]"
 # The networks of nnU-Net, without the vision transformers' packages that it also names and nothing here uses.
 .venv/bin/python -m pip install --quiet -c constraints.txt --no-deps dynamic-network-architectures
 .venv/bin/ruff check .

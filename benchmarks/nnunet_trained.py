@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic.phantom import phantom_anatomy
 from Agg2ExpLib.synthetic.scans import Anatomy, draw_example, load_anatomy
+
+if TYPE_CHECKING:
+    from Agg2ExpLib.io.volume import Volume
 
 NUMBER, NAME = 11, "Dataset011_SyntheticThorax"
 TRAINER = "nnUNetTrainerNoDA"  # the scans differ enough, and left must stay left
@@ -122,11 +125,22 @@ def train(preprocessed: Path, epochs: int, iterations: int) -> Path:
         optimizer = torch.optim.AdamW(trainer.network.parameters(), trainer.initial_lr, weight_decay=trainer.weight_decay)
         return optimizer, PolyLRScheduler(optimizer, trainer.initial_lr, trainer.num_epochs)
 
-    trainer.configure_optimizers = optimizers  # nnU-Net's own SGD needs ten times as many steps
+    trainer.configure_optimizers = optimizers  # nnU-Net's SGD drew only lungs after 480 steps
     if started:
         maybe_load_checkpoint(trainer, True, False)
     trainer.run_training()
     return Path(trainer.output_folder).parent
+
+
+def stored_as_trained(ct: Volume) -> Volume:
+    """The same scan with its axes towards left, back and head, as the training scans are stored: nnU-Net does not turn scans."""
+    from nibabel import orientations
+
+    from Agg2ExpLib.io.volume import Volume
+
+    turn = orientations.ornt_transform(orientations.io_orientation(ct.affine), orientations.axcodes2ornt(("L", "P", "S")))
+    affine = ct.affine @ orientations.inv_ornt_aff(turn, ct.array.shape)
+    return Volume(np.ascontiguousarray(orientations.apply_orientation(ct.array, turn)), affine)
 
 
 def measure(model_folder: Path, data: Path) -> list[str]:
@@ -148,7 +162,7 @@ def measure(model_folder: Path, data: Path) -> list[str]:
     rows = []
     for folder, _, read in REAL:
         reference = read(data / folder)
-        case = make_case(reference.ct, model, compute, monitor)
+        case = make_case(stored_as_trained(reference.ct), model, compute, monitor)
         with at_work(model.network, compute):
             drawn = case.segment(Stage(monitor, "segment", 0, 1)).labels
         rows += [row for row in dice(reference, Volume(meaning[drawn], case.grid.affine)) if row.label in measured]
@@ -161,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--anatomies", type=Path, nargs="*", default=[], help="TotalSegmentator v2 label maps")
     parser.add_argument("--phantoms", type=int, default=4, help="bodies of the phantom to use besides")
     parser.add_argument("--cases", type=int, default=160, help="training scans to paint")
-    parser.add_argument("--epochs", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=22)
     parser.add_argument("--iterations", type=int, default=40, help="training steps an epoch, of two windows each")
     parser.add_argument("--measure", type=Path, metavar="DATA", help="only Dice of the trained model on real CT with references")
     parser.add_argument("--smoke", action="store_true", help="only paint a small dataset, without nnU-Net")

@@ -55,7 +55,7 @@ def _text(model: InstalledModel) -> str:
         return "\n".join([*lines, f"  cannot be explained: {model.problem}", ""])
     if model.card is not None:
         spacing, window = model.card.spacing, " × ".join(map(str, model.card.roi_size))
-        told = f"{' × '.join(f'{step:g}' for step in spacing)} mm, " if all(spacing) else ""
+        told = f"{' × '.join(f'{step:g}' if step else 'own' for step in spacing)} mm, " if any(spacing) else ""
         lines.append(f"  can be explained: {told}windows of {window} voxels")
         names = [label.name for label in model.labels]
         shown = ", ".join(names)

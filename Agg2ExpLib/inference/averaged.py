@@ -14,7 +14,7 @@ def averaged(networks: Sequence[torch.nn.Module], mirror_axes: Sequence[int] = (
     """One network that returns the mean logits of several, each also over the window mirrored along all sets of axes.
 
     The mean is linear, so its gradient is the mean of the gradients, mirrored back. Each pass keeps nothing for the way back but
-    its window and is done again there, so that memory stays that of one pass. Where there is one pass only, its network is
+    its window and is done again there, so that memory stays near that of one pass. Where there is one pass only, its network is
     returned.
 
     Args:

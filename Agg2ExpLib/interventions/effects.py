@@ -17,6 +17,7 @@ from ..monitor import Monitor, Stage
 from ..system.files import OutputFolder, write_json
 from ..version import __version__
 from .edit import Edit
+from .effects_table import PLACE, RECORD, TABLE
 from .outcome import FOLDER
 from .subject import Subject
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from ..roi_importance.matrix import ImportanceMatrix
 
-RECORD, TABLE, PLACE = "causal.json", "causal_matrix.csv", "all"
 # Fewer regions in common say nothing about an order.
 _FEWEST = 4
 

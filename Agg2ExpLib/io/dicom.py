@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,27 @@ from .dicom_place import affine_of
 from .dicom_slice import Slice
 
 
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The slices that form the volume of a folder.
+
+    Attributes:
+        slices: in order along their normal, each place once.
+        affine: 4×4, voxel (column, row, slice) → patient RAS mm.
+        notes: sentences for the user.
+        pixels: reads their pixels.
+    """
+
+    slices: tuple[Slice, ...]
+    affine: np.ndarray
+    notes: tuple[str, ...]
+    pixels: Pixels
+
+    def volume(self) -> np.ndarray:
+        """HU ``[x, y, z]``: x along rows, y down columns, z across slices; see :meth:`.dicom_pixels.Pixels.volume`."""
+        return self.pixels.volume(self.slices)
+
+
 def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The CT series that covers the most places in a folder (searched with its subfolders, links followed).
 
@@ -24,6 +46,16 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
     Raises:
         InputError: no DICOM images, slices missing or unevenly spaced, or pixels that cannot be decoded.
+    """
+    series = find_series(folder)
+    return series.volume(), series.affine, list(series.notes)
+
+
+def find_series(folder: Path) -> Series:
+    """The slices that :func:`read_series` reads, without their pixels.
+
+    Raises:
+        InputError: as :func:`read_series`.
     """
     found = find_slices(folder)
     if not found.slices:
@@ -46,7 +78,7 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     if told:
         notes.append(f"Left out of {folder.name}: {told}; check that no slice of the series is missing.")
     affine = affine_of(folder, stack, notes)
-    return pixels.volume(stack), affine, notes
+    return Series(tuple(stack), affine, tuple(notes), pixels)
 
 
 def _check_rescale(folder: Path, stack: Sequence[Slice], notes: list[str]) -> None:

@@ -62,7 +62,7 @@ class InstalledModel:
             "problem": self.problem,
             "labels": [label.name for label in self.labels],
             "groups": {label.name: label.group for label in self.labels},
-            "spacing": list(card.spacing) if card and all(card.spacing) else None,
+            "spacing": [step or None for step in card.spacing] if card else None,  # None: the CT's own
             "roi_size": list(card.roi_size) if card else None,
             "preprocessing": list(card.preprocessing.words()) if card else [],
             "licence": card.licence if card else None,
@@ -157,3 +157,9 @@ def _real(path: Path) -> Path:
         return path.resolve()
     except OSError:
         return path
+
+
+if __name__ == "__main__":  # for the panel, which lists models in a process of its own
+    import json
+
+    print(json.dumps({"event": "done", "models": [model.to_json() for model in installed_models()]}), flush=True)

@@ -24,6 +24,7 @@ _LAYERS = {
 }
 _SETTINGS = ("norm_op_kwargs", "dropout_op_kwargs", "nonlin_kwargs")
 _SIZES = ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage_decoder")
+_SPATIAL = ("kernel_sizes", "strides")
 _DEPTHS = {"PlainConvUNet": "n_conv_per_stage", "ResidualEncoderUNet": "n_blocks_per_stage"}
 _OPTIONAL = {"PlainConvUNet": ("nonlin_first",), "ResidualEncoderUNet": ("bottleneck_channels", "stem_channels")}
 _MOST_STAGES, _MOST_PARTS = 12, 200
@@ -109,7 +110,9 @@ def _checked(architecture: str, arguments: Mapping[str, Any], source: str) -> di
         if key in _LAYERS:
             given[key] = _layer(key, value, source)
         elif key in _SETTINGS:
-            if value is not None and not (isinstance(value, dict) and all(_is_plain(part) for part in value.values())):
+            if value is not None and not (
+                isinstance(value, dict) and all(isinstance(part, int | float) for part in value.values())
+            ):
                 raise wrong
             given[key] = value
         elif value is not None:
@@ -120,7 +123,8 @@ def _checked(architecture: str, arguments: Mapping[str, Any], source: str) -> di
         count = stages - (key == "n_conv_per_stage_decoder")
         if isinstance(given[key], int):
             given[key] = [given[key]] * count
-        if not isinstance(given[key], list) or len(given[key]) != count:
+        parts = given[key]
+        if not isinstance(parts, list) or len(parts) != count or not all(_is_size(part, key in _SPATIAL) for part in parts):
             raise wrong
     return given
 
@@ -139,8 +143,10 @@ def _layer(key: str, value: object, source: str) -> Any:
     return getattr(nn, name)
 
 
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
+def _is_size(value: object, spatial: bool) -> bool:
+    """Whether it is a number of at least 1, or where it may be one for each axis, three of them."""
+    parts = value if isinstance(value, list) and spatial and len(value) == 3 else [value]
+    return all(isinstance(part, int) and not isinstance(part, bool) and part >= 1 for part in parts)
 
 
 def _is_moderate(value: object, depth: int = 0) -> bool:

@@ -23,6 +23,7 @@ from .described import Described
 from .labels import BACKGROUND, make_labels
 from .loaded import Loaded
 from .model_card import ModelCard
+from .pickled_settings import is_whole
 from .systems import system_of
 from .totalsegmentator_tasks import TASKS, Task, task_of
 from .variant import Variant
@@ -189,7 +190,8 @@ def _model(task: Task, folder: Path, given: Path) -> nnunet.ModelFolder:
         model = nnunet.find(given)
     except InputError as error:
         raise incomplete from error
-    if model is None or not any(model.root.glob("fold_*/checkpoint_*.pth")):
+    checkpoints = list(model.root.glob("fold_*/checkpoint_*.pth")) if model is not None else []
+    if model is None or not checkpoints or not all(map(is_whole, checkpoints)):
         raise incomplete
     return model
 

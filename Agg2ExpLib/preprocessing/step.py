@@ -68,7 +68,7 @@ def check_numbers(step: Step, key: str, value: Any, count: int) -> tuple[float, 
     Raises:
         InputError: it is something else; the sentence names step and setting.
     """
-    parts = value if isinstance(value, tuple | list) else (value,)
+    parts = value if isinstance(value, tuple | list) and count > 1 else (value,)
     numbers = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool) and math.isfinite(part)]
     if len(numbers) != len(parts) or len(parts) != count:
         wanted = "a number" if count == 1 else f"{count} numbers"

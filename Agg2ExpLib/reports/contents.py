@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cohorts.compare import comparing
 from ..cohorts.compare_reference import open_reference
+from ..cohorts.compare_words import comparison_sentence
 from ..errors import InputError
-from ..interventions.effects import PLACE as ALL
-from ..interventions.effects import RECORD as ALL_RECORD
-from ..interventions.effects import TABLE as ALL_TABLE
+from ..interventions.effects_table import PLACE as ALL
+from ..interventions.effects_table import RECORD as ALL_RECORD
+from ..interventions.effects_table import TABLE as ALL_TABLE
+from ..interventions.effects_table import number_of, read_effects, read_rows
 from ..interventions.outcome import FOLDER, RECORD, TABLE
-from ..models.labels import title_of
 from ..roi_importance.hot_spots import HotSpot, hot_spots
-from ..roi_importance.sentences import Effect, effect_sentence, sentence_of
+from ..roi_importance.sentences import effect_sentence, sentence_of
 from ..runs.explanation import Explanation
 from ..runs.read import read_explanation
 
@@ -82,45 +81,42 @@ def gather(result: Path, reference: Path | None = None) -> Contents:
     found = read_explanation(result)
     if found.matrix is None:
         raise InputError(f"{result} holds no attribution maps to report on: make them with agg2exp explain first.")
+    return contents_of(found, result / FOLDER, reference)
+
+
+def contents_of(found: Explanation, answers: Path | None = None, reference: Path | None = None) -> Contents:
+    """Gather what an explanation with maps tells.
+
+    Args:
+        found: with a matrix.
+        answers: folder with answered what-if questions, if any.
+        reference: see :func:`gather`.
+
+    Raises:
+        InputError: answers that cannot be read, or a reference that does not fit.
+    """
+    assert found.matrix is not None, "only what was explained is reported on"
     names = [label.name for label in found.labels]
-    effects, agreement = _effects(result / FOLDER / ALL)
+    effects = read_effects(answers / ALL) if answers is not None else {}
+    agreement = _agreement(answers / ALL) if answers is not None else {}
     comparison = None
     if reference is not None:
         *_, comparison = comparing(open_reference(reference), found.matrix, found.run)
     sentences: dict[str, list[str]] = {}
     for row in found.matrix.rows:
-        told = [sentence_of(found.matrix, row), _compared(comparison, row), effect_sentence(row, effects.get(row, {}))]
+        told = [sentence_of(found.matrix, row), comparison_sentence(comparison, row), effect_sentence(row, effects.get(row, {}))]
         sentences[row] = [text for text in told if text]
     spots = {name: hot_spots(map_, found.segmentation, names, found.grid.affine) for name, map_ in found.maps.items()}
-    return Contents(found, sentences, spots, _questions(result / FOLDER), agreement, comparison)
+    questions = _questions(answers) if answers is not None else []
+    return Contents(found, sentences, spots, questions, agreement, comparison)
 
 
-def _compared(comparison: Comparison | None, row: str) -> str:
-    one = comparison.of(row) if comparison is not None else None
-    if comparison is None or one is None:
-        return ""
-    text = f"Compared with {one.patients} other patients this is {one.verdict if one.verdict != 'unknown' else 'not judged'}"
-    beyond = [j for j, side in enumerate(one.outside) if side]
-    if beyond:
-        j = max(beyond, key=lambda at: abs(one.difference[at]))
-        where = title_of(comparison.columns[j])
-        text += (
-            f"; the {where[:1].lower()}{where[1:]} has {100 * one.values[j]:.1f} %, of the others 95 % have "
-            f"{100 * one.low[j]:.1f} to {100 * one.high[j]:.1f} %"
-        )
-    return text + "."
-
-
-def _effects(folder: Path) -> tuple[dict[str, dict[str, Effect]], dict[str, float]]:
+def _agreement(folder: Path) -> dict[str, float]:
     if not (folder / ALL_TABLE).is_file():
-        return {}, {}
-    found: dict[str, dict[str, Effect]] = {}
-    for row in _rows(folder / ALL_TABLE, ("label", "removed", "dice", "volume_change_percent")):
-        effect = Effect(_number(row["volume_change_percent"]), _number(row["dice"]))
-        found.setdefault(row["label"], {})[row["removed"]] = effect
+        return {}
     told = _record(folder / ALL_RECORD).get("rank_correlation")
     ranks = told if isinstance(told, dict) else {}
-    return found, {name: float(value) for name, value in ranks.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in ranks.items() if isinstance(value, int | float)}
 
 
 def _questions(folder: Path) -> list[Question]:
@@ -129,22 +125,11 @@ def _questions(folder: Path) -> list[Question]:
         if place.name.startswith(".") or not (place / RECORD).is_file() or not (place / TABLE).is_file():
             continue
         columns = ("label", "volume_before_ml", "volume_after_ml", "volume_change_percent", "dice")
-        rows = [(row["label"], *(_number(row[key]) for key in columns[1:])) for row in _rows(place / TABLE, columns)]
+        rows = [(row["label"], *(number_of(row[key]) for key in columns[1:])) for row in read_rows(place / TABLE, columns)]
         title = str(_record(place / RECORD).get("title", place.name))
         picture = place / "what_if.png"
         found.append(Question(title, tuple(rows), picture if picture.is_file() else None))  # type: ignore[arg-type]
     return found
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): ask agg2exp whatif again.") from error
-    if any(row.get(column) is None for row in rows for column in columns):
-        raise InputError(f"{path} is not as agg2exp whatif wrote it: ask again.")
-    return rows
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -153,10 +138,3 @@ def _record(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): ask agg2exp whatif again.") from error
     return content if isinstance(content, dict) else {}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

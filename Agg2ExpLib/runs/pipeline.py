@@ -46,7 +46,7 @@ def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
         >>> job = agg2exp.Job(ct="chest.nii.gz", weights="swin_unetr.pt", output="segmented", task="segment")
         >>> folder = agg2exp.run_job(job, agg2exp.Monitor())
     """
-    _check_apart(Path(job.ct), Path(job.output))
+    check_apart(Path(job.ct), Path(job.output))
     compute = choose_compute(job.device, job.precision)
     method = job.method.make() if job.task == "explain" else None
     output = OutputFolder(Path(job.output), job.overwrite)
@@ -63,8 +63,12 @@ def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
         output.discard()
 
 
-def _check_apart(ct: Path, output: Path) -> None:
-    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time."""
+def check_apart(ct: Path, output: Path) -> None:
+    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time.
+
+    Raises:
+        InputError: it lies there.
+    """
     try:
         inside = ct.is_dir() and ct.resolve() in (output.resolve(), *output.resolve().parents)
     except (OSError, RuntimeError, ValueError):  # a circle of links, which is told where it is opened

@@ -18,7 +18,7 @@ from .file_lock import FileLock
 from .json_files import read_json, shown
 
 # What a folder of ours holds: a result's record, or a cohort's.
-RECORDS = ("run.json", "cohort.json", "what_if.json", "causal.json")
+RECORDS = ("run.json", "cohort.json", "what_if.json", "causal.json", "dicom.json")
 _UNFINISHED: set[OutputFolder] = set()
 # Publishing and the discarding before a hard end exclude each other, so that no half-deleted folder is ever published.
 _LOCK = threading.Lock()

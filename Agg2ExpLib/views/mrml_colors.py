@@ -18,15 +18,15 @@ ENTRIES = 256
 _MIDDLE = 127
 _WIDEST = 100  # at least 27 entries a side stay for colour, however strong the threshold
 _QUANTILES = "Agg2Exp.Quantiles"
-_PERCENTILE = "Agg2Exp.Percentile"
+PERCENTILE = "Agg2Exp.Percentile"
 _SIGN = "Agg2Exp.Sign"
 _SAMPLE = 400_000
-_HIDDEN = 0.45  # grey
-_FULL_COLOR = 99.5  # percentile of |value| with the strongest colour
+HIDDEN = 0.45  # grey
+FULL_COLOR = 99.5  # percentile of |value| with the strongest colour
 
 # From the weakest shown value to the strongest; light to saturated, so that strength reads in print too.
-_SUPPORTING = ((1.00, 0.72, 0.42), (0.98, 0.36, 0.16), (0.80, 0.00, 0.10))
-_OPPOSING = ((0.50, 0.84, 1.00), (0.16, 0.52, 1.00), (0.05, 0.10, 0.85))
+SUPPORTING_COLORS = ((1.00, 0.72, 0.42), (0.98, 0.36, 0.16), (0.80, 0.00, 0.10))
+OPPOSING_COLORS = ((0.50, 0.84, 1.00), (0.16, 0.52, 1.00), (0.05, 0.10, 0.85))
 
 
 def absolute_quantiles(values: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def overlay_scale(quantiles: np.ndarray, percentile: float) -> tuple[float, floa
     """
     grid = np.linspace(0, 100, quantiles.size)
     threshold = float(np.interp(np.clip(percentile, 0, 100), grid, quantiles))
-    window = float(np.interp(_FULL_COLOR, grid, quantiles)) or float(quantiles[-1]) or 1.0
+    window = float(np.interp(FULL_COLOR, grid, quantiles)) or float(quantiles[-1]) or 1.0
     if threshold <= 0:
         return window / (ENTRIES - 1), window, 0
     k = int(np.clip(round(((ENTRIES - 1) * threshold / window - 1) / 2), 0, _WIDEST))
@@ -64,10 +64,10 @@ def signed_colors(k: int, sign: Sign = "both") -> np.ndarray:
     table = np.zeros((ENTRIES, 4))
     distance = np.abs(np.arange(ENTRIES) - _MIDDLE)
     strength = np.clip((distance - k - 1) / max(1, _MIDDLE - k - 1), 0, 1)
-    stops = np.linspace(0, 1, len(_SUPPORTING))
+    stops = np.linspace(0, 1, len(SUPPORTING_COLORS))
     for channel in range(3):
-        supporting = np.interp(strength, stops, [color[channel] for color in _SUPPORTING])
-        opposing = np.interp(strength, stops, [color[channel] for color in _OPPOSING])
+        supporting = np.interp(strength, stops, [color[channel] for color in SUPPORTING_COLORS])
+        opposing = np.interp(strength, stops, [color[channel] for color in OPPOSING_COLORS])
         table[:, channel] = np.where(np.arange(ENTRIES) > _MIDDLE, supporting, opposing)
     shown = distance > k
     if sign == "supporting":
@@ -84,6 +84,19 @@ def measure_overlay(node: Any, values: np.ndarray, quantiles: np.ndarray | None 
     node.SetAttribute(_QUANTILES, json.dumps([float(f"{value:.7g}") for value in found]))
 
 
+def quantiles_of(node: Any) -> np.ndarray:
+    """What :func:`measure_overlay` kept with a volume node.
+
+    Raises:
+        ValueError: the node is no overlay.
+    """
+    stored = node.GetAttribute(_QUANTILES)
+    display = node.GetDisplayNode()
+    if not stored or display is None or display.GetColorNode() is None:
+        raise ValueError(f"{node.GetName()} is not an attribution overlay of Agg2Exp.")
+    return np.array(json.loads(stored))
+
+
 def set_overlay_threshold(node: Any, percentile: float = 95.0, sign: Sign | None = None) -> float:
     """Show only the strongest voxels of an overlay: those at or above a percentile of ``|value|`` over its volume.
 
@@ -98,29 +111,27 @@ def set_overlay_threshold(node: Any, percentile: float = 95.0, sign: Sign | None
     Raises:
         ValueError: the node is no such overlay.
     """
-    stored = node.GetAttribute(_QUANTILES)
+    quantiles = quantiles_of(node)
     display = node.GetDisplayNode()
-    colors = display.GetColorNode() if display else None
-    if not stored or colors is None:
-        raise ValueError(f"{node.GetName()} is not an attribution overlay of Agg2Exp.")
+    colors = display.GetColorNode()
     shown = sign or node.GetAttribute(_SIGN) or "both"
-    threshold, window, k = overlay_scale(np.array(json.loads(stored)), percentile)
+    threshold, window, k = overlay_scale(quantiles, percentile)
     modifying = colors.StartModify()
     table = signed_colors(k, shown)
-    table[table[:, 3] == 0, :3] = _HIDDEN  # legends draw what views do not
+    table[table[:, 3] == 0, :3] = HIDDEN  # legends draw what views do not
     for entry, color in enumerate(table):
         colors.SetColor(entry, *(float(part) for part in color))
     colors.EndModify(modifying)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(-window, window)
-    node.SetAttribute(_PERCENTILE, f"{percentile:g}")
+    node.SetAttribute(PERCENTILE, f"{percentile:g}")
     node.SetAttribute(_SIGN, shown)
     return threshold
 
 
 def overlay_state(node: Any) -> tuple[float, Sign]:
     """Percentile and sign that an overlay shows now."""
-    return float(node.GetAttribute(_PERCENTILE) or 95.0), node.GetAttribute(_SIGN) or "both"
+    return float(node.GetAttribute(PERCENTILE) or 95.0), node.GetAttribute(_SIGN) or "both"
 
 
 def color_node_for(scene: Any, name: str) -> Any:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..runs.results import Results
 
 GLOBAL_MASK = "global_mask"  # segment id
-MASK_COLOR = (70, 255, 120)  # neither on the maps, which are red and blue, nor the yellow of a label's outline
+MASK_COLOR = (136, 0, 153)  # told from the maps' red and blue, a label's yellow outline and any grey, by colour-blind readers too
 _FILL = 0.15  # faint, but an outline alone does not tell which side of it is kept
 _OUTLINE_PIXELS = 1  # thinner than a label's outline, so that both show where they run together
 

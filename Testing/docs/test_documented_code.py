@@ -19,7 +19,9 @@ import torch
 
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS
-from support.networks import random_network, small_chest
+from Agg2ExpLib.io.grid import Grid
+from support.dicom_export import write_series
+from support.networks import CT_AFFINE, random_network, small_chest
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.usefixtures("one_thread", "workplace"), pytest.mark.xdist_group("documented_code")]
@@ -33,6 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, small_ct: Path, small_wei
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copy(small_ct, folder / "chest.nii.gz")
     shutil.copy(small_lesion, folder / "lesion.nrrd")
+    write_series(folder / "series", Grid((34, 28, 40), CT_AFFINE))
     for stem in ("swin_unetr", "weights"):
         for file in (small_weights, small_weights.with_suffix(".json")):
             shutil.copy(file, folder / f"{stem}{file.suffix}")

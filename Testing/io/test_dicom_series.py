@@ -5,13 +5,12 @@ import os
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.read import read_ct
 from Agg2ExpLib.io.source_files import sha256_of
-from support.geometry import make_grid, save_dicom
+from support.geometry import enhanced, make_grid, save_dicom
 
 GRID = make_grid((9, 12, 8), (0.9, 1.3, 2.5), signs=(-1, -1, 1))
 HU = np.random.default_rng(0).integers(-1024, 2000, GRID.shape).astype(np.int16)
@@ -231,32 +230,6 @@ def test_a_slice_without_rescale_is_not_shifted(tmp_path, value):
         path.write_bytes(content[: place + 8] + value.encode().ljust(length) + content[place + 8 + length :])
     with pytest.raises(InputError, match=r"003\.dcm has .*rescale"):
         read_ct(folder)
-
-
-def enhanced(data, places, array):
-    """Turn a plain slice into an enhanced image with these frames ``[x, y, k]``."""
-
-    def item(**values):
-        made = Dataset()
-        for name, value in values.items():
-            setattr(made, name, value)
-        return made
-
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
-    data.NumberOfFrames = len(places)
-    shared = item(
-        PlaneOrientationSequence=[item(ImageOrientationPatient=data.ImageOrientationPatient)],
-        PixelMeasuresSequence=[item(PixelSpacing=data.PixelSpacing, SliceThickness="2.5")],
-        PixelValueTransformationSequence=[item(RescaleSlope="1", RescaleIntercept="-1024", RescaleType="HU")],
-    )
-    data.SharedFunctionalGroupsSequence = [shared]
-    data.PerFrameFunctionalGroupsSequence = [
-        item(PlanePositionSequence=[item(ImagePositionPatient=list(place))], FrameContentSequence=[item(FrameAcquisitionNumber=1)])
-        for place in places
-    ]
-    data.PixelData = b"".join((array[:, :, k].T.astype(int) + 1024).astype("<u2").tobytes() for k in range(array.shape[2]))
-    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
-        delattr(data, name)
 
 
 @pytest.mark.parametrize("compress", [False, True])

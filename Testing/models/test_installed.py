@@ -42,7 +42,7 @@ def test_everything_is_found(home, small_weights, monkeypatch):
     ]  # fmt: skip
     problems = {name: model.problem for name, model in found.items() if model.problem}
     assert set(problems) == {"total_fast", "total_mr_fast", "turned"}
-    assert "cut short" in problems["total_fast"]
+    assert "are not complete" in problems["total_fast"]
     assert "is for MR" in problems["total_mr_fast"]
     assert "Rotate90" in problems["turned"]
     assert all("\n" not in problem for problem in problems.values())

@@ -181,6 +181,10 @@ def break_plans(root, change):
     (root / "plans.json").write_text(json.dumps(plans))
 
 
+def break_network(root, **changes):
+    break_plans(root, lambda _, own: own["architecture"]["arch_kwargs"].update(changes))
+
+
 def break_dataset(root, **changes):
     dataset = json.loads((root / "dataset.json").read_text())
     (root / "dataset.json").write_text(json.dumps({**dataset, **changes}))
@@ -216,6 +220,19 @@ BROKEN = {
         lambda root: break_plans(root, lambda _, own: own["architecture"]["arch_kwargs"].update(nonlin="subprocess.LeakyReLU")),
         "names subprocess.LeakyReLU as 'nonlin'",
     ),
+    **{
+        f"{key} {value}": (lambda root, key=key, value=value: break_network(root, **{key: value}), words)
+        for key, value, words in (
+            ("n_stages", "3", "cannot be"),
+            ("n_stages", 400, "cannot be"),
+            ("strides", [[1, 1], [1, 2, 2], [2, 2, 2]], "cannot be"),
+            ("n_conv_per_stage", [[1], 1, 1], "cannot be"),
+            ("n_conv_per_stage", [10**4] * 3, "cannot be built"),
+            ("norm_op_kwargs", {"eps": "small"}, "cannot be"),
+            ("norm_op_kwargs", {"colour": 1}, "cannot be built"),
+            ("more", 1, "'more' that is unknown here"),
+        )
+    },
     "2d": (lambda root: break_plans(root, lambda _, own: own.update(patch_size=[64, 64])), "2D model"),
     "cascade": (lambda root: break_plans(root, lambda _, own: own.update(previous_stage="3d_lowres")), "second stage of a cascade"),
     "no configuration": (

@@ -144,6 +144,8 @@ def test_half_downloaded(weights, capsys):
         (trained / gone).write_bytes(content)
     whole = (trained / "fold_0" / "checkpoint_final.pth").read_bytes()
     (trained / "fold_0" / "checkpoint_final.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=message):
+        load_model("totalsegmentator:total_part1")
     assert main(["explain", "--ct", "ct.nii.gz", "--weights", "totalsegmentator:total_part1", "--output", "x"]) == 2
     for part in trained.iterdir():
         part.rename(weights / part.name)

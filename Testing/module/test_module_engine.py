@@ -120,7 +120,7 @@ def test_a_run_in_a_folder_with_any_characters(spies, small_ct, small_weights, t
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.result, outcome.message) == ("done", str(folder / "r"), "")
     kinds = {event["event"] for event in spy.events}
-    assert kinds == {"progress", "partial"}
+    assert kinds == {"expected", "progress", "partial"}
     assert next(event["path"] for event in spy.events if event["event"] == "partial").startswith(str(folder))
     assert [path.name for path in folder.iterdir()] == ["r"]
     assert (folder / "r" / "run.json").is_file()

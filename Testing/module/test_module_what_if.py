@@ -122,6 +122,8 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
     assert (Path(panel.record.folder) / "what_if" / "all" / "causal_matrix.csv").is_file()
+    assert set(panel.record.effects) >= {"heart", "lung"}
+    assert "other regions" in panel.ui.wordsLabel.text
 
     shutil.rmtree(panel.record.folder)
     assert panel.record.folder is None

@@ -127,6 +127,34 @@ def save_dicom(folder: Path, array: np.ndarray, affine: np.ndarray, names=None, 
     return folder
 
 
+def enhanced(data, places, array):
+    """Turn a plain slice into an enhanced image with these frames ``[x, y, k]``."""
+
+    from pydicom import Dataset
+
+    def item(**values):
+        made = Dataset()
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
+
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    data.NumberOfFrames = len(places)
+    shared = item(
+        PlaneOrientationSequence=[item(ImageOrientationPatient=data.ImageOrientationPatient)],
+        PixelMeasuresSequence=[item(PixelSpacing=data.PixelSpacing, SliceThickness="2.5")],
+        PixelValueTransformationSequence=[item(RescaleSlope="1", RescaleIntercept="-1024", RescaleType="HU")],
+    )
+    data.SharedFunctionalGroupsSequence = [shared]
+    data.PerFrameFunctionalGroupsSequence = [
+        item(PlanePositionSequence=[item(ImagePositionPatient=list(place))], FrameContentSequence=[item(FrameAcquisitionNumber=1)])
+        for place in places
+    ]
+    data.PixelData = b"".join((array[:, :, k].T.astype(int) + 1024).astype("<u2").tobytes() for k in range(array.shape[2]))
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(data, name)
+
+
 def _ds(value: float) -> str:
     """A DICOM decimal string (16 characters at most)."""
     from pydicom.valuerep import format_number_as_ds

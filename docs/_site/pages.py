@@ -27,11 +27,12 @@ OUTSIDE = {
 }
 LIBRARY = ROOT / "Agg2ExpLib"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
-_TITLES = {"io": "Input and output", "roi_importance": "RoI importance"}
+_TITLES = {"dicom_out": "DICOM out", "io": "Input and output", "roi_importance": "RoI importance"}
 _WORDS = {
     "attribution": "The methods, and the gradient of a stitched segmentation that they share.",
     "cohorts": "Many patients: runs, global importance, outliers, comparison of one patient with others.",
     "commands": "The command line, one verb a module.",
+    "dicom_out": "Results as DICOM: segmentation, parametric maps, encapsulated report.",
     "errors": "What callers tell apart.",
     "evaluation": "Faithfulness, sensitivity, complexity and efficiency of attribution methods.",
     "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",

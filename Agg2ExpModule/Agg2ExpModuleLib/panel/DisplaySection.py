@@ -11,6 +11,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..scene import MapDisplay
+from ..scene.PictureKey import ENRICHMENT, SHARE, SUPPORT, VOXELS, shownBy
+from ..scene.Pictures import Request
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
 from ..scene.SceneVolumes import segmentIds
 from ..words.MethodWords import shortTitle
@@ -19,9 +21,11 @@ from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
 from .MapIn3D import MapIn3D
 from .PanelState import Changes, PanelState, Topic
+from .PictureMaker import PictureMaker
 from .RunController import RunController
 from .Steps import Steps
 
+_PICTURES = (VOXELS, SHARE, ENRICHMENT, SUPPORT)
 _SIGNS = ("both", "supporting", "opposing")
 _SEEN = {
     Topic.RECORD,
@@ -31,12 +35,18 @@ _SEEN = {
     "mapLabel",
     "strongest",
     "sign",
+    "picture",
+    "smoothing",
+    "absolute",
     "opacity",
+    "showMap",
     "outline",
     "legend",
     "linked",
     "in3D",
 }
+_PICTURED = {"picture", "smoothing", "absolute"}
+_CHOSEN = {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", "mapLabel"}
 _LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
 
 
@@ -46,6 +56,7 @@ class DisplaySection:
     Attributes:
         sections: where segments have their largest cross-sections.
         in3D: the map in the 3D view.
+        pictures: makes what is shown in place of the map itself.
     """
 
     def __init__(self, state: PanelState, controller: RunController, inputs: InputSection):
@@ -54,6 +65,8 @@ class DisplaySection:
         self.in3D = MapIn3D(state.root)
         self._record = ChoiceBox(self.ui.recordCombo, self._onRecord)
         self._map = ChoiceBox(self.ui.mapCombo, self._onMap)
+        self.pictures = PictureMaker(state.root, self._onPicture)
+        self._picture = ChoiceBox(self.ui.pictureCombo, lambda value: self._set("picture", value))
         self._sign = ChoiceBox(self.ui.signCombo, lambda value: self._set("sign", value))
         self._shown: Any = None  # the map in the views
         self._ct = ""  # id of the CT behind it
@@ -67,7 +80,7 @@ class DisplaySection:
 
     @property
     def shown(self) -> Any:
-        """The map's volume node that the views show, or None."""
+        """The volume node over the CT that the views show, a map or a picture of it, or None."""
         return self._shown if self._shown is not None and self._shown.GetScene() is not None else None
 
     def refresh(self, changed: Changes) -> None:
@@ -89,23 +102,26 @@ class DisplaySection:
         if "sign" in changed:
             texts = (_("Supporting and opposing"), _("Only supporting (red)"), _("Only opposing (blue)"))
             self._sign.setChoices(list(zip(_SIGNS, texts, strict=True)), parameters.sign)
+        if "picture" in changed:
+            titles = (_("Voxels"), _("Organs: share"), _("Organs: enrichment"), _("Organs: net support"))
+            self._picture.setChoices(list(zip(_PICTURES, titles, strict=True)), parameters.picture)
         if Topic.PARTIAL in changed:
             self._onPartial()
         if Topic.BUSY in changed:
             self._onPhase()
-        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "mapLabel", Topic.BUSY}:
+        if changed & ({"inputVolume"} | _CHOSEN | _PICTURED):
             self._show()
         elif changed & {"strongest", "sign"} and self.shown is not None:
             MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
-        if "opacity" in changed and self.shown is not None:
-            MapDisplay.setOpacity(self.shown, parameters.opacity)
-        if changed & {"outline", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & {"opacity", "showMap"} and self.shown is not None:
+            MapDisplay.setOpacity(self.shown, self._opacity)
+        if changed & ({"outline"} | _CHOSEN):
             self._showOutline()
-        if changed & {"legend", "sign", "strongest", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & ({"legend", "showMap", "sign", "strongest"} | _CHOSEN | _PICTURED):
             self._showLegend()
         if changed & {"linked", Topic.SCENE}:
             MapDisplay.setLinked(parameters.linked)
-        if changed & {"in3D", "strongest", "sign", "mapLabel", Topic.RECORD, Topic.SCENE, "record", Topic.BUSY}:
+        if changed & ({"in3D", "showMap", "strongest", "sign"} | _CHOSEN | _PICTURED):
             self._show3D()
         self._enable()
 
@@ -143,10 +159,16 @@ class DisplaySection:
     def _enable(self) -> None:
         ui = self.ui
         shown = self.shown is not None
-        for widget in (ui.mapCombo, ui.strongestSlider, ui.opacitySlider, ui.signCombo, ui.strongestVoxelButton):
+        for widget in (ui.mapCombo, ui.opacitySlider, ui.strongestVoxelButton):
             widget.enabled = shown
-        for widget in (ui.legendCheckBox, ui.in3DCheckBox):
+        for widget in (ui.legendCheckBox, ui.in3DCheckBox, ui.showMapCheckBox):
             widget.enabled = shown
+        request, live = self._request(), self.controller.live.node is not None
+        voxels = shown and (live or (request is not None and not request.organs))
+        ui.strongestSlider.enabled = voxels
+        ui.signCombo.enabled = voxels and (live or request is None or not request.absolute)
+        ui.smoothingSlider.enabled = ui.absoluteCheckBox.enabled = voxels and not live
+        ui.pictureCombo.enabled = shown and not live
         segmentation = self._outlined()[0]
         ui.jumpButton.enabled = segmentation is not None
         ui.outlineCheckBox.enabled = segmentation is not None
@@ -155,10 +177,9 @@ class DisplaySection:
 
     def _show(self) -> None:
         """Put the chosen map (or the preliminary one) into the views, if it is not there already."""
-        parameters, record, live = self.state.parameters, self.state.record, self.controller.live.node
+        parameters, live = self.state.parameters, self.controller.live.node
         assert parameters is not None
-        overlays = record.overlays if record is not None else {}
-        overlay = live if live is not None else overlays.get(parameters.mapLabel)
+        overlay = live if live is not None else self._wanted()
         ct = self.state.ct
         identifier = ct.GetID() if ct is not None else ""
         if overlay is self._shown and identifier == self._ct and (overlay is None or overlay.GetScene() is not None):
@@ -172,12 +193,49 @@ class DisplaySection:
                 MapDisplay.showBackground(ct)
             return
         MapDisplay.setThreshold(overlay, parameters.strongest, parameters.sign)
-        MapDisplay.showLayers(ct, overlay, parameters.opacity)
+        MapDisplay.showLayers(ct, overlay, self._opacity)
+
+    def _request(self) -> Request | None:
+        """What the user wants to see of the chosen map; None without one."""
+        parameters, record = self.state.parameters, self.state.record
+        if parameters is None or record is None or parameters.mapLabel not in record.overlays:
+            return None
+        if parameters.picture != VOXELS and record.matrix is not None:
+            return Request(record, parameters.mapLabel, parameters.picture)
+        return Request(record, parameters.mapLabel, VOXELS, parameters.smoothing, parameters.absolute)
+
+    def _wanted(self) -> Any:
+        """The volume that shows it; while it is being made, the picture that is there of these results, or the map itself."""
+        request = self._request()
+        if request is None:
+            self.pictures.stop()
+            return None
+        node = self.pictures.node(request)
+        if node is None and self._shown is not None and self._shown is request.record.picture:
+            return self._shown
+        return node if node is not None else request.record.overlays[request.label]
+
+    def _onPicture(self) -> None:
+        """What was wanted has been made."""
+        parameters = self.state.parameters
+        if parameters is None:
+            return
+        with slicer.util.RenderBlocker():
+            self._show()
+            if self.shown is not None:
+                MapDisplay.setThreshold(self.shown, parameters.strongest, parameters.sign)
+            self._showLegend()
+            self._show3D()
+
+    @property
+    def _opacity(self) -> float:
+        parameters = self.state.parameters
+        return parameters.opacity if parameters is not None and parameters.showMap else 0.0
 
     def _removeForeignLayers(self) -> None:
         """Maps of another CT do not stay in front of this one."""
         ct = self.state.ct
-        others = [node for record in allRecords() if ct is None or record.ct is not ct for node in record.mapNodes()]
+        others = [node for record in allRecords() if ct is None or record.ct is not ct for node in record.shownNodes()]
         MapDisplay.removeLayers(others)
 
     def _outlined(self) -> tuple[Any, str]:
@@ -204,14 +262,23 @@ class DisplaySection:
     def _showLegend(self) -> None:
         parameters, record = self.state.parameters, self.state.record
         assert parameters is not None
-        others = [node for each in allRecords() for node in each.mapNodes()]
+        visible = parameters.legend and parameters.showMap
+        others = [node for each in allRecords() for node in each.shownNodes()]
         label = self.shown.GetAttribute("Agg2Exp.Label") if self.shown is not None else ""
-        MapDisplay.showLegend(self.shown, others, _titles(record).get(label, label), parameters.legend, parameters.sign)
+        title = _titles(record).get(label, label)
+        text = MapDisplay.legendText(title, self.shown, parameters.sign) if self.shown is not None else ""
+        MapDisplay.showLegend(self.shown, others, text, visible)
 
     def _show3D(self) -> None:
         parameters = self.state.parameters
         assert parameters is not None
-        self.in3D.show(self.shown if parameters.in3D else None, self.state.ct, parameters.strongest, parameters.sign)
+        request = self._request() if parameters.in3D and parameters.showMap and self.controller.live.node is None else None
+        organs = request is not None and request.organs
+        self.pictures.show3D(request if organs else None, self.state.ct)
+        overlay = self.shown if parameters.in3D and parameters.showMap and not organs else None
+        if overlay is not None and request is not None and (shownBy(overlay) or (VOXELS, 0.0, False))[::2] != (VOXELS, False):
+            overlay = request.record.overlays[request.label]  # surfaces have signs
+        self.in3D.show(overlay, self.state.ct, parameters.strongest, parameters.sign)
 
     # While a run goes on
 
@@ -303,8 +370,9 @@ class DisplaySection:
         self.jump()
 
     def _onStrongest(self, *_unused: Any) -> None:
-        if self.shown is not None:
-            MapDisplay.jumpToStrongest(self.shown)
+        request, shown = self._request(), self.shown
+        if shown is not None:
+            MapDisplay.jumpToStrongest(request.record.overlays[request.label] if request is not None and request.organs else shown)
 
     def _onRecord(self, identifier: str) -> None:
         record = next((record for record in recordsOf(self.state.ct) if record.identifier == identifier), None)

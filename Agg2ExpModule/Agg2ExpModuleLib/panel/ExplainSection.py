@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.runs.estimate import is_reckoned
@@ -34,6 +35,9 @@ _COUNTING = _METHOD | {
     "globalMask",
     Topic.SCENE,
 }
+
+# Beyond these the panel asks before it begins: the paper's model has 16 labels.
+MANY_LABELS, LONG_S = 20, 3600
 
 
 class ExplainSection:
@@ -154,8 +158,25 @@ class ExplainSection:
         if self.controller.busy:
             self.controller.cancel()
             return
-        self.ui.weightsPath.addCurrentPathToHistory()
-        self.controller.explain()
+        if self._isMeant():
+            self.ui.weightsPath.addCurrentPathToHistory()
+            self.controller.explain()
+
+    def _isMeant(self) -> bool:
+        """Ask before very many labels, or hours, are begun."""
+        parameters = self.state.parameters
+        if parameters is None or parameters.useDrawnTarget:
+            return True
+        count = len(list(parameters.checkedLabels))
+        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        seconds = estimate.seconds if estimate is not None else None
+        if count <= MANY_LABELS and (seconds is None or seconds <= LONG_S):
+            return True
+        time = _("a time that only a first run can tell")
+        if seconds is not None:
+            time = _("about {time}").format(time=durationText(seconds))
+        text = _("Explaining {count} labels takes {time}. Go on?").format(count=count, time=time)
+        return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Many labels")))
 
     def _onFinished(self, well: bool) -> None:
         if well:

@@ -150,6 +150,13 @@ class LabelList:
         finally:
             self._busy = False
 
+    def show(self, name: str) -> None:
+        """Bring a label's row into sight."""
+        item = self._items.get(name)
+        if item is not None:
+            item.parent().setExpanded(True)
+            self.tree.scrollToItem(item)
+
     def item(self, name: str) -> Any:
         """The row of a label, for tests."""
         return self._items[name]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.models.labels import Label
 
+from ..scene.LabelAtPlace import crosshairPlace, segmentAt
 from ..scene.ResultsInScene import contextShares
 from ..scene.SceneVolumes import segmentIds, segmentName
 from .ChoiceBox import ChoiceBox
@@ -17,6 +19,8 @@ from .LabelList import LabelEntry, LabelList
 from .PanelState import Changes, PanelState, Topic
 from .RunController import RunController
 from .RunTexts import problemOf
+
+_LONG = 30  # labels from which on a list is long
 
 
 class LabelSection:
@@ -33,6 +37,7 @@ class LabelSection:
         ui.searchBox.textChanged.connect(self._onSearch)
         ui.allButton.clicked.connect(self._onAll)
         ui.noneButton.clicked.connect(self._onNone)
+        ui.crosshairButton.clicked.connect(self._onCrosshair)
         ui.segmentButton.clicked.connect(self._onSegmentButton)
 
     def refresh(self, changed: Changes) -> None:
@@ -72,8 +77,8 @@ class LabelSection:
             )
             for label in labels
         ]
-        self.list.setEntries(entries, parameters.checkedLabels)
-        kept = self.list.checked()
+        self.list.setEntries(_foundFirst(entries), parameters.checkedLabels)
+        kept = [entry.name for entry in entries if entry.name in set(self.list.checked())]
         if entries and kept != list(parameters.checkedLabels):  # of another model, or not found in this CT
             parameters.checkedLabels = kept
 
@@ -122,11 +127,41 @@ class LabelSection:
     def _onNone(self, *_unused: Any) -> None:
         self.list.checkListed(False)
 
+    def _onCrosshair(self, *_unused: Any) -> None:
+        """Check only the label under the cross-hair."""
+        parameters, record = self.state.parameters, self.state.record
+        if parameters is None:
+            return
+        if record is None or record.segmentation is None:
+            self.controller.say(_("Segment the CT first: then the label under the cross-hair is known."), failed=True)
+            return
+        place = crosshairPlace()
+        name = segmentAt(record.segmentation, place) if place is not None else ""
+        if name not in [entry.name for entry in self.list.entries]:
+            self.controller.say(
+                _("The model drew no label under the cross-hair: hold Shift and move the mouse to place it."), failed=True
+            )
+            return
+        self.ui.searchBox.text = ""
+        parameters.checkedLabels = [name]
+        self.list.show(name)
+        title = next(entry.title for entry in self.list.entries if entry.name == name)
+        self.controller.say(_("{label} lies under the cross-hair and is checked.").format(label=title))
+
     def _onSegmentButton(self, *_unused: Any) -> None:
         if self.controller.busy:
             self.controller.cancel()
         else:
             self.controller.segment()
+
+
+def _foundFirst(entries: list[LabelEntry]) -> list[LabelEntry]:
+    """Of a long list those last that the model does not find in this CT, under a heading of their own."""
+    absent = {entry.name for entry in entries if entry.volume == 0}
+    if len(entries) < _LONG or not absent:
+        return entries
+    found = [entry for entry in entries if entry.name not in absent]
+    return found + [replace(entry, group=_("not found in this CT")) for entry in entries if entry.name in absent]
 
 
 def _names(labels: tuple[Label, ...]) -> list[str]:

@@ -59,7 +59,7 @@ class MapIn3D:
                 showSurfaces(overlay, found)
                 if ct is not self._ct:
                     self._ct = ct
-                    _lookAtAll()
+                    lookAtAll()
 
         self._making.start(steps(), made, self._onFailed)
 
@@ -68,7 +68,7 @@ class MapIn3D:
         logging.warning("The map cannot be shown in 3D: %s", error)
 
 
-def _lookAtAll() -> None:
+def lookAtAll() -> None:
     """Move the cameras of the 3D views so that everything is seen; their directions stay."""
     layoutManager = slicer.app.layoutManager()
     for index in range(layoutManager.threeDViewCount if layoutManager is not None else 0):

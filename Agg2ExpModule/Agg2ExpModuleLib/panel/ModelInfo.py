@@ -1,18 +1,19 @@
-"""What is known of a model without PyTorch: its model card, and what to tell when there is none."""
+"""What is known of a model without PyTorch: its labels and settings, and what to tell when they are not known."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.models.formats import describe_model
 from Agg2ExpLib.models.labels import Label
-from Agg2ExpLib.models.model_card import ModelCard, read_model_card
+from Agg2ExpLib.models.model_card import ModelCard
 
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".ts", ".bin", ".tar")
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
 
 
@@ -23,8 +24,8 @@ class ModelInfo:
     Attributes:
         summary: one line for the panel, plain text.
         details: for the tooltip.
-        card: None when the weights have none, or it cannot be read.
-        problem: why the weights cannot be used, or empty.
+        card: None when labels and settings are known only after it was loaded, or cannot be read.
+        problem: why the model cannot be used, or empty.
     """
 
     summary: str
@@ -39,68 +40,79 @@ class ModelInfo:
 
 
 def readModelInfo(weights: str) -> ModelInfo:
-    """Look at weights (a file, or a MONAI bundle folder) as far as that is possible without loading them."""
+    """Look at a model (weights, or the folder of one) as far as that is possible without loading it."""
     if not weights.strip():
         return ModelInfo(_("No model chosen: take the demo model, or give the weights of your own."))
-    path = Path(weights)
-    if not path.exists():
-        return _unusable(_("{name} does not exist: check the path.").format(name=path))
-    card = _cardOf(path)
-    return _read(path, card, card.stat().st_mtime_ns if card is not None else 0)
+    path = Path(weights.strip())
+    return _read(path, _changedAt(path))
 
 
-@functools.lru_cache(maxsize=8)
-def _read(path: Path, card: Path | None, _changed: int) -> ModelInfo:
-    """The panel asks often; a card is read again only when it has changed."""
-    if card is None:
-        return ModelInfo(
-            _("No model card beside the weights: label names are known after the first run."),
-            _("A model card is a JSON file with the weights' name that gives labels, spacing, HU window and window size."),
-        )
+@functools.lru_cache(maxsize=16)
+def _read(path: Path, _changed: tuple[float, ...]) -> ModelInfo:
+    """The panel asks often; a model is read again only when something of it has changed."""
     try:
-        content, warnings = read_model_card(card)
+        described = describe_model(path)
     except InputError as error:
         return _unusable(str(error))
-    return ModelInfo(_summary(path, content), _details(path, content, warnings), content)
+    except OSError as error:
+        return _unusable(_("{name} cannot be read ({reason}).").format(name=path, reason=error.strerror or error))
+    if described.card is None:
+        tip = _("A model card is a JSON file with the weights' name that gives labels, spacing, HU window and window size.")
+        return ModelInfo(_("No model card beside the weights: label names are known after the first run."), tip)
+    return ModelInfo(
+        summaryOf(described.card, described.notes), detailsOf(path.name, described.card, described.notes), described.card
+    )
 
 
-def _cardOf(path: Path) -> Path | None:
-    folder = path if path.is_dir() else path.parent.parent if path.parent.name == "models" else None
-    places = [folder / "model_card.json"] if folder else []
-    if path.is_file():
-        places.insert(0, path.with_suffix(".json"))
-    return next((place for place in places if place.is_file()), None)
+def _changedAt(path: Path) -> tuple[float, ...]:
+    """When the model or what lies in and above its folder was changed."""
+    places = [path, path.with_suffix(".json"), path.parent]
+    if path.is_dir():
+        places += [path / "model_card.json", path / "configs", path / "plans.json", path / "dataset.json"]
+    return tuple(place.stat().st_mtime for place in places if place.exists())
 
 
 def _unusable(problem: str) -> ModelInfo:
     return ModelInfo(problem, problem, None, problem)
 
 
-def _summary(path: Path, card: ModelCard) -> str:
-    spacing = _spacing(card)
+def summaryOf(card: ModelCard, notes: tuple[str, ...] = ()) -> str:
+    """Labels, spacing and intensities in one line; further sentences are counted, and told in the tip."""
     count = len(card.labels) - 1
-    if card.hu_window is None:
-        return _("{count} labels · {spacing} mm · preprocessing of its own").format(count=count, spacing=spacing)
-    low, high = card.hu_window
-    return _("{count} labels · {spacing} mm · HU {low:g} to {high:g}").format(count=count, spacing=spacing, low=low, high=high)
+    parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
+    if any(card.spacing):
+        parts.append(_("{spacing} mm").format(spacing=spacingText(card.spacing)))
+    if card.hu_window is not None:
+        parts.append(_("HU {low:g} to {high:g}").format(low=card.hu_window[0], high=card.hu_window[1]))
+    elif not any(card.spacing):
+        parts.append(_("preprocessing of its own"))
+    text = " · ".join(parts)
+    return "\n".join([text, *notes]) if len(notes) == 1 else text
 
 
-def _spacing(card: ModelCard) -> str:
-    """The voxel size; axes that keep the CT's own say so."""
-    sizes = [f"{step:g}" if step else _("own") for step in card.spacing]
+def spacingText(spacing: Sequence[float]) -> str:
+    """Voxel sizes in mm, one where all are alike; axes that keep the CT's own say so."""
+    sizes = [f"{step:.3g}" if step else _("own") for step in spacing]
     return " × ".join(sizes) if len(set(sizes)) > 1 else sizes[0]
 
 
-def _details(path: Path, card: ModelCard, warnings: tuple[str, ...]) -> str:
-    window = " × ".join(map(str, card.roi_size))
+def detailsOf(name: str, card: ModelCard, notes: tuple[str, ...]) -> str:
+    """Everything that is known, for a tooltip."""
     lines = [
-        path.name,
-        _("Labels: {names}").format(names=", ".join(label.title for label in card.labels[1:])),
-        _("The CT is resampled to {spacing} mm and seen in windows of {window} voxels.").format(
-            spacing=" × ".join(f"{step:g}" if step else _("own") for step in card.spacing), window=window
-        ),
+        name,
+        _("Labels: {names}").format(names=_few([label.title for label in card.labels[1:]])),
+        _("Preparation: {steps}.").format(steps="; ".join(card.preprocessing.words())),
+        _("Windows of {window} voxels.").format(window=_times(card.roi_size)),
     ]
     for title, text in ((_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Citation"), card.citation)):
         if text:
             lines.append(f"{title}: {text}")
-    return "\n".join([*lines, *warnings])
+    return "\n".join([*lines, *notes])
+
+
+def _times(numbers: tuple[float, ...]) -> str:
+    return " × ".join(f"{number:g}" for number in numbers)
+
+
+def _few(names: list[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (_(" and {count} more").format(count=len(names) - most) if len(names) > most else "")

@@ -14,10 +14,10 @@ class Parameters:
     """The panel's state.
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
-    ``reduction`` (sum, mean), ``sign`` (both, supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure``
-    (mass, mean, enrichment, difference), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout``
-    (anatomical, circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model,
-    ct). ``methodParameters`` is JSON, see MethodSettings.
+    ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
+    supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
+    ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz),
+    ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings. ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
@@ -37,7 +37,7 @@ class Parameters:
     seed: Annotated[int, WithinRange(0, 999999)] = 0
     globalMask: bool = False
     maskCoverage: Annotated[int, WithinRange(1, 100)] = 90
-    overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.25
+    overlap: Annotated[float, WithinRange(-0.05, 0.9)] = -0.05
     keep: Annotated[float, WithinRange(50.0, 100.0)] = 100.0
     precision: str = "auto"
     reduction: str = "sum"
@@ -46,6 +46,9 @@ class Parameters:
     # Display
     record: slicer.vtkMRMLScriptedModuleNode
     mapLabel: str = ""
+    picture: str = "voxels"
+    smoothing: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    absolute: bool = False
     strongest: Annotated[float, WithinRange(0.1, 100.0)] = 5.0
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.6
     sign: str = "both"
@@ -54,6 +57,8 @@ class Parameters:
     linked: bool = True
     showMask: bool = True
     in3D: bool = False
+    showMap: bool = True
+    hotSpotMarkups: bool = False
     # RoI importance
     measure: str = "mass"
     graphSign: str = "absolute"
@@ -75,6 +80,11 @@ class Parameters:
     exportFolderCopy: bool = False
     mapFormat: str = "nrrd"
     mapGrid: str = "model"
+
+
+def chosenOverlap(parameters: Parameters) -> float | None:
+    """Overlap of the windows, None for what the model was made for."""
+    return parameters.overlap if parameters.overlap >= 0 else None
 
 
 def boundWidgets(ui: Any) -> dict[str, Any]:

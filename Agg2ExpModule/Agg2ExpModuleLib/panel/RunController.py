@@ -19,6 +19,7 @@ from ..words.OptionWords import inPanelWords
 from .Activity import Activity, Ending, Phase
 from .MethodSettings import REFERENCES, jobEntries
 from .PanelState import PanelState, Topic
+from .Parameters import chosenOverlap
 from .RunTexts import finishedText, freshFolder, problemOf, progressText, resultsRoot
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class RunController(Activity):
             "patient_id": case,
             "device": parameters.device,
             "precision": parameters.precision,
-            "overlap": parameters.overlap,
+            "overlap": chosenOverlap(parameters),
         }
         if task == "segment":
             return

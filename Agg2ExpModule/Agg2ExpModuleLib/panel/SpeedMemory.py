@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 
 from .MethodSettings import madeMethod
+from .Parameters import chosenOverlap
 
 if TYPE_CHECKING:
     from Agg2ExpLib.models.model_card import ModelCard
@@ -51,7 +52,7 @@ class SpeedMemory:
             return None
         speed = next((speed for speed in self._read() if speed.fits(card, parameters.device)), None)
         method, segmentations = madeMethod(parameters), 3 if parameters.globalMask else 1
-        return estimate_run(shape, card, labels, method, parameters.overlap, parameters.device, speed, segmentations)
+        return estimate_run(shape, card, labels, method, chosenOverlap(parameters), parameters.device, speed, segmentations)
 
     @staticmethod
     def _read() -> list[Speed]:

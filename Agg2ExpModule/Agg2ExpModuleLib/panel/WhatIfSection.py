@@ -302,9 +302,12 @@ class WhatIfSection:
     def _tellAll(self, record: ResultRecord, outcome: RunOutcome) -> None:
         import json
 
+        from Agg2ExpLib.interventions.effects_table import read_effects
+
         titles = {label.name: label.title for label in record.labels}
         file = Path(str(outcome.content["answer"])) / "causal.json"
         ranks = json.loads(file.read_text(encoding="utf-8")).get("rank_correlation", {})
+        record.effects = read_effects(file.parent)  # goes with the scene, and the sentences tell it
         told = ", ".join(f"{titles.get(name, name)} {value:+.2f}" for name, value in ranks.items() if value is not None)
         if told:
             text = _("Effects of removing regions rank as their importance does (1: the same order): {ranks}.").format(ranks=told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from slicer.i18n import tr as _
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.views.mrml_colors import set_overlay_threshold
 from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
+from Agg2ExpLib.views.picture_colors import set_strength_threshold
 
+from .PictureKey import ENRICHMENT, SHARE, SUPPORT, VOXELS, shownBy
 from .SceneVolumes import segmentIds, segmentMask, transformToWorld
 
 YELLOW = (1.0, 0.92, 0.24)
@@ -77,7 +79,13 @@ def fitViews() -> None:
 
 
 def setThreshold(overlay: Any, strongest: float, sign: str) -> None:
-    """Show the strongest part (percent of the voxels) of a map, of one sign or of both."""
+    """Show the strongest part (percent of the voxels) of a map, of one sign or of both; a picture of regions shows all of them."""
+    kind, _smoothing, absolute = shownBy(overlay) or (VOXELS, 0.0, False)
+    if kind != VOXELS:
+        return
+    if absolute:
+        set_strength_threshold(overlay, 100.0 - strongest)
+        return
     set_overlay_threshold(overlay, 100.0 - strongest, sign)  # type: ignore[arg-type]
 
 
@@ -121,10 +129,32 @@ def showAllSegments(segmentation: Any) -> None:
     display.EndModify(modified)
 
 
-def showLegend(overlay: Any, others: list[Any], title: str, visible: bool, sign: str = "both") -> None:
+def legendText(title: str, overlay: Any, sign: str) -> str:
+    """What stands over the colours of a map or a picture of it, one fact a line."""
+    kind, smoothing, absolute = shownBy(overlay) or (VOXELS, 0.0, False)
+    signs = {"supporting": _("red supports"), "opposing": _("blue opposes")}
+    both = _("red supports\nblue opposes")
+    organs = {
+        SHARE: _("share of attribution\nin %"),
+        ENRICHMENT: _("times its share\nof the volume"),
+        SUPPORT: _("net support in %\n{signs}").format(signs=both),
+    }
+    lines = [title, organs.get(kind) or (_("strength\nof either sign") if absolute else signs.get(sign, both))]
+    if smoothing:
+        lines.append(_("smoothed {size:g} mm").format(size=smoothing))
+    return "\n".join(lines)
+
+
+def showLegend(overlay: Any, others: list[Any], text: str, visible: bool) -> None:
     """A colour legend in the views for one map, and none for the others. Without the colours module nothing happens.
 
     What the map does not show (the weak middle, one sign) is grey in the legend.
+
+    Args:
+        overlay: the map shown, or None.
+        others: all maps.
+        text: over the colours.
+        visible: whether there is a legend.
     """
     logic = _moduleLogic("colors")
     if logic is None or not hasattr(logic, "AddDefaultColorLegendDisplayNode"):
@@ -144,8 +174,7 @@ def showLegend(overlay: Any, others: list[Any], title: str, visible: bool, sign:
         legend.SetSize(0.12, 0.45)
         legend.SetPosition(0.98, 0.5)
     if legend is not None:
-        lines = {"supporting": _("{label}\nred supports"), "opposing": _("{label}\nblue opposes")}
-        legend.SetTitleText(lines.get(sign, _("{label}\nred supports\nblue opposes")).format(label=title))
+        legend.SetTitleText(text)
         legend.SetLabelFormat(numberFormat(float(overlay.GetDisplayNode().GetWindowLevelMax())))
         legend.SetVisibility(visible)
 
@@ -197,9 +226,14 @@ def jumpToStrongest(overlay: Any) -> None:
     values = array_of(overlay)
     index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
     ras = transformToWorld(overlay) @ affine_of(overlay) @ np.array([*index, 1.0])
+    jumpTo(ras[:3])
+
+
+def jumpTo(ras: Sequence[float]) -> None:
+    """Move every slice view through a point in world RAS."""
     with slicer.util.RenderBlocker():
         for node, _orientation in _viewsWithDirection():
-            _jump(node, ras[:3])
+            _jump(node, np.asarray(ras, dtype=float))
 
 
 def _moduleLogic(name: str) -> Any:

@@ -53,7 +53,7 @@ def surfaceSteps(overlay: Any, strongest: float, sign: str) -> Generator[None, N
         for name in (SUPPORTING, OPPOSING):
             if sign in ("both", name):
                 yield None
-                found[name] = _surface(coarse if name == SUPPORTING else -coarse, threshold, toRas)
+                found[name] = surfaceAround(coarse if name == SUPPORTING else -coarse, threshold, toRas)
         if sum(surface.GetNumberOfPolys() for surface in found.values()) <= _TRIANGLES or min(coarse.shape) < 8:
             return found
         block += 1
@@ -91,7 +91,14 @@ def surfacesOf(overlay: Any) -> dict[str, Any]:
 
 
 def _coarse(values: np.ndarray, block: int, strongest: float) -> tuple[np.ndarray, float]:
-    """The averaged and smoothed map with a rim of nothing around it, and the threshold that its strongest part is above."""
+    """The coarser map, and the threshold that its strongest part is above."""
+    rimmed = coarser(values, block)
+    inner = np.abs(rimmed[1:-1, 1:-1, 1:-1])
+    return rimmed, max(float(np.quantile(inner, 1.0 - strongest / 100.0)), float(np.finfo(np.float32).tiny))
+
+
+def coarser(values: np.ndarray, block: int) -> np.ndarray:
+    """``values [x, y, z]`` averaged over blocks of voxels and smoothed a little, with a rim of nothing around them."""
     part = values.transpose(2, 1, 0)  # as it lies in memory
     for axis in range(3):
         starts = np.arange(0, part.shape[axis], block)
@@ -104,11 +111,10 @@ def _coarse(values: np.ndarray, block: int, strongest: float) -> tuple[np.ndarra
         before, after = list(middle), list(middle)
         before[axis], after[axis] = slice(None, -2), slice(2, None)
         rimmed[tuple(middle)] = 0.5 * rimmed[tuple(middle)] + 0.25 * (rimmed[tuple(before)] + rimmed[tuple(after)])
-    inner = np.abs(rimmed[1:-1, 1:-1, 1:-1])
-    return rimmed.transpose(2, 1, 0), max(float(np.quantile(inner, 1.0 - strongest / 100.0)), float(np.finfo(np.float32).tiny))
+    return rimmed.transpose(2, 1, 0)
 
 
-def _surface(values: np.ndarray, threshold: float, toRas: np.ndarray) -> Any:
+def surfaceAround(values: np.ndarray, threshold: float, toRas: np.ndarray) -> Any:
     """Where ``values [x, y, z]`` are above the threshold."""
     image = vtk.vtkImageData()
     image.SetDimensions(*values.shape)

@@ -21,9 +21,11 @@ from ..words.MethodWords import choiceTitle
 if TYPE_CHECKING:
     from Agg2ExpLib.roi_importance.kept_noise import KeptNoise
     from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
+    from Agg2ExpLib.roi_importance.sentences import Effect
 
 _MARK = "Agg2Exp.Record"
 CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
+PICTURE = "picture"
 TARGET_MASK = "target_mask"  # segment id of a drawn target among the extra regions
 
 
@@ -94,6 +96,15 @@ class ResultRecord:
     def addMap(self, volume: Any) -> None:
         """Add an attribution volume."""
         self.node.AddNodeReferenceID(MAP, volume.GetID())
+
+    @property
+    def picture(self) -> Any:
+        """The volume that shows a map smoothed, or its regions, or None."""
+        return self.node.GetNodeReference(PICTURE)
+
+    def shownNodes(self) -> list[Any]:
+        """Every volume that may lie over the CT: the maps, and the picture made of one."""
+        return [*self.mapNodes(), *([self.picture] if self.picture is not None else [])]
 
     def mapNodes(self) -> list[Any]:
         """Every attribution volume."""
@@ -177,6 +188,19 @@ class ResultRecord:
     def keepNoiseOf(self, folder: Path) -> None:
         """Remember where :attr:`noise` is; unlike :attr:`folder` this stays true when regions are added."""
         self.node.SetParameter("noise", str(folder))
+
+    @property
+    def effects(self) -> dict[str, dict[str, Effect]]:
+        """What removing each region did to each label, by label and removed region; nothing where that was not asked."""
+        from Agg2ExpLib.roi_importance.sentences import Effect
+
+        found = json.loads(self.node.GetParameter("effects") or "{}")
+        return {label: {name: Effect(*pair) for name, pair in row.items()} for label, row in found.items()}
+
+    @effects.setter
+    def effects(self, effects: Mapping[str, Mapping[str, Effect]]) -> None:
+        rows = {label: {name: [one.percent, one.dice] for name, one in row.items()} for label, row in effects.items()}
+        self.node.SetParameter("effects", json.dumps(rows))
 
     @property
     def patient(self) -> str:

@@ -230,7 +230,7 @@ def replaceNode(record: ResultRecord, role: str, node: Any) -> None:
 def removeRecord(record: ResultRecord) -> None:
     """Remove a record with everything made for it; the CT stays."""
     scene = slicer.mrmlScene
-    for volume in record.mapNodes():
+    for volume in record.shownNodes():
         removeOverlay(volume)
     for node in (record.segmentation, record.table, record.extra, record.globalMask):
         removeNode(node)
@@ -266,7 +266,8 @@ def removeNode(node: Any) -> None:
 def gatherNodes(record: ResultRecord, own: bool) -> None:
     """One folder beside the CT in the data tree that holds everything of a record (the CT too, if we added it)."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    nodes = [record.segmentation, *record.overlays.values(), record.table, record.extra, record.globalMask]
+    nodes = [record.segmentation, *record.overlays.values(), record.table, record.extra]
+    nodes += [record.globalMask, record.picture]
     nodes = [node for node in nodes if node is not None]
     name = _("{case} explanation").format(case=record.ct.GetName())
     parents = [hierarchy.GetItemParent(item) for node in nodes if (item := hierarchy.GetItemByDataNode(node))]

@@ -68,6 +68,13 @@ class ResultsOfScene:
                 volume.array[self._onGrid(self.record.segmentation, label.name)] = label.index
                 yield label.name
 
+    def fillExtraSteps(self, volume: Volume, first: int) -> Iterator[str]:
+        """Put the further regions over what is in a label map, numbered from ``first``, one in each step."""
+        names = [name for name in segmentIds(self.record.extra) if name != TARGET_MASK]
+        for index, name in enumerate(names, start=first):
+            volume.array[self._onGrid(self.record.extra, name)] = index
+            yield name
+
     def extra_rois(self) -> dict[str, Volume]:
         """The further regions, by name, without the drawn target."""
         names = [name for name in segmentIds(self.record.extra) if name != TARGET_MASK]

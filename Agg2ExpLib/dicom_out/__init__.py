@@ -1,0 +1,1 @@
+"""Results as DICOM objects beside the CT's series: segmentation, attribution maps, report."""
