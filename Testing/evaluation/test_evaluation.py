@@ -27,8 +27,11 @@ from Agg2ExpLib.evaluation.subsets import random_subset
 from Agg2ExpLib.inference.compute import BatchSize, Compute
 from Agg2ExpLib.inference.sliding_window import WindowPlan
 from Agg2ExpLib.io.grid import Grid
+from Agg2ExpLib.io.turn import Turn
 from Agg2ExpLib.models.model import Model
 from Agg2ExpLib.monitor import Monitor, Stage
+from Agg2ExpLib.preprocessing.preprocessing import Prepared
+from Agg2ExpLib.preprocessing.step import Intensity
 from Agg2ExpLib.runs.case import Case
 from support.networks import random_network
 
@@ -58,7 +61,9 @@ def small_subject(network: torch.nn.Module, image: torch.Tensor, labels: np.ndar
     """A patient whose labels are given; drops are computed as in a run."""
     names = tuple(f"label {c}" for c in range(1, channels))
     model = Model(network, ["background", *names], roi_size=ROI)
-    case = Case(model, CPU, Grid(SHAPE, np.eye(4)), image, WindowPlan(SHAPE, ROI), Monitor(), 2)
+    steps = tuple(step for step in model.card.preprocessing.steps if isinstance(step, Intensity))
+    prepared = Prepared(Grid(SHAPE, np.eye(4)), image.numpy(), image.numpy(), Turn(), steps)
+    case = Case(model, CPU, prepared, WindowPlan(SHAPE, ROI), Monitor(), 2)
     targets = tuple(Target(f"label {c}", c, labels == c) for c in range(1, channels) if (labels == c).any())
     engine = case.engine(targets)
     subsets = [random_subset(SHAPE, SETTINGS.subset_voxels, SETTINGS.seed, run) for run in range(SETTINGS.runs)]
