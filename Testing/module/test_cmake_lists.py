@@ -47,6 +47,22 @@ def test_pip_packages_every_folder_of_the_library():
     assert folders <= listed, f"pyproject.toml lacks {', '.join(sorted(folders - listed))}"
 
 
+def test_every_file_beside_the_code_is_packaged():
+    """By pip and by Slicer: pages, styles and scripts are read when they are needed, long after the installation."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.split("[tool.setuptools.package-data]")[1].split("[tool.")[0]
+    data = {name: re.findall(r'"([^"]+)"', globs) for name, globs in re.findall(r'^"([\w.]+)" = \[(.*)\]$', section, re.MULTILINE)}
+    cmake = (ROOT / "Agg2ExpLib" / "CMakeLists.txt").read_text(encoding="utf-8").split()
+    library = ROOT / "Agg2ExpLib"
+    beside = [path for path in library.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    beside = [path for path in beside if path.name != "CMakeLists.txt" and not path.name.startswith(".")]
+    assert len(beside) >= 6
+    for path in beside:
+        package = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        assert any(path.match(pattern) for pattern in data.get(package, ())), f"pyproject.toml lacks {path.relative_to(ROOT)}"
+        assert path.relative_to(ROOT).as_posix() in cmake, f"CMakeLists.txt lacks {path.relative_to(ROOT)}"
+
+
 def test_catalogue_entry_names_the_project():
     entry = json.loads((ROOT / "Agg2Exp.json").read_text(encoding="utf-8"))
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")

@@ -63,9 +63,10 @@ class FileList:
         return match
 
 
+_BESIDE = ("**/*.css", "**/*.html", "**/*.js", "py.typed")
 LISTS = (
     FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_SCRIPTS", ROOT, ("**/*.py",)),
-    FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_RESOURCES", ROOT, ("**/*.css", "**/*.js", "py.typed")),
+    FileList(ROOT / "Agg2ExpLib" / "CMakeLists.txt", "AGG2EXPLIB_RESOURCES", ROOT, _BESIDE),
     FileList(ROOT / "Agg2ExpModule" / "CMakeLists.txt", "MODULE_PYTHON_SCRIPTS", ROOT / "Agg2ExpModule", ("**/*.py",)),
     FileList(ROOT / "Agg2ExpModule" / "CMakeLists.txt", "MODULE_PYTHON_RESOURCES", ROOT / "Agg2ExpModule", ("Resources/**/*",)),
 )
