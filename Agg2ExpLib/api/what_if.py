@@ -80,7 +80,7 @@ def what_if(
     monitor = monitor or LogMonitor()
 
     def work(subject: Subject) -> WhatIf:
-        return subject.ask(edit, Stage(monitor, "what if", 0.05, 1.0)).outcome
+        return subject.ask(edit, Stage(monitor, "what if", 0.05, 1.0))
 
     return _with_subject(result, model, regions, ct, device, precision, monitor, work)
 

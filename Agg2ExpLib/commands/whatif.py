@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..interventions.choices import ACTIONS, FILLS
 from .options import add_device_options, add_extra_rois, split
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ..models.model import Model
     from ..monitor import Monitor
 
-FILLS = ("surroundings", "blurred", "mean", "air", "soft_tissue")
 _EXAMPLES = """examples:
   agg2exp whatif agg2exp_demo/result --remove vertebraes
   agg2exp whatif result --weights swin_unetr.pt --remove heart,aorta --fill mean
@@ -73,7 +73,7 @@ def _answer(args: argparse.Namespace, monitor: Monitor) -> str:
         if args.picture:
             _draw_effects(folder / "causal_matrix.png", effects, result)
         return f"{_told(effects, result)}\n{folder}"
-    asked: dict[str, Any] = {name: getattr(args, name) or () for name in ("remove", "keep", "noise", "shift")}
+    asked: dict[str, Any] = {name: getattr(args, name) or () for name in ACTIONS}
     answer = what_if(result, model, fill=args.fill, amount=args.amount, seed=args.seed, monitor=monitor, **asked, **common)
     folder = answer.save(args.result, args.name)
     if args.picture:

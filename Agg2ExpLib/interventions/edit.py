@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..system.names import safe_file_name
-from .fills import FILLS, fill
+from .choices import ACTIONS, FILLS
+from .fills import fill
 
-ACTIONS = ("remove", "keep", "noise", "shift")
 _MOST_HU = 10000.0
 
 

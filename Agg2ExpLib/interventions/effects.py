@@ -143,7 +143,7 @@ def remove_each(subject: Subject, fill: str, monitor: Monitor, names: Sequence[s
     found = []
     for number, name in enumerate(columns):
         stage = Stage(monitor, f"without {name}", number / len(columns), (number + 1) / len(columns))
-        found.append({entry.label: entry for entry in subject.ask(Edit("remove", (name,), fill), stage).outcome.labels})
+        found.append({entry.label: entry for entry in subject.ask(Edit("remove", (name,), fill), stage).labels})
     rows = tuple(label.name for label in subject.result.labels[1:] if found[0][label.name].before_ml > 0)
 
     def table(value: str) -> np.ndarray:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
+from .choices import FILLS
 
-FILLS = ("surroundings", "blurred", "mean", "air", "soft_tissue")
 AIR_HU, SOFT_TISSUE_HU = -1000.0, 40.0
 # Standard deviation of the blur, and thickness of what counts as a region's surroundings.
 BLUR_MM, SHELL_MM = 20.0, 6.0

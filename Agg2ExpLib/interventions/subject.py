@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,29 +18,18 @@ from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import RasSpacing
 from ..preprocessing.step import Geometry, Intensity
 from ..runs.case import Case, make_case
+from ..runs.explanation import whole_name
 from .edit import Edit
 from .outcome import LabelChange, WhatIf, compare
 from .redraw import Redrawer, Redrawn
 
 if TYPE_CHECKING:
     from ..io.volume import Volume
+    from ..models.labels import Label
     from ..runs.explanation import Explanation
 
 # Share of the voxels whose label may differ from the result's, by rounding to whole HU and another device.
 _ROUNDING = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What :meth:`Subject.ask` found, with what the matrix of effects needs beside it.
-
-    Attributes:
-        outcome: for people.
-        redrawn: segmentations and logits.
-    """
-
-    outcome: WhatIf
-    redrawn: Redrawn
 
 
 class Subject:
@@ -81,11 +69,11 @@ class Subject:
         """
         import difflib
 
-        indices = {label.name: label.index for label in self.result.labels}
+        labels = {label.name: label for label in self.result.labels}
         found = np.zeros(self.result.segmentation.shape, dtype=bool)
         for name in names:
-            if name in indices:
-                found |= self.result.segmentation == indices[name]
+            if name in labels:
+                found |= self._own(labels[name])
             elif (mask := self._masks.get(name, self.drawn.get(name))) is not None:
                 found |= mask
             else:
@@ -94,20 +82,25 @@ class Subject:
                 raise InputError(f"This result has no region '{name}': {hint}")
         return found
 
-    def ask(self, edit: Edit, stage: Stage) -> Answer:
+    def _own(self, label: Label) -> np.ndarray:
+        """All voxels of a label, also those that other labels hide in the segmentation."""
+        whole = self.result.extra_rois.get(whole_name(label.name)) if self.case.model.card.output == "sigmoid" else None
+        return whole if whole is not None else np.equal(self.result.segmentation, label.index)
+
+    def ask(self, edit: Edit, stage: Stage) -> WhatIf:
         """What the model draws after a change.
 
         Raises:
             InputError: the region is empty, unknown, or cannot be changed so.
             Cancelled: the monitor asked to stop.
         """
-        case, result = self.case, self.result
+        case = self.case
         hu, where = edit.apply(case.hu, self.mask(edit.regions), case.grid.spacing)
         image = np.where(where, case.prepared.intensity(hu), case.prepared.image)
         card = case.model.card
         targets = {}
         for label in card.labels[1:]:
-            mask = result.segmentation == label.index
+            mask = self._own(label)
             if mask.any():
                 targets[label.name] = (card.channel(label), mask)
         drawn = self._redrawer.redraw(image, targets, stage)
@@ -115,7 +108,7 @@ class Subject:
         labels = compare(drawn.before, drawn.after, card.labels, drawn.changes, float(np.prod(case.grid.spacing)) / 1000)
         whole = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
         run = self._record(drawn, where, labels)
-        return Answer(WhatIf(edit, case.grid, whole, where, drawn.before, drawn.after, labels, run), drawn)
+        return WhatIf(edit, case.grid, whole, where, drawn.before, drawn.after, labels, run)
 
     def _check(self, drawn: Redrawn) -> None:
         """Tell once where the model does not draw what the result shows."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from ..roi_importance.hot_spots import HotSpot, hot_spots
 from ..roi_importance.sentences import effect_sentence, sentence_of
 from ..runs.explanation import Explanation
 from ..runs.read import read_explanation
+from ..system.json_files import read_json
 
 if TYPE_CHECKING:
     from ..cohorts.compare import Comparison
@@ -133,8 +133,5 @@ def _questions(folder: Path) -> list[Question]:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): ask agg2exp whatif again.") from error
+    content = read_json(path, "The record of a what-if question")
     return content if isinstance(content, dict) else {}

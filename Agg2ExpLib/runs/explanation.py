@@ -148,18 +148,22 @@ def _expected_bytes(case: Case, question: Question | None, memory: WindowMemory)
     return estimate_run(case.grid.shape, card, labels, method, case.plan.overlap, device, window_bytes=needed).memory_bytes
 
 
+def whole_name(label: str) -> str:
+    """The region that holds all voxels of a label of which others hide a part."""
+    return f"{label}_whole"
+
+
 def _whole_labels(drawn: Segmented, card: ModelCard, taken: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Labels of which others hide a part, as regions of their own: ``NAME_whole``, beside the sum like every extra region."""
     if drawn.overlapping is None:
         return {}
     names = {name for name, _ in taken}
-    whole = {f"{label.name}_whole": drawn.mask(label.index) for label in card.labels[1:]}
-    hidden = {label.name: (drawn.labels == label.index) for label in card.labels[1:]}
-    return {
-        name: mask
-        for name, mask in whole.items()
-        if name not in names and mask.any() and not np.array_equal(mask, hidden[name.removesuffix("_whole")])
-    }
+    found = {}
+    for label in card.labels[1:]:
+        mask = drawn.mask(label.index)
+        if whole_name(label.name) not in names and not np.array_equal(mask, drawn.labels == label.index):
+            found[whole_name(label.name)] = mask
+    return found
 
 
 class _Run:

@@ -92,7 +92,7 @@ def _what_if(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> di
     )
     subject, result = _subject(entries, monitor, memory)
     with at_work(subject.case.model.network, subject.case.compute):
-        outcome = subject.ask(edit, Stage(monitor, "what if", 0.05, 1.0)).outcome
+        outcome = subject.ask(edit, Stage(monitor, "what if", 0.05, 1.0))
     folder = outcome.save(result, _optional(entries, "name"))
     labels = [
         {

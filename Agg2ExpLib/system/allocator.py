@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import platform
 import sys
+from typing import Any
 
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
@@ -19,13 +20,8 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it took effect.
     """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    mallopt = _function("mallopt")
+    if mallopt is None:
         return False
     # One arena, since those of threads are too small for tensors; no mapped blocks; no trimming below 2 GiB.
     return all([mallopt(_ARENA_MAX, 1), mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1)])
@@ -37,13 +33,8 @@ def stop_keeping_freed_memory() -> bool:
     Returns:
         Whether it took effect.
     """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    mallopt = _function("mallopt")
+    if mallopt is None:
         return False
     # Tensors of a megabyte and more in blocks of their own, which go back to the system at once.
     done = all([mallopt(_MMAP_MAX, 65536), mallopt(_MMAP_THRESHOLD, 2**20), mallopt(_TRIM_THRESHOLD, 2**20)])
@@ -57,13 +48,20 @@ def give_back_freed_memory() -> bool:
         Whether the C library can do that.
     """
     gc.collect()
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    import ctypes
-
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):
+    trim = _function("malloc_trim")
+    if trim is None:
         return False
     trim(0)
     return True
+
+
+def _function(name: str) -> Any:
+    """A function of the C library, None where that is not glibc."""
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return None
+    import ctypes
+
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -76,6 +77,42 @@ def test_a_drawn_blob(known):
     answer = agg2exp.what_if(result, model, remove="blob", regions={"blob": blob}, fill="air", device="cpu")
     assert answer.to_frame().loc["bright", "dice"] == pytest.approx(2 * 256 / (512 + 256))
     assert answer.to_frame().loc["neighbour", "dice"] == 1
+
+
+class Nested(torch.nn.Module):
+    """``outer`` where the CT is above 0 HU, ``inner`` where it is above 500: inner hides a part of outer."""
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([20 * (windows - 0.5), 20 * (windows - 0.75)], dim=1)
+
+
+def test_a_label_that_another_hides_is_removed_whole():
+    hu = np.full((32, 32, 32), -1000, np.int16)
+    hu[10:24, 10:24, 10:24] = 300
+    hu[14:18, 14:18, 14:18] = 700
+    model = agg2exp.Model(torch.nn.Conv3d(1, 3, 1).eval(), ["background", "outer", "inner"], spacing=(2, 2, 2), roi_size=32)
+    model = agg2exp.Model(Nested().eval(), replace(model.card, output="sigmoid"))
+    result = agg2exp.explain((hu, np.diag([2.0, 2.0, 2.0, 1.0])), model, method="gradient", device="cpu")
+    assert (result.segmentation == 1).sum() == 14**3 - 4**3
+    assert result.extra_rois["outer_whole"].sum() == 14**3
+    answer = agg2exp.what_if(result, model, remove="outer", fill="air", device="cpu")
+    assert answer.where.sum() == 14**3
+    assert answer.to_frame()["volume_before_ml"].to_dict() == pytest.approx({"outer": 14**3 * 0.008, "inner": 4**3 * 0.008})
+    assert not answer.after.overlapping.any()
+    inner = agg2exp.what_if(result, model, remove="inner", fill="soft_tissue", device="cpu").to_frame()
+    assert inner.loc["inner", "dice"] == 0
+    assert inner.loc["outer", "dice"] == 1
+
+
+def test_a_result_that_the_model_does_not_draw_any_more_is_told(known):
+    model, result = known
+    moved = replace(result, segmentation=np.roll(result.segmentation, 16, axis=0))
+    monitor = agg2exp.Monitor()
+    agg2exp.what_if(moved, model, shift="bright", amount=500, device="cpu", monitor=monitor)
+    assert [text for text in monitor.notices if "otherwise than in the result" in text]
+    quiet = agg2exp.Monitor()
+    agg2exp.what_if(result, model, shift="bright", amount=500, device="cpu", monitor=quiet)
+    assert not quiet.notices
 
 
 def test_questions_that_make_no_sense(known):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,15 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-from support.module_panel import Panel
-from support.small_result import OPPOSING, SUPPORTING, affine_of_grid, place, write_result
+from support.module_panel import Panel, panel_with_result
+from support.small_result import OPPOSING, SUPPORTING, affine_of_grid, place
 
 LUNG = "lung_upper_lobe_left"
 
 
 @pytest.fixture
-def panel(slicerApp, tmp_path: Path) -> Iterator[Panel]:  # noqa: N803
-    shown = Panel(slicerApp, tmp_path, Path("none"))
-    write_result(tmp_path / "result")
-    assert shown.widget.exporting.load(tmp_path / "result")
-    shown.wait()
-    shown.parameters.mapLabel = "heart"
-    return shown
+def panel(slicerApp, tmp_path: Path) -> Panel:  # noqa: N803
+    return panel_with_result(slicerApp, tmp_path)
 
 
 def made(panel: Panel) -> dict[str, Any]:

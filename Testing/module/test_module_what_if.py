@@ -59,9 +59,9 @@ def ask(panel: Panel, region: str) -> None:
 def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -> None:
     import slicer
 
-    from Agg2ExpLib.interventions.outcome import SEGMENTATION_AFTER
+    from Agg2ExpLib.interventions.outcome import CT_AFTER, SEGMENTATION_AFTER
     from Agg2ExpLib.io.read import read_volume
-    from Agg2ExpLib.views.mrml_nodes import array_of
+    from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
     from Agg2ExpModuleLib.scene.SceneVolumes import isCt, segmentIds, segmentMask
 
     ask(panel, "heart")
@@ -82,11 +82,17 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     }
     assert float(rows["Heart"]) < 1
     assert answer.node.GetDisplayNode().GetVisibility2D()
+    # the changed CT lies where the answer's does, voxel by voxel
+    changed = read_volume(folder / CT_AFTER)
+    np.testing.assert_allclose(affine_of(answer.ct), changed.affine, atol=1e-4)
+    np.testing.assert_array_equal(array_of(answer.ct), changed.array)
+    np.testing.assert_allclose(changed.affine, drawn.affine, atol=1e-4)
+    heart, affine = segmentMask(answer.node, "heart")
+    where = np.argwhere(drawn.array == labels["heart"]).mean(axis=0)
+    middle = affine @ np.append(np.argwhere(heart).mean(axis=0), 1)
+    np.testing.assert_allclose(middle, drawn.affine @ np.append(where, 1), atol=1e-3)
     # the changed CT is no CT to explain, and is shown on wish
     assert not isCt(answer.ct)
-    heart, _affine = segmentMask(panel.record.segmentation, "heart")
-    assert float(np.abs(array_of(answer.ct).astype(float)).max()) > 0
-    assert heart.any()
     composite = slicer.mrmlScene.GetNthNodeByClass(0, "vtkMRMLSliceCompositeNode")
     ui.whatIfCtCheckBox.click()
     if composite is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-from support.module_panel import Panel
-from support.small_result import write_result
+from support.module_panel import Panel, panel_with_result
 
 EFFECTS = """label,removed,dice,volume_change_percent,mean_logit_change
 heart,heart,0.01,-99.0,-3
@@ -22,14 +20,8 @@ heart,lesion,0.99,-0.5,-1
 
 
 @pytest.fixture
-def panel(slicerApp, tmp_path: Path) -> Iterator[Panel]:  # noqa: N803
-    shown = Panel(slicerApp, tmp_path, Path("none"))
-    write_result(tmp_path / "result")
-    assert shown.widget.exporting.load(tmp_path / "result")
-    shown.wait()
-    shown.parameters.mapLabel = "heart"
-    shown.open("importance")
-    return shown
+def panel(slicerApp, tmp_path: Path) -> Panel:  # noqa: N803
+    return panel_with_result(slicerApp, tmp_path, "importance")
 
 
 def test_the_sentences_follow_the_label_and_tell_the_numbers_of_the_table(panel: Panel) -> None:

@@ -146,3 +146,18 @@ def watch_for_blocking(panel: Panel) -> list[float]:
     timer.timeout.connect(tick)
     timer.start(5)
     return times
+
+
+def panel_with_result(app: Any, folder: Path, *sections: str) -> Panel:
+    """The panel showing the heart of the small result that is written here, with these sections unfolded."""
+    from support.small_result import write_result
+
+    shown = Panel(app, folder, Path("none"))
+    write_result(folder / "result")
+    assert shown.widget.exporting.load(folder / "result")
+    shown.wait()
+    assert not shown.controller.failed, shown.controller.message
+    shown.parameters.mapLabel = "heart"
+    if sections:
+        shown.open(*sections)
+    return shown
