@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.model_card import SEGMENTATION
+from ..models.model_card import AUTOENCODER, SEGMENTATION
 from ..system.files import replacing
 from ..system.json_files import parse_json
 from ..training.kinds import KINDS, default_of, settings_of
 from ..training.monitor import Progress, TrainMonitor
 from ..training.settings import KEEP, OPTIMIZERS, PRECISIONS, TrainSettings
-from . import train_segmentation
+from . import train_autoencoder, train_segmentation
 
 if TYPE_CHECKING:
     from ..training.scores import Scores
@@ -30,12 +30,14 @@ INTERRUPTED = 130
 # What makes each task of the options: ``(args, settings, folder) → Task``.
 _TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], Task]] = {
     SEGMENTATION: train_segmentation.new_task,
+    AUTOENCODER: train_autoencoder.new_task,
 }
 _EXAMPLES = """examples:
   agg2exp train --data Totalsegmentator_dataset --label-map thorax --output trained
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
   agg2exp train --data pairs.csv --label-map liver,tumour --network unet --output trained
   agg2exp train --synthetic s0011.nii.gz s0327.nii.gz --phantoms 8 --spacing 4 --roi 64 --steps 6000 --output demo
+  agg2exp train --task autoencoder --data cts --synthetic s0011.nii.gz s0327.nii.gz --output slices
 
 The defaults are the paper's recipe. A run that was interrupted goes on when its command is repeated.
 """
@@ -60,7 +62,10 @@ def add_parser(verbs: Any) -> None:
 
 def _add_data_options(group: Any) -> None:
     group.add_argument(
-        "--data", metavar="DIR", help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels)"
+        "--data",
+        metavar="DIR",
+        help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels); "
+        "of an autoencoder CTs alone: volumes and DICOM folders, or a CSV (ct)",
     )
     group.add_argument(
         "--label-map", metavar="MAP", help="thorax (TotalSegmentator v2 → the paper's 17), names in order, or a JSON file"

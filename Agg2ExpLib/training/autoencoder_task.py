@@ -50,7 +50,8 @@ class AutoencoderTask:
         """See :meth:`~Agg2ExpLib.training.task.Task.new_network`."""
         import torch
 
-        network = new_autoencoder(self.spec).train()
+        # Pixels with their channels side by side: a third faster on CPUs, and what GPUs want in half precision.
+        network = new_autoencoder(self.spec).train().to(memory_format=torch.channels_last)
         if self.settings.precision in ("bfloat16", "float16"):
             # Half precision knows HU to about 4 only: the last convolution, which makes them, stays precise.
             last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]

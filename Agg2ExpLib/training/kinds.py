@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..models.model_card import SEGMENTATION
+from ..models.model_card import AUTOENCODER, SEGMENTATION
 from .network_choice import NETWORKS
 from .settings import TrainSettings
 
@@ -27,6 +27,10 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     SEGMENTATION: Kind(tuple(NETWORKS)),
+    AUTOENCODER: Kind(
+        ("slice_autoencoder",),
+        {"steps": 15000, "batch": 16, "learning_rate": 1.5e-3, "warmup": 200, "roi": (96, 96, 1), "spacing": (4.0, 4.0, 4.0)},
+    ),
 }
 
 
