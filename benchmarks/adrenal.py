@@ -2,9 +2,9 @@
 
 python benchmarks/adrenal.py [../shared/data/medmnist/adrenalmnist3d.npz] [--seeds 4] [--epochs 8] [--keep DIR] [--smoke]
 
-The official split: trained on its training set, weights of the best validation AUROC kept, the test set asked once. The networks are
-small and the epochs few, so that two cores suffice; nothing was tuned. With --keep runs that ended are not repeated and one that was
-interrupted goes on.
+The official split: trained on its training set, weights of the best validation AUROC kept, the test set asked once. The networks
+are small and the epochs few, so that two cores suffice; nothing was tuned. With --keep runs that ended are not repeated and one
+that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def operations(network: Any, shape: Sequence[int]) -> int:
 def table(results: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Mean ± standard deviation over the seeds."""
     lines = [
-        "| network | AUROC | accuracy | F1 of a mass | MCC | parameters | million multiplications a volume | CPU ms a volume | seeds |",
+        "| network | AUROC | accuracy | F1 of a mass | MCC | weights | million multiplications | CPU ms a volume | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, rows in results.items():
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def made_up(folder: Path) -> Path:
     """Balls and cubes in the released form."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     place = np.stack(np.meshgrid(*[np.arange(12) - 5.5] * 3, indexing="ij"))
     shapes = np.linalg.norm(place, axis=0) < 5, np.abs(place).max(0) < 3
     for part, count in (("train", 32), ("val", 6), ("test", 8)):

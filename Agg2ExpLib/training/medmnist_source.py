@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         shape = images[part].shape
         if len(shape) != 4 or images[part].dtype != np.uint8 or shape[1:] != images["train"].shape[1:]:
             raise InputError(
-                f"{part}_images of {path.name} is {images[part].dtype} {list(shape)}: bytes [volume, x, y, z] of one size are needed."
+                f"{part}_images of {path.name} is {images[part].dtype} {list(shape)}: bytes [n, x, y, z] of one size are needed."
             )
         if (
             labels[part].shape not in ((shape[0],), (shape[0], 1))
