@@ -94,7 +94,8 @@ class Viewport:
         self.widget: Any = None
         self.factories: list[Any] = []
         self._views: dict[str, ViewFrame] = {}
-        self._own: list[Any] = []  # splitters and their pages, which go with the layout
+        self._placed: list[Any] = []  # the views of the present layout
+        self._own: list[Any] = []  # splitters and their pages, which go with it
 
     def show(self, description: str) -> None:
         """Take the present layout down and build another; nothing for an empty description."""
@@ -108,26 +109,24 @@ class Viewport:
             layout = qt.QHBoxLayout(self.widget)
             layout.setContentsMargins(0, 0, 0, 0)
             layout.addWidget(item)
-        for view in self._shown():
+        for view in self._placed:
             view.visible = True
 
     def clear(self) -> None:
         """Hide the views and take what is between them away."""
         if self.widget is None:
             return
-        for view in self._shown():
+        for view in self._placed:
             view.visible = False
+            view.setParent(None)  # out of its layout or splitter
             view.setParent(self.widget)
-        if self.widget.layout() is not None:
-            qt.QWidget().setLayout(self.widget.layout())  # a layout goes with the widget it is given to
         for each in self._own:
             each.setParent(None)
             each.deleteLater()
+        if self.widget.layout() is not None:
+            qt.QWidget().setLayout(self.widget.layout())  # a layout goes with the widget it is given to
         self._own.clear()
-        self._placed: list[Any] = []
-
-    def _shown(self) -> list[Any]:
-        return list(getattr(self, "_placed", ()))
+        self._placed.clear()
 
     def _process(self, element: ElementTree.Element) -> Any:
         if element.tag == "layout":
@@ -135,7 +134,7 @@ class Viewport:
         view = self._view(element)
         if view is not None:
             view.setVisible(True)
-            self._placed = [*self._shown(), view]
+            self._placed.append(view)
         return view
 
     def _layout(self, element: ElementTree.Element) -> Any:
