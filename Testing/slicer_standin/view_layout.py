@@ -1,4 +1,4 @@
-"""Views in a viewport, built from a layout's XML as CTK's layout manager does, and the factory that puts a widget of one's own there.
+"""Views in a viewport, built from a layout's XML as CTK's layout manager does, and the factory that puts an own widget there.
 
 Followed: ``ctkLayoutManager``, ``ctkLayoutFactory`` and ``qSlicerSingletonViewFactory`` as of Slicer 5.6 to 5.10.
 """

@@ -133,8 +133,8 @@ class ImportanceSection:
         parameters, model, ui = self.state.parameters, self.model, self.ui
         assert parameters is not None
         label = parameters.mapLabel if model is not None and parameters.mapLabel in model.matrix.rows else None
-        for view in (*self._graphs, *self._matrices):
-            view.selected = label
+        for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+            graph.selected = matrix.selected = label
         self.table.show(model, label, parameters.graphSign)
         if model is not None and label is not None:
             ui.tableCaption.text = _("What {label} leans on, in % of its attribution:").format(label=model.title(label))
@@ -191,8 +191,9 @@ class ImportanceSection:
         ui = self.ui
         ui.importanceSection.collapsed = False
         if regions:
-            for view in (*self._graphs, *self._matrices):
-                view.reveal(regions[-1])
+            for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+                graph.reveal(regions[-1])
+                matrix.reveal(regions[-1])
         intoView(self.state.root, ui.importanceTabs)
 
     def _set(self, name: str, value: Any) -> None:

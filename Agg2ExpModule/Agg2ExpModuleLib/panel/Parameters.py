@@ -16,8 +16,9 @@ class Parameters:
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
     supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
-    ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz),
-    ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings. ``overlap`` below 0 stands for the model's own.
+    ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical,
+    circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
+    ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
