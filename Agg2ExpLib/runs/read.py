@@ -30,5 +30,6 @@ def read_explanation(folder: str | Path) -> Explanation:
         target_mask=target.array > 0 if target is not None else None,
         global_mask=mask.array.astype(np.uint8, copy=False) if mask is not None else None,
         noise=results.noise(),
+        slices=results.slices(),
         run=results.run,
     )
