@@ -197,14 +197,14 @@ def test_broken_npz(tmp_path: Path, npz: Path) -> None:
     whole = npz.read_bytes()
     bad = tmp_path / "bad.npz"
     bad.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cannot be read as an .npz"):
+    with pytest.raises(InputError, match="cannot be read as"):
         MedmnistSource(bad)
     arrays = shapes({"train": 4, "val": 2, "test": 2})
     for change, sentence in (
         ({"val_images": None}, "lacks val_images"),
         ({"test_labels": np.zeros(3, np.uint8)}, "one class for each volume"),
         ({"train_images": np.zeros((4, 5, 5), np.uint8)}, "one size are needed"),
-        ({"train_labels": np.array([{}] * 4, object)}, "cannot be read as an .npz"),
+        ({"train_labels": np.array([{}] * 4, object)}, "cannot be read as"),
     ):
         np.savez(bad, **{key: value for key, value in {**arrays, **change}.items() if value is not None})  # type: ignore[arg-type]
         with pytest.raises(InputError, match=sentence):
