@@ -50,9 +50,16 @@ class Kept:
         self._ct = _again(self._ct, (path, files) if files is not None else None, lambda: read_ct(Path(path)))
         return self._ct[1]
 
-    def release(self) -> None:
-        """Forget both."""
-        self._model = self._ct = None
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to forget."""
+        return self._model is not None or self._ct is not None
+
+    def release(self, model: bool = True) -> None:
+        """Forget both, or the CT alone."""
+        self._ct = None
+        if model:
+            self._model = None
 
 
 def stamp(path: str | Path | None) -> Stamp | None:

@@ -81,13 +81,20 @@ def script(tmp_path_factory):
 
     def make(code):
         path = tmp_path_factory.mktemp("bin") / "python"
-        path.write_text(f"#!{sys.executable}\nimport json, os, signal, subprocess, sys, time\n{code}\n", encoding="utf-8")
+        path.write_text(f"#!{sys.executable}\n{SERVES}{code}\n", encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 
     return make
 
 
+# A server that hears one request and does as a test says.
+SERVES = """
+import json, os, signal, subprocess, sys, time
+asked = lambda: json.loads(sys.stdin.readline())
+text = lambda request, kind, **content: json.dumps({"event": kind, "id": request["id"], **content}, ensure_ascii=False)
+tell = lambda request, kind, **content: print(text(request, kind, **content), flush=True)
+"""
 LAUNCHER = "sys.exit(subprocess.Popen([sys.executable, *sys.argv[1:]]).wait())"
 
 

@@ -72,20 +72,19 @@ def job_of(panel: Panel) -> tuple[dict[str, Any], dict[str, Any]]:
     from Agg2ExpLib.io.read import read_volume
 
     engine, told = panel.controller.engine, {}
-    real_start, program = engine.start, engine.child._pythonExecutable
+    real_start, program = engine.start, engine.warm._python
 
-    def start(job: dict[str, Any], folder: str) -> None:
-        real_start(job, folder)
-        (file,) = Path(folder).glob("job-*.json")
-        content = json.loads(file.read_text(encoding="utf-8"))
+    def start(job: dict[str, Any]) -> None:
+        real_start(job)
+        content = json.loads(json.dumps(job))
         told["job"], told["files"] = content, {path: read_volume(Path(path)) for path in content.get("references", ())}
 
-    engine.start, engine.child._pythonExecutable = start, "/bin/true"
+    engine.start, engine.warm._python = start, "/bin/true"
     try:
         panel.click(panel.ui.applyButton)
         panel.wait()
     finally:
-        engine.start, engine.child._pythonExecutable = real_start, program
+        engine.start, engine.warm._python = real_start, program
     return told["job"], told["files"]
 
 
