@@ -47,15 +47,19 @@ class EventMonitor(Monitor):
         self._lock = lock or threading.Lock()
         self._last = 0.0
 
-    def emit(self, event: str, data: bytes = b"", **content: object) -> None:
-        """Write one event, and bytes that belong to it after its line; where nobody reads any more, the run is stopped."""
+    def emit(self, event: str, **content: object) -> None:
+        """Write one event; where nobody reads any more, the run is stopped."""
+        self.emit_bytes(event, b"", **content)
+
+    def emit_bytes(self, event: str, data: bytes, /, **content: object) -> None:
+        """Write one event and, after its line, bytes that belong to it."""
         with self._lock:
             try:
                 self._stream.write(json.dumps({"event": event, **self._always, **content}, ensure_ascii=True) + "\n")
                 self._stream.flush()
                 if data:
-                    self._stream.buffer.write(data)  # type: ignore[attr-defined]
-                    self._stream.buffer.flush()  # type: ignore[attr-defined]
+                    self._stream.buffer.write(data)
+                    self._stream.buffer.flush()
             except OSError:
                 self.stop()
 

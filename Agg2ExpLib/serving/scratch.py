@@ -161,7 +161,7 @@ def send_file(path: Path, name: str, monitor: Monitor, stream: EventMonitor, **d
             data = data[: size - sent]  # it may grow meanwhile
             if not data:
                 break
-            stream.emit("chunk", data, bytes=len(data))
+            stream.emit_bytes("chunk", data, bytes=len(data))
             sent += len(data)
     finally:
         if sent < size:

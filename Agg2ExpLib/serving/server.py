@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 from ..errors import Cancelled, InputError, OutOfMemoryError, ToldError
-from ..runs.runner import CANCELLED, FAILED, GRACE_S, EventMonitor, describe
+from ..runs.runner import CANCELLED, FAILED, EventMonitor, describe
 from ..system.files import discard_unfinished
 from ..system.memory import free_memory
 from ..version import __version__
@@ -40,8 +40,11 @@ class Worker(Protocol):
         holds: whether there is anything to release.
     """
 
-    requests: Sequence[str]
-    grace_s: float
+    @property
+    def requests(self) -> Sequence[str]: ...
+
+    @property
+    def grace_s(self) -> float: ...
 
     @property
     def holds(self) -> bool: ...
@@ -71,7 +74,7 @@ class Here:
     """Does requests in this process."""
 
     requests = sorted((*ENTRIES, "put"))
-    grace_s = GRACE_S
+    grace_s = 1.5  # longer than a run of its own has: more is lost with the process
 
     def __init__(self) -> None:
         self._memory = Memory()

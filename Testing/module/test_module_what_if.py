@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,14 @@ def made(small_ct: Path, small_weights: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def panel(slicerApp, tmp_path: Path, small_weights: Path, made: Path) -> Iterator[Panel]:  # noqa: N803
+def panel(slicerApp, tmp_path: Path, small_weights: Path, made: Path) -> Panel:  # noqa: N803
     shutil.copytree(made, tmp_path / "chest")
     panel = Panel(slicerApp, tmp_path, small_weights)
     assert panel.widget.exporting.load(tmp_path / "chest")
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
     panel.open("whatIf")
-    yield panel
+    return panel
 
 
 def answers(panel: Panel) -> list[Any]:
