@@ -67,6 +67,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     Attributes:
         state: what the sections share.
         inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
+        beside: graph or matrix large in a layout of its own.
         strip: tells what goes on.
         spots: hot spots of the map shown.
         shortcuts: keys for reading.
@@ -116,6 +117,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _makeSections(self) -> None:
         from Agg2ExpModuleLib.engine.Child import Child
+        from Agg2ExpModuleLib.panel.BesideSection import BesideSection
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
@@ -151,6 +153,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.spots = HotSpotList(state)
         self.shortcuts = Shortcuts(state, self.spots)
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
+        self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
@@ -165,6 +168,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             GlobalMaskRow(state),
             self.spots,
             self.importance,
+            self.beside,
             LabelWords(state, self.importance, self.comparison),
             self.comparing,
             self.asking,
@@ -179,6 +183,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.requirements.shutdown()
             self.exporting.shutdown()
             self.asking.shutdown()
+            self.beside.shutdown()
             self.inputs.stopFindingDevices()
             self.installed.stop()
             self.comparison.stop(1000)

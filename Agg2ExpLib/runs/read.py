@@ -34,5 +34,6 @@ def read_explanation(folder: str | Path, maps: bool = True) -> Explanation:
         target_mask=target.array > 0 if target is not None else None,
         global_mask=mask.array.astype(np.uint8, copy=False) if mask is not None else None,
         noise=results.noise() if maps else {},
+        slices=results.slices(),
         run=results.run,
     )

@@ -54,6 +54,17 @@ class Scores:
             result[group] = entry
         return result
 
+    def lines(self) -> list[str]:
+        """For people: Dice of every label."""
+        found = []
+        for group, values in self.to_dict().items():
+            found.append(f"Dice, {group.replace('_', ' ')} ({values['volumes']}):")
+            for name, value in values.items():
+                if name not in ("volumes", "mean"):
+                    found.append(f"  {name:26} {'not there' if value is None else f'{value:.3f}'}")
+            found.append(f"  {'mean':26} {values['mean']}")
+        return found
+
 
 def _column_means(table: np.ndarray) -> np.ndarray:
     """Mean of every label that at least one case has."""
