@@ -20,8 +20,8 @@ import torch
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS
 from Agg2ExpLib.io.grid import Grid
-from support.dicom_export import write_series
 from support.classifiers import write_small_classifier
+from support.dicom_export import write_series
 from support.networks import CT_AFFINE, random_network, small_chest
 from support.paths import ROOT
 
