@@ -5,7 +5,7 @@ Slices pass the autoencoder in chunks, so that memory is that of one chunk, howe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..io.grid import Grid
+    from ..models.slice_autoencoder import SliceAutoencoder
 
 # The pixels of a slice may be so much larger or smaller than those that the autoencoder was made for.
 TOLERANCE = 1.3
@@ -59,8 +60,8 @@ def check_covers(autoencoder: Model, lowest: float, highest: float, name: str) -
     allowed = 0.02 * (highest - lowest)
     if low > lowest + allowed or high < highest - allowed:
         raise InputError(
-            f"The autoencoder {autoencoder.name} gives back HU from {low:g} to {high:g}, but {name} sees {lowest:g} to {highest:g}: give "
-            "an autoencoder with an HU window that holds the model's."
+            f"The autoencoder {autoencoder.name} gives back {low:g} to {high:g} HU, but {name} sees {lowest:g} to {highest:g} HU: "
+            "give an autoencoder with an HU window that holds the model's."
         )
 
 
@@ -81,7 +82,7 @@ class Latents:
         import torch
 
         assert autoencoder.card.hu_window is not None, "checked when it was loaded"
-        self._network: Any = autoencoder.network
+        self._network = cast("SliceAutoencoder", autoencoder.network)
         self._window, self._range = autoencoder.card.hu_window, autoencoder.card.intensity_range
         self._compute, self._monitor = compute, monitor
         self.axis = _axis(autoencoder)

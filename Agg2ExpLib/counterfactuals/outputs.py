@@ -1,10 +1,13 @@
-"""What is to rise or fall: a label's logits or probability over fixed voxels, or the logit of a class; and its exact gradient."""
+"""What is to rise or fall: a label's logits or probability over fixed voxels, or the logit of a class; and its exact gradient.
+
+A classifier's case gives its logits in every voxel (``runs/case.py``), so that a class is a label over a single voxel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,25 +35,13 @@ class Measured:
     probability: float
 
 
-class Output(Protocol):
-    """A scalar f of the image that a model sees."""
+class Output:
+    """A label of a segmentation network over fixed voxels R, or a class of a classifier over any one voxel.
 
-    def measure(self, image: np.ndarray, stage: Stage) -> Measured:
-        """f of an image ``[x, y, z]`` of the model's intensities, by forward passes alone."""
-        ...
-
-    def gradient(self, image: np.ndarray, stage: Stage) -> tuple[Measured, np.ndarray]:
-        """f, and ``∂f/∂x`` as float ``[x, y, z]``."""
-        ...
-
-
-class LabelOutput:
-    """A label of a segmentation network over fixed voxels R.
-
-    With ``logit`` f is the mean of its stitched logits over R: ``f̂_c / |R|`` of the attributions. With ``probability`` it is the
-    mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits are linear in what the
-    windows give, so the exact gradient is a sum of vector-Jacobian products, one a window; only the logits of the voxels of R are
-    kept, and one batch of windows.
+    With ``logit`` the output f is the mean of its stitched logits over R: ``f̂_c / |R|`` of the attributions. With
+    ``probability`` it is the mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits
+    are linear in what the windows give, so the exact gradient is a sum of vector-Jacobian products, one a window; only the logits
+    of the voxels of R are kept, and one batch of windows.
 
     Args:
         case: with its network at work.
@@ -77,12 +68,12 @@ class LabelOutput:
         self._batch: BatchSize = case.batch()
 
     def measure(self, image: np.ndarray, stage: Stage) -> Measured:
-        """See :class:`Output`."""
+        """f of an image ``[x, y, z]`` of the model's intensities, by forward passes alone."""
         logits = self._logits(self._padded(image), stage, 0.0, 1.0)
         return self._measured(logits)
 
     def gradient(self, image: np.ndarray, stage: Stage) -> tuple[Measured, np.ndarray]:
-        """See :class:`Output`."""
+        """f, and ``∂f/∂x`` as float ``[x, y, z]``."""
         import torch
 
         padded = self._padded(image)
@@ -171,52 +162,3 @@ class LabelOutput:
 
     def _measured(self, logits: torch.Tensor) -> Measured:
         return Measured(float(self._value(logits)), float(self._probabilities(logits).mean()))
-
-
-class ClassOutput:
-    """The logit of a class of a classifier.
-
-    Args:
-        case: with its network at work.
-        label: the class.
-    """
-
-    def __init__(self, case: Case, label: Label):
-        self._case, self._channel = case, case.model.card.channel(label)
-
-    def measure(self, image: np.ndarray, stage: Stage) -> Measured:
-        """See :class:`Output`."""
-        import torch
-
-        stage.update(0.0, "output")
-        with torch.no_grad():
-            return self._measured(self._logits(self._volume(image)))
-
-    def gradient(self, image: np.ndarray, stage: Stage) -> tuple[Measured, np.ndarray]:
-        """See :class:`Output`; a slice classifier repeats its chunks of slices, so that memory is that of one."""
-        import torch
-
-        stage.update(0.0, "gradient")
-        volume = self._volume(image).requires_grad_(True)
-        with torch.enable_grad():
-            logits = self._logits(volume)
-        (gradient,) = torch.autograd.grad(logits[self._channel], volume)
-        return self._measured(logits.detach()), gradient[0, 0].cpu().numpy()
-
-    def _logits(self, volume: torch.Tensor) -> torch.Tensor:
-        """``[classes]``."""
-        with self._case.compute.arithmetic(), self._case.compute.mixed():
-            return self._case.network(volume)[0].to(self._case.compute.dtype)  # type: ignore[no-any-return]
-
-    def _volume(self, image: np.ndarray) -> torch.Tensor:
-        import torch
-
-        compute = self._case.compute
-        return torch.from_numpy(np.ascontiguousarray(image)).to(compute.device, compute.dtype)[None, None]
-
-    def _measured(self, logits: torch.Tensor) -> Measured:
-        import torch
-
-        alone = self._case.model.card.output == "sigmoid"
-        probabilities = torch.sigmoid(logits) if alone else torch.softmax(logits, dim=0)
-        return Measured(float(logits[self._channel]), float(probabilities[self._channel]))

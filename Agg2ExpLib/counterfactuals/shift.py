@@ -66,13 +66,14 @@ class Shift:
         self.start = Frame(0.0, self._first, self.before, 0.0)
 
     def _scale(self) -> float:
-        """The multiple of the gradient that changes the CT by :data:`FIRST_CHANGE`: secant steps from a thousandth of the latents."""
+        """The multiple of the gradient that changes the CT by :data:`FIRST_CHANGE`, found by secant steps."""
         largest = float(self._direction.abs().max())
         if not np.isfinite(largest):
             raise InputError("The gradient of the output is not finite: choose ⟨precision⟩ float32.")
         if largest == 0:
             raise InputError(
-                "The model's output does not depend on the CT here, so nothing would change it: choose another label, class or ⟨slices⟩."
+                "The model's output does not depend on the CT here, so nothing would change it: choose another label, class or "
+                "⟨slices⟩."
             )
         scale = 1e-3 * float(self._latents.start.abs().mean()) / float(self._direction.abs().mean())
         for _ in range(_TRIALS):

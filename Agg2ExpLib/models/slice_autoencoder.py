@@ -91,4 +91,4 @@ class _Residual(torch.nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         inner = self.first(functional.silu(values))
-        return values + self.second(functional.silu(inner))  # type: ignore[no-any-return]
+        return values + self.second(functional.silu(inner))

@@ -51,7 +51,8 @@ class AutoencoderTask:
         import torch
 
         # Pixels with their channels side by side: a third faster on CPUs, and what GPUs want in half precision.
-        network = new_autoencoder(self.spec).train().to(memory_format=torch.channels_last)
+        network = new_autoencoder(self.spec).train()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.settings.precision in ("bfloat16", "float16"):
             # Half precision knows HU to about 4 only: the last convolution, which makes them, stays precise.
             last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
@@ -95,6 +96,10 @@ class AutoencoderTask:
         finally:
             network.train(training)
         return Errors({group: np.stack(table) for group, table in rows.items()})
+
+    def examine(self, network: torch.nn.Module) -> Errors:
+        """The same."""
+        return self.validate(network)
 
     def write_history(self, path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         """Columns step, loss, set, tissue, hu_error, volumes."""

@@ -164,7 +164,8 @@ class SlicesSource:
         if self._anatomies is None:
             from ..synthetic.phantom import phantom_anatomy
 
-            phantoms = [phantom_anatomy(number, spacing=(3.0, 3.0, 3.0)) for number in range(self.phantoms)]
+            finest = min(max(self.settings.spacing[0] * SCALES[0], 1.0), 8.0)  # what a phantom can be made at
+            phantoms = [phantom_anatomy(number, spacing=(finest,) * 3) for number in range(self.phantoms)]
             self._anatomies = [synthetic.load_anatomy(path) for path in self.label_maps] + phantoms
         return synthetic.draw_example(self._anatomies, rng, _SYNTHETIC_SHAPE, spacing).ct
 
