@@ -38,6 +38,7 @@ _EXAMPLES = """examples:
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
   agg2exp train --data pairs.csv --label-map liver,tumour --network unet --output trained
   agg2exp train --task classification --data cts.csv --pooling attention --output trained
+  agg2exp train --task classification --synthetic s0011.nii.gz --findings nodule,pleural_effusion --spacing 5 --roi 80 --output demo
   agg2exp train --synthetic s0011.nii.gz s0327.nii.gz --phantoms 8 --spacing 4 --roi 64 --steps 6000 --output demo
   agg2exp train --task autoencoder --data cts --synthetic s0011.nii.gz s0327.nii.gz --output slices
 
@@ -83,7 +84,7 @@ def _add_data_options(group: Any) -> None:
         "--synthetic", nargs="+", default=[], metavar="MAP", help="TotalSegmentator v2 label maps to paint synthetic CT on"
     )
     group.add_argument("--phantoms", type=int, default=0, metavar="N", help="geometric phantoms among the synthetic CT")
-    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic windows to validate on (default 24)")
+    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic examples to validate on (default 24)")
 
 
 def _add_recipe_options(group: Any) -> None:
