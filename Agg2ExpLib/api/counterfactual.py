@@ -93,7 +93,7 @@ def counterfactual(
     slicer = _model(autoencoder) if autoencoder is not None else load_model(demo_autoencoder())
     slicer.require(AUTOENCODER, "⟨autoencoder⟩")
     drawer = _model(segmenter) if segmenter is not None else None
-    if drawer is not None:
+    if drawer is not None and model.task == CLASSIFICATION:
         check_segmenter(drawer, model.labels)
     select_labels([target], model.card.explainable)
     volume = read_ct(ct)
