@@ -58,8 +58,8 @@ def test_explain_and_then_importance(agg2exp, inputs, small_lesion, tmp_path):
     assert len(lines) == 2 * (len(NAMES) + 1)
 
 
-def test_segment(inputs, tmp_path):
-    done = in_child("segment", *inputs, "--output", tmp_path / "s")
+def test_segment(agg2exp, inputs, tmp_path):
+    done = agg2exp("segment", *inputs, "--output", tmp_path / "s")
     assert done.returncode == 0, done.stderr
     assert "mL" in done.stdout
     assert (tmp_path / "s" / "segmentation.nii.gz").is_file()
