@@ -131,7 +131,7 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
 )
 def test_bad_input(options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = [] if "--roi" in options else ["--roi", "32", "32", "64"]
-    size = [*small, *([] if "--spacing" in options else ["--spacing", "4"])]
+    size = [*small, *([] if "--spacing" in options else ["--spacing", "8"])]
     assert main(["train", *options, *SMALL, *size, "--accelerator", "cpu", "--output", str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert sentence in message

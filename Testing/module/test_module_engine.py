@@ -110,33 +110,17 @@ def processes_of(text):
     return [line for line in listing.splitlines() if text in line and not line.startswith("Z")]
 
 
-def test_a_run_in_a_folder_with_any_characters(spies, small_ct, small_weights, tmp_path):
-    folder = tmp_path / "Müller 患者 «1»"
+def test_bad_input_is_told(spies, small_weights, tmp_path):
     spy = spies()
-    spy.engine.start(job(small_ct, small_weights, "r", samples=4), str(folder))
-    assert spy.engine.running
-    with pytest.raises(RuntimeError, match="running already"):
-        spy.engine.start({}, str(folder))
-    outcome = spy.to_the_end()
-    assert (outcome.state, outcome.result, outcome.message) == ("done", str(folder / "r"), "")
-    kinds = {event["event"] for event in spy.events}
-    assert kinds == {"expected", "progress", "partial"}
-    assert next(event["path"] for event in spy.events if event["event"] == "partial").startswith(str(folder))
-    assert [path.name for path in folder.iterdir()] == ["r"]
-    assert (folder / "r" / "run.json").is_file()
-
-
-def test_bad_input_is_told(spies, small_ct, small_weights, tmp_path):
-    spy = spies()
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "out" / "r", labels=["hart"]), str(tmp_path / "work"))
+    spy.engine.start(job(tmp_path / "nowhere.nii.gz", small_weights, tmp_path / "out" / "r"), str(tmp_path / "work"))
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code, outcome.result) == ("error", "bad_input", None)
-    assert "did you mean 'heart'" in outcome.message
+    assert "nowhere.nii.gz" in outcome.message
     assert outcome.hint
     assert not list(tmp_path.iterdir())
 
 
-def test_cancel_in_the_middle_and_run_again(spies, small_ct, small_weights, tmp_path):
+def test_cancel_in_the_middle_and_run_again_in_a_folder_with_any_characters(spies, small_ct, small_weights, tmp_path):
     spy = spies()
     work = tmp_path / "work"
     spy.engine.start(job(small_ct, small_weights, tmp_path / "out" / "r", samples=100_000), str(work))
@@ -152,10 +136,22 @@ def test_cancel_in_the_middle_and_run_again(spies, small_ct, small_weights, tmp_
     assert not processes_of(marker)
     assert not list(tmp_path.iterdir())
 
+    # again, in a folder with any characters
     spy.finished.clear()
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "s", task="segment"), str(work))
-    assert spy.to_the_end().state == "done"
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    spy.events.clear()
+    folder = tmp_path / "Müller 患者 «1»"
+    spy.engine.start(job(small_ct, small_weights, "r", samples=4), str(folder))
+    assert spy.engine.running
+    with pytest.raises(RuntimeError, match="running already"):
+        spy.engine.start({}, str(folder))
+    outcome = spy.to_the_end()
+    assert (outcome.state, outcome.result, outcome.message) == ("done", str(folder / "r"), "")
+    kinds = {event["event"] for event in spy.events}
+    assert kinds == {"expected", "progress", "partial"}
+    assert next(event["path"] for event in spy.events if event["event"] == "partial").startswith(str(folder))
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert [path.name for path in folder.iterdir()] == ["r"]
+    assert (folder / "r" / "run.json").is_file()
 
 
 def test_the_computation_behind_a_launcher_that_was_killed(spies, script, small_ct, small_weights, tmp_path):
