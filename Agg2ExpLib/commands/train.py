@@ -1,4 +1,4 @@
-"""``agg2exp train``: a segmentation network from CT with label maps, or from synthetic CT, with its model card."""
+"""``agg2exp train``: a network from CT with a truth, from CT alone, or from synthetic CT, with its model card."""
 
 from __future__ import annotations
 
@@ -7,30 +7,40 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
 from ..system.files import replacing
 from ..system.json_files import parse_json
+from ..training.kinds import KINDS, default_of, settings_of
 from ..training.monitor import Progress, TrainMonitor
-from ..training.network_choice import NETWORKS
-from ..training.settings import KEEP, PRECISIONS, TrainSettings
+from ..training.settings import KEEP, OPTIMIZERS, PRECISIONS, TrainSettings
+from . import train_autoencoder, train_classification, train_segmentation
 
 if TYPE_CHECKING:
-    from ..training.sources import Source
+    from ..training.scores import Scores
+    from ..training.task import Task
     from ..training.trainer import Trainer
-    from ..training.validation import Scores
 
 INTERRUPTED = 130
-_DEFAULTS = TrainSettings()
+# What makes each task of the options: ``(args, settings, folder) → Task``.
+_TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], Task]] = {
+    SEGMENTATION: train_segmentation.new_task,
+    CLASSIFICATION: train_classification.new_task,
+    AUTOENCODER: train_autoencoder.new_task,
+}
 _EXAMPLES = """examples:
   agg2exp train --data Totalsegmentator_dataset --label-map thorax --output trained
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
   agg2exp train --data pairs.csv --label-map liver,tumour --network unet --output trained
+  agg2exp train --task classification --data cts.csv --pooling attention --output trained
+  agg2exp train --task classification --synthetic s0011.nii.gz --findings nodule,pleural_effusion --spacing 5 --roi 80 --output demo
   agg2exp train --synthetic s0011.nii.gz s0327.nii.gz --phantoms 8 --spacing 4 --roi 64 --steps 6000 --output demo
+  agg2exp train --task autoencoder --data cts --synthetic s0011.nii.gz s0327.nii.gz --output slices
 
 The defaults are the paper's recipe. A run that was interrupted goes on when its command is repeated.
 """
@@ -38,14 +48,16 @@ The defaults are the paper's recipe. A run that was interrupted goes on when its
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("train", help="train a segmentation network", epilog=_EXAMPLES, description=__doc__)
+    parser = verbs.add_parser("train", help="train a network", epilog=_EXAMPLES, description=__doc__)
+    parser.add_argument("--task", choices=tuple(KINDS), default=SEGMENTATION, help=f"what it is for (default {SEGMENTATION})")
     _add_data_options(parser.add_argument_group("data"))
     _add_recipe_options(parser.add_argument_group("recipe"))
+    train_classification.add_options(parser.add_argument_group("classification"))
     _add_machine_options(parser.add_argument_group("machine"))
     group = parser.add_argument_group("output")
     group.add_argument("--output", required=True, metavar="DIR", help="folder for weights, model card, Dice table, checkpoint")
     group.add_argument("--name", default="model", help="stem of the files (default model)")
-    group.add_argument("--keep", choices=KEEP, default=_DEFAULTS.keep, help="weights of the best validation or the last step")
+    group.add_argument("--keep", choices=KEEP, help="weights of the best validation or the last step (default best)")
     group.add_argument("--float16-weights", action="store_true", help="write weights of half the size")
     group.add_argument("--licence", help="licence of the weights, for the model card")
     group.add_argument("--citation", help="how to cite the weights, for the model card")
@@ -54,7 +66,11 @@ def add_parser(verbs: Any) -> None:
 
 def _add_data_options(group: Any) -> None:
     group.add_argument(
-        "--data", metavar="DIR", help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels)"
+        "--data",
+        metavar="DIR",
+        help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels); for classification a folder "
+        "for each class, a CSV (ct,class or a column of 0 and 1 for each class), or an .npz of MedMNIST; "
+        "for an autoencoder CTs alone: a folder of volumes and DICOM series, or a CSV (ct)",
     )
     group.add_argument(
         "--label-map", metavar="MAP", help="thorax (TotalSegmentator v2 → the paper's 17), names in order, or a JSON file"
@@ -68,43 +84,42 @@ def _add_data_options(group: Any) -> None:
         "--synthetic", nargs="+", default=[], metavar="MAP", help="TotalSegmentator v2 label maps to paint synthetic CT on"
     )
     group.add_argument("--phantoms", type=int, default=0, metavar="N", help="geometric phantoms among the synthetic CT")
-    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic windows to validate on (default 24)")
+    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic examples to validate on (default 24)")
 
 
 def _add_recipe_options(group: Any) -> None:
-    d = _DEFAULTS
-    group.add_argument("--network", choices=tuple(NETWORKS), default=d.network, help=f"default {d.network}")
+    networks = [name for kind in KINDS.values() for name in kind.networks]
+    first = ", ".join(f"{kind.networks[0]} for {task}" for task, kind in KINDS.items())
+    group.add_argument("--network", choices=networks, help=f"default {first}")
     group.add_argument(
         "--network-options", type=_object, default={}, metavar="JSON", help='of its MONAI class, e.g. {"feature_size": 24}'
     )
-    group.add_argument("--steps", type=int, default=d.steps, help=f"optimiser steps (default {d.steps})")
-    group.add_argument("--batch", type=int, default=d.batch, help=f"windows a step, over all devices (default {d.batch})")
-    group.add_argument("--learning-rate", type=float, default=d.learning_rate, help=f"at its peak (default {d.learning_rate})")
-    group.add_argument("--weight-decay", type=float, default=d.weight_decay, help=f"default {d.weight_decay}")
-    group.add_argument("--warmup", type=int, default=d.warmup, help=f"steps of rising learning rate (default {d.warmup})")
-    group.add_argument("--clip-norm", type=float, default=d.clip_norm, help=f"largest norm of a gradient (default {d.clip_norm})")
-    group.add_argument("--roi", type=int, nargs="+", default=[96], metavar="N", help="window in voxels, one or three (default 96)")
-    group.add_argument(
-        "--spacing", type=float, nargs="+", default=[1.5], metavar="MM", help="voxel size, one or three (default 1.5)"
-    )
-    group.add_argument("--hu-window", type=float, nargs=2, default=d.hu_window, metavar="HU", help="HU range (default -1024 1024)")
+    group.add_argument("--steps", type=int, help=f"optimiser steps ({default_of('steps')})")
+    group.add_argument("--batch", type=int, help=f"examples a step, over all devices ({default_of('batch')})")
+    group.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help=default_of("optimizer"))
+    group.add_argument("--learning-rate", type=float, help=f"at its peak ({default_of('learning_rate')})")
+    group.add_argument("--weight-decay", type=float, help=default_of("weight_decay"))
+    group.add_argument("--warmup", type=int, help=f"steps of rising learning rate ({default_of('warmup')})")
+    group.add_argument("--clip-norm", type=float, help=f"largest norm of a gradient ({default_of('clip_norm')})")
+    group.add_argument("--roi", type=int, nargs="+", metavar="N", help=f"window in voxels, one or three ({default_of('roi')})")
+    group.add_argument("--spacing", type=float, nargs="+", metavar="MM", help=f"voxel size, one or three ({default_of('spacing')})")
+    group.add_argument("--hu-window", type=float, nargs=2, metavar="HU", help=f"HU range ({default_of('hu_window')})")
     group.add_argument(
         "--label-weights", type=_weights, default={}, metavar="NAME=W,…", help="weight in the loss of labels that do not count once"
     )
-    group.add_argument("--seed", type=int, default=d.seed, help="of weights, windows and augmentation (default 0)")
+    group.add_argument("--seed", type=int, help=f"of weights, examples and augmentation ({default_of('seed')})")
 
 
 def _add_machine_options(group: Any) -> None:
-    d = _DEFAULTS
-    group.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default=d.accelerator, help="default auto")
-    group.add_argument("--devices", default=d.devices, metavar="N", help="how many, or auto for all (default 1)")
+    group.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), help=default_of("accelerator"))
+    group.add_argument("--devices", metavar="N", help=f"how many, or auto for all ({default_of('devices')})")
     group.add_argument(
-        "--precision", choices=PRECISIONS, default=d.precision, help="default auto: bfloat16 on a fast GPU, else float32"
+        "--precision", choices=PRECISIONS, help=f"{default_of('precision')}, which is bfloat16 on a fast GPU, else float32"
     )
-    group.add_argument("--workers", type=int, default=d.workers, metavar="N", help="processes that prepare windows (default 0)")
+    group.add_argument("--workers", type=int, metavar="N", help=f"processes that prepare examples ({default_of('workers')})")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
-    group.add_argument("--validate-every", type=int, default=d.validate_every, metavar="STEPS", help=f"default {d.validate_every}")
-    group.add_argument("--save-every", type=int, default=d.save_every, metavar="STEPS", help=f"default {d.save_every}")
+    group.add_argument("--validate-every", type=int, metavar="STEPS", help=default_of("validate_every"))
+    group.add_argument("--save-every", type=int, metavar="STEPS", help=default_of("save_every"))
 
 
 def main(args: argparse.Namespace) -> int:
@@ -117,23 +132,23 @@ def main(args: argparse.Namespace) -> int:
     if not args.name or Path(args.name).name != args.name:
         raise InputError(f"⟨name⟩ is the stem of a file, not {args.name!r}: leave out the folder.")
     folder = Path(args.output)
-    source = _source(args, settings, folder)
+    task = _TASKS[args.task](args, settings, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _train(args, settings, source, folder)
+        return _train(args, task, folder)
     except OSError as error:
         raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from error
 
 
-def _train(args: argparse.Namespace, settings: TrainSettings, source: Source, folder: Path) -> int:
+def _train(args: argparse.Namespace, task: Task, folder: Path) -> int:
     import torch
 
     from ..training.trainer import Trainer
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    bar = _Bar(folder / f"{args.name}_dice.csv")
-    trainer = Trainer(settings, source, folder, args.name, bar)
+    bar = _Bar(folder / f"{args.name}_{task.measure}.csv", task)
+    trainer = Trainer(task, folder, args.name, bar)
     with _stopping(trainer):
         finished = trainer.run(_command())
     bar.close()
@@ -151,82 +166,26 @@ def _train(args: argparse.Namespace, settings: TrainSettings, source: Source, fo
 def _finish(args: argparse.Namespace, trainer: Trainer, folder: Path) -> None:
     """Card and a last measurement of what is shipped: the weights as a user's ``load_model`` reads them."""
     from ..models.model import load_model
-    from ..training.card import model_card
-    from ..training.validation import validate
 
     path = folder / f"{args.name}.json"
 
-    def write(dice: dict[str, Any]) -> None:
-        card = model_card(
-            trainer.settings, trainer.source, trainer.spec, trainer.progress, dice, licence=args.licence, citation=args.citation
-        )
+    def write(scores: dict[str, Any]) -> None:
+        card = trainer.task.card(trainer.progress, scores, args.licence, args.citation)
         with replacing(path) as temporary:
             temporary.write_text(card.to_json(), encoding="utf-8")
 
     write({})
-    scores = validate(load_model(trainer.weights).network, trainer.source, trainer.settings)
+    scores = trainer.task.examine(load_model(trainer.weights).network)
     write(scores.to_dict())
-    for group, values in scores.to_dict().items():
-        print(f"Dice, {group.replace('_', ' ')} ({values['volumes']}):")
-        for name, value in values.items():
-            if name not in ("volumes", "mean"):
-                print(f"  {name:26} {'not there' if value is None else f'{value:.3f}'}")
-        print(f"  {'mean':26} {values['mean']}")
-    print(f"Weights: {trainer.weights}")
-    print(f"Model card: {path}")
-
-
-def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Source:
-    if not args.data:
-        from ..training.synthetic_source import SyntheticSource
-
-        return SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
-    if args.synthetic or args.phantoms:
-        raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
-    from tqdm import tqdm
-
-    from ..models.label_maps import read_scheme
-    from ..training.pairs import find_pairs
-    from ..training.pairs_source import PairsSource
-
-    data = Path(args.data)
-    scheme = read_scheme(data, args.label_map)
-    pairs = find_pairs(data)
-    held_out = _held_out([pair.name for pair in pairs], args.validation, settings.seed)
-    training = [pair for pair in pairs if pair.name not in held_out]
-    cache = Path(args.cache) if args.cache else folder / "cache"
-    validation = [pair for pair in pairs if pair.name in held_out]
-    source = PairsSource(training, validation, scheme, settings, cache, data.name, not args.no_augment)
-    for _ in tqdm(source.prepare(), total=len(pairs), desc="preparing", unit="CT", disable=None, leave=False):
-        pass
-    return source
-
-
-def _held_out(names: list[str], share: str, seed: int) -> set[str]:
-    """Names of the cases to validate on: those a file lists, or a share drawn at random, at least one of two or more."""
-    import numpy as np
-
-    file = Path(share)
-    if file.is_file():
-        listed = {line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()}
-        if unknown := sorted(listed - set(names)):
-            raise InputError(f"{share} names the case '{unknown[0]}', which is not among the data.")
-        return listed
-    try:
-        part = float(share)
-    except ValueError:
-        raise InputError(f"⟨validation⟩ must be a share such as 0.1 or a text file of case names, not {share!r}.") from None
-    if not 0 <= part < 1:
-        raise InputError(f"⟨validation⟩ must be at least 0 and below 1, not {share}.")
-    count = min(max(1, round(part * len(names))), len(names) - 1) if part else 0
-    return {str(name) for name in np.random.default_rng(seed).permutation(sorted(names))[:count]}
+    print(*scores.lines(), f"Weights: {trainer.weights}", f"Model card: {path}", sep="\n")
 
 
 def _settings(args: argparse.Namespace) -> TrainSettings:
-    values = {key: value for key, value in vars(args).items() if key in TrainSettings.__dataclass_fields__}
-    values["roi"], values["spacing"] = _three(args.roi, "⟨roi⟩"), _three(args.spacing, "⟨spacing⟩")
-    values["hu_window"] = tuple(float(value) for value in args.hu_window)
-    return TrainSettings(**values)
+    values = {key: value for key, value in vars(args).items() if key in TrainSettings.__dataclass_fields__ and key != "task"}
+    for key in ("roi", "spacing"):
+        values[key] = None if values[key] is None else _three(values[key], f"⟨{key}⟩")
+    values["hu_window"] = None if args.hu_window is None else tuple(float(value) for value in args.hu_window)
+    return settings_of(args.task, values)
 
 
 def _three(values: list[Any], option: str) -> tuple[Any, Any, Any]:
@@ -278,9 +237,9 @@ def _stopping(trainer: Trainer) -> Iterator[None]:
 class _Bar(TrainMonitor):
     """A tqdm bar on a terminal, and the table of validations."""
 
-    def __init__(self, table: Path):
+    def __init__(self, table: Path, task: Task):
         self._bar: Any = None
-        self._table = table
+        self._table, self._task = table, task
 
     def step(self, progress: Progress, steps: int, loss: float) -> None:
         """Move the bar."""
@@ -289,18 +248,17 @@ class _Bar(TrainMonitor):
         if self._bar is None:
             self._bar = tqdm(total=steps, initial=progress.step - 1, unit="step", disable=None, dynamic_ncols=True)
         self._bar.update(progress.step - self._bar.n if not self._bar.disable else 0)
-        self._bar.set_postfix_str(f"loss {loss:.3f}" + (f", Dice {progress.best:.3f}" if progress.best >= 0 else ""), refresh=False)
+        best = "" if progress.best is None else f", {self._task.title} {progress.best:.3f}"
+        self._bar.set_postfix_str(f"loss {loss:.3f}{best}", refresh=False)
 
     def validated(self, progress: Progress, scores: Scores) -> None:
         """Write the table anew; where nobody watches, a line on stderr."""
-        from ..training.validation import write_history
-
-        write_history(self._table, progress.history)
+        self._task.write_history(self._table, progress.history)
         if not sys.stderr.isatty():
             means = ", ".join(f"{group} {values['mean']}" for group, values in scores.to_dict().items())
             minutes = progress.seconds / 60
             print(
-                f"step {progress.step}: {minutes:.1f} min, {progress.skipped} skipped, mean Dice {means}",
+                f"step {progress.step}: {minutes:.1f} min, {progress.skipped} skipped, mean {self._task.title} {means}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -20,7 +20,7 @@ from ..preprocessing.squash import Squash
 from .bundle_config import is_plain, resolve
 from .bundle_outputs import read_windows
 from .bundle_steps import Unsuited
-from .model_card import MAX_LABELS
+from .card_labels import MAX_LABELS
 
 if TYPE_CHECKING:
     from ..preprocessing.step import Step

@@ -15,8 +15,9 @@ from ..preprocessing.step import Intensity
 from .bundle_config import is_plain, read_config, resolve
 from .bundle_outputs import read_output, read_windows
 from .bundle_steps import Unsuited, read_steps
+from .card_labels import clean_label_name
 from .labels import BACKGROUND, PAPER_LABELS, make_labels
-from .model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, ModelCard, clean_label_name, default_names
+from .model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, ModelCard, default_names
 from .networks import ALLOWED
 from .swin_unetr import MERGING_LEGACY
 

@@ -26,7 +26,9 @@ GROUP_COLORS: dict[str, Color] = {
     "other organs": (128, 128, 128),
     "pathologies": (0, 0, 0),
     "background": (200, 200, 200),
+    "classes": (120, 70, 160),
 }
+CLASS_GROUP = "classes"  # of what a classifier tells apart
 OTHER_GROUP = "other organs"
 PATHOLOGY_GROUP = "pathologies"
 
@@ -147,7 +149,8 @@ def select_labels(requested: Iterable[str], labels: Sequence[Label]) -> tuple[La
         if label is None:
             near = difflib.get_close_matches(folded(name), by_folded, n=1, cutoff=0.5)
             hint = f"did you mean '{by_folded[near[0]].name}'?" if near else f"the model has {', '.join(by_name)}."
-            raise InputError(f"The model has no label '{name}': {hint}")
+            kind = "class" if all(label.group == CLASS_GROUP for label in labels) else "label"
+            raise InputError(f"The model has no {kind} '{name}': {hint}")
         chosen.add(label.index)
     if not chosen:
         raise InputError("No label was asked for: name at least one, e.g. ⟨labels⟩ aorta,heart.")

@@ -1,4 +1,4 @@
-"""A segmentation network with its model card, from weights in any of the forms people have them."""
+"""A network with its model card, from weights in any of the forms people have them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..inference.network import check_evaluates
 from .formats import read_model
-from .model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, ModelCard, parse_model_card
+from .model_card import (
+    AUTOENCODER,
+    CLASSIFICATION,
+    PAPER_HU_WINDOW,
+    PAPER_ROI_SIZE,
+    PAPER_SPACING,
+    SEGMENTATION,
+    ModelCard,
+    parse_model_card,
+)
 from .variant import Variant
 
 if TYPE_CHECKING:
@@ -36,6 +45,9 @@ class Model:
         roi_size: sliding window in voxels, one side or three.
         intensity_range: what the network was trained on.
         name: in results.
+        task: ``segmentation``, or ``classification`` for a network that returns logits ``[batch, class]`` of whole volumes; its
+            ``labels`` are the classes then.
+        output: ``softmax`` or ``sigmoid``, see :class:`~Agg2ExpLib.models.model_card.ModelCard`.
 
     Attributes:
         network: as given; from files float32, on the CPU, in ``eval()``, weights without gradients.
@@ -65,6 +77,8 @@ class Model:
         roi_size: Sequence[int] | int = PAPER_ROI_SIZE,
         intensity_range: Sequence[float] = (0.0, 1.0),
         name: str = "network",
+        task: str = SEGMENTATION,
+        output: str = "softmax",
         sha256: str | None = None,
         architecture: str | None = None,
         warnings: tuple[str, ...] = (),
@@ -75,10 +89,12 @@ class Model:
         check_evaluates(network)
         if not isinstance(labels, ModelCard):
             values = {
-                "labels": list(labels),
+                "task": task,
+                "output": output,
+                **({} if task == AUTOENCODER else {"classes" if task == CLASSIFICATION else "labels": list(labels)}),
                 "spacing": list(spacing),
                 "hu_window": list(hu_window),
-                "roi_size": roi_size if isinstance(roi_size, int) else list(roi_size),
+                **({"roi_size": roi_size if isinstance(roi_size, int) else list(roi_size)} if task == SEGMENTATION else {}),
                 "intensity_range": list(intensity_range),
             }
             labels, _ = parse_model_card(values, f"of {name}")
@@ -105,8 +121,27 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the output channels, the background first."""
+        """Names of the output channels, the background first; of a classifier its classes."""
         return tuple(label.name for label in self.card.labels)
+
+    @property
+    def task(self) -> str:
+        """``segmentation``, ``classification`` or ``autoencoder``."""
+        return self.card.task
+
+    def require(self, task: str, what: str) -> None:
+        """Refuse a model of another kind.
+
+        Args:
+            task: that is needed.
+            what: what needs it, as the beginning of a sentence.
+
+        Raises:
+            InputError: the model's task is another.
+        """
+        if self.task != task:
+            kinds = {SEGMENTATION: "a segmentation network", CLASSIFICATION: "a classifier", AUTOENCODER: "an autoencoder"}
+            raise InputError(f"{what} needs {kinds[task]}, but {self.name} is {kinds[self.task]}: give another model.")
 
     @property
     def sha256(self) -> str:
@@ -116,7 +151,8 @@ class Model:
         return self._sha256
 
     def __repr__(self) -> str:
-        return f"Model({self.name}: {self.architecture}; labels {', '.join(self.labels)})"
+        kind = "classes" if self.task == CLASSIFICATION else "labels"
+        return f"Model({self.name}: {self.architecture}; {kind} {', '.join(self.labels)})"
 
 
 def load_model(

@@ -1,9 +1,10 @@
 """Model cards: the JSON beside a network's weights that says what its channels mean and how to prepare a CT for it.
 
-Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels); optional
-are ``intensity_range``, ``preprocessing`` (steps in place of ``hu_window``), ``pad_value``, ``output``, ``overlap``, ``blend``,
-``windows``, ``padding``, ``colors``, ``groups``, ``network``, ``weights``, ``leave_out``, ``citation``, ``licence``,
-``intended_use`` and ``metrics``.
+Required keys are ``labels`` (channel order, background first), ``spacing`` (mm), ``hu_window`` and ``roi_size`` (voxels). A card
+with ``"task": "classification"`` has ``classes`` in place of ``labels`` and sees the whole volume, without ``roi_size``; one with
+``"task": "autoencoder"`` has neither. Optional are ``task``, ``intensity_range``, ``preprocessing`` (steps in place of
+``hu_window``), ``pad_value``, ``output``, ``overlap``, ``blend``, ``windows``, ``padding``, ``colors``, ``groups``, ``network``,
+``weights``, ``leave_out``, ``citation``, ``licence``, ``intended_use`` and ``metrics``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..inference.sliding_window import BLENDS, SCHEMES
 from ..system.json_files import parse_json, read_json
-from ..system.names import FORMULA, folded, is_reserved, same_form
-from .labels import PAPER_LABELS, Color, Label, make_labels
+from .card_labels import read_classes, read_labels
+from .card_values import typed
+from .labels import PAPER_LABELS, Label, make_labels
 
 if TYPE_CHECKING:
     from ..preprocessing.preprocessing import Preprocessing
@@ -31,34 +32,40 @@ PAPER_HU_WINDOW = (-1024.0, 1024.0)
 PAPER_ROI_SIZE = (96, 96, 96)
 MOST_INTENSITY = 1e6
 OUTPUTS = ("softmax", "sigmoid")
+SEGMENTATION, CLASSIFICATION, AUTOENCODER = "segmentation", "classification", "autoencoder"
+# What a card must give, by the task of its network.
+REQUIRED = {
+    SEGMENTATION: ("labels", "spacing", "hu_window", "roi_size"),
+    CLASSIFICATION: ("classes", "spacing", "hu_window"),
+    AUTOENCODER: ("spacing", "hu_window"),
+}
+WHOLE = (0, 0, 0)  # window of a network that sees the whole volume
 PADDINGS = ("constant", "replicate", "reflect", "circular")
-MAX_LABELS = 256  # segmentations are stored as uint8
 
-_REQUIRED = ("labels", "spacing", "hu_window", "roi_size")
 _TEXTS = ("citation", "licence", "intended_use")
 _WINDOWS = ("overlap", "blend", "windows", "padding")
 _PREPARATION = ("intensity_range", "preprocessing", "pad_value")
-_OPTIONAL = (*_PREPARATION, "colors", "groups", "network", "weights", "leave_out", "output", *_WINDOWS, *_TEXTS, "metrics")
+_OPTIONAL = ("task", *_PREPARATION, "colors", "groups", "network", "weights", "leave_out", "output", *_WINDOWS, *_TEXTS, "metrics")
 _MAX_BYTES = 4 * 2**20
-# Label names become file names and parts of a comma-separated option.
-_FORBIDDEN = re.compile(r'[/\\:*?"<>|,\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a segmentation network expects and returns.
+    """What a network expects and returns.
 
     Attributes:
-        labels: the background first, then one per output channel that is a label, in channel order.
+        labels: the background first, then one per output channel that is a label, in channel order; of a classifier its classes,
+            one per channel; of an autoencoder none.
         spacing: voxel size of the model grid in mm, along the axes of the network's arrays (R-L, A-P, I-S for most);
             0 where ``steps`` keep the CT's own.
         hu_window: (low, high) in Hounsfield units; values outside are clipped. None where ``steps`` say what is done instead.
-        roi_size: sliding window in voxels of the model grid, same axes as ``spacing``.
+        roi_size: sliding window in voxels of the model grid, same axes as ``spacing``; :data:`WHOLE` where there are no windows.
         intensity_range: what ``hu_window`` is scaled to.
         network: class and arguments of the MONAI network, when it is not read off the weights' tensors.
         steps: the whole preprocessing, where it is another than RAS axes, spacing and HU window.
         output: ``softmax``: the first channel is the background, the largest logit wins; ``sigmoid``: one channel for each label
-            without the background, which is there where its logit is above 0.
+            without the background, which is there where its logit is above 0. Of a classifier: classes that exclude each other, or
+            each for itself.
         overlap, blend: of the sliding windows, where the model was made for certain ones.
         windows: whose window positions: ``monai`` or ``nnunet``.
         padding: how an image smaller than a window is filled up to one: ``constant``, or PyTorch's padding of that name, which is
@@ -69,6 +76,7 @@ class ModelCard:
         licence: licence of the weights.
         intended_use: what the weights are and are not for.
         metrics: measured quality, free form.
+        task: ``segmentation``, ``classification`` or ``autoencoder``.
     """
 
     labels: tuple[Label, ...]
@@ -89,6 +97,12 @@ class ModelCard:
     padding: str = "constant"
     weights: str | None = None
     leave_out: tuple[str, ...] = ()
+    task: str = SEGMENTATION
+
+    @property
+    def explainable(self) -> tuple[Label, ...]:
+        """What a run can explain: the labels without the background, or the classes."""
+        return self.labels[1:] if self.task == SEGMENTATION else self.labels
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -103,25 +117,35 @@ class ModelCard:
     @property
     def channels(self) -> int:
         """Channels of the network's output."""
-        return len(self.labels) - (self.output == "sigmoid")
+        return len(self.labels) - self._first
 
     def channel(self, label: Label) -> int:
         """The output channel of a label (not of the background, where that has none)."""
-        return label.index - (self.output == "sigmoid")
+        return label.index - self._first
+
+    @property
+    def _first(self) -> int:
+        """Index of the label of the first channel."""
+        return int(self.task == SEGMENTATION and self.output == "sigmoid")
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values; reading them back with :func:`parse_model_card` gives an equal card."""
-        card: dict[str, Any] = {
-            "labels": [label.name for label in self.labels],
-            "colors": {label.name: list(label.color) for label in self.labels},
-            "groups": {label.name: label.group for label in self.labels},
-            "spacing": list(self.spacing),
-        }
+        card: dict[str, Any] = {} if self.task == SEGMENTATION else {"task": self.task}
+        if self.labels:
+            card |= {
+                "labels" if self.task == SEGMENTATION else "classes": [label.name for label in self.labels],
+                "colors": {label.name: list(label.color) for label in self.labels},
+                "groups": {label.name: label.group for label in self.labels},
+            }
+        card["spacing"] = list(self.spacing)
         if self.hu_window is not None:
             card |= {"hu_window": list(self.hu_window), "intensity_range": list(self.intensity_range)}
         if self.steps is not None:
             card |= {"preprocessing": self.steps.to_json(), "pad_value": self.steps.pad_value}
-        card |= {"roi_size": list(self.roi_size), "output": self.output, "windows": self.windows}
+        if self.task == SEGMENTATION:
+            card |= {"roi_size": list(self.roi_size), "windows": self.windows}
+        if self.task != AUTOENCODER:
+            card["output"] = self.output
         card |= {"padding": self.padding} if self.padding != "constant" else {}
         card |= {key: value for key in ("overlap", "blend") if (value := getattr(self, key)) is not None}
         if self.leave_out:
@@ -159,28 +183,30 @@ def card_beside(weights: Path) -> Path:
 def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str, ...]]:
     """Check the JSON values of a card; ``source`` names the file in messages. Returns and raises as :func:`read_model_card`."""
     if not isinstance(values, dict):
-        raise InputError(f"The model card {source} must hold one JSON object with {', '.join(_REQUIRED)}.")
-    needed = [key for key in _REQUIRED if key != "hu_window" or values.get("preprocessing") is None]
+        raise InputError(f"The model card {source} must hold one JSON object with {', '.join(REQUIRED[SEGMENTATION])}.")
+    task = _choice(values.get("task", SEGMENTATION), tuple(REQUIRED), "task", source)
+    required = REQUIRED[task]
+    needed = [key for key in required if key != "hu_window" or values.get("preprocessing") is None]
     if missing := [key for key in needed if key not in values]:
-        raise InputError(f"The model card {source} lacks '{missing[0]}': it must give {', '.join(_REQUIRED)}.")
-    labels = _labels(values, source)
+        raise InputError(f"The model card {source} lacks '{missing[0]}': it must give {', '.join(required)}.")
+    labels = read_labels(values, source) if task == SEGMENTATION else read_classes(values, source) if task == CLASSIFICATION else ()
     hu_window = _interval(values["hu_window"], "hu_window", source, "HU") if "hu_window" in values else None
     intensity_range = _interval(values.get("intensity_range", [0.0, 1.0]), "intensity_range", source, "numbers")
     texts: dict[str, str | None] = {}
     for key in _TEXTS:
-        texts[key] = _typed(values.get(key), str, key, source, "a text")
-    network = _typed(values.get("network"), dict, "network", source, 'an object such as {"class": "SwinUNETR"}')
-    metrics = _typed(values.get("metrics"), dict, "metrics", source, "an object")
+        texts[key] = typed(values.get(key), str, key, source, "a text")
+    network = typed(values.get("network"), dict, "network", source, 'an object such as {"class": "SwinUNETR"}')
+    metrics = typed(values.get("metrics"), dict, "metrics", source, "an object")
     warnings = tuple(
         f"The model card {source} has the key '{key}', which is not known and was left out."
         for key in values
-        if key not in _REQUIRED and key not in _OPTIONAL
+        if key not in required and key not in _OPTIONAL
     )
     card = ModelCard(
         labels=labels,
         spacing=_spacing(values["spacing"], source, own="preprocessing" in values),
         hu_window=hu_window,
-        roi_size=_roi_size(values["roi_size"], source),
+        roi_size=_roi_size(values["roi_size"], source) if task == SEGMENTATION else WHOLE,
         intensity_range=intensity_range,
         network=network,
         metrics=metrics,
@@ -190,8 +216,9 @@ def parse_model_card(values: object, source: str) -> tuple[ModelCard, tuple[str,
         blend=_choice(values["blend"], BLENDS, "blend", source) if values.get("blend") is not None else None,
         windows=_choice(values.get("windows", "monai"), SCHEMES, "windows", source),
         padding=_choice(values.get("padding", "constant"), PADDINGS, "padding", source),
-        weights=_typed(values.get("weights"), str, "weights", source, 'a text such as "ema"'),
+        weights=typed(values.get("weights"), str, "weights", source, 'a text such as "ema"'),
         leave_out=_texts(values.get("leave_out"), "leave_out", source),
+        task=task,
         **texts,
     )
     return card, warnings
@@ -236,78 +263,6 @@ def write_model_card(path: str | os.PathLike[str], card: ModelCard) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise InputError(f"The model card {file} cannot be written ({error.strerror or error}): choose another folder.") from error
-
-
-def clean_label_name(name: object, key: str, source: str) -> str:
-    """A label's name with spaces as underscores, fit for a file name.
-
-    Raises:
-        InputError: for anything that is not a text, is empty, too long, or has a character that file names or options cannot hold.
-    """
-    text = re.sub(r"\s+", "_", same_form(name.strip())) if isinstance(name, str) else ""
-    if is_reserved(text) or text.endswith("."):
-        raise InputError(f"'{key}' of {source} has the label name {text!r}, which cannot name a file on Windows: use another.")
-    if not text or len(text) > 100 or text.startswith((".", *FORMULA)) or _FORBIDDEN.search(text):
-        raise InputError(
-            f"'{key}' of {source} has the label name {name!r}: use 1 to 100 characters without any of / \\ : * ? \" < > | and "
-            "comma, not starting with a dot, a dash, = + or @."
-        )
-    return text
-
-
-def _labels(values: Mapping[str, Any], source: str) -> tuple[Label, ...]:
-    entries = values["labels"]
-    if not isinstance(entries, list) or not 2 <= len(entries) <= MAX_LABELS:
-        raise InputError(f"'labels' of {source} must list 2 to {MAX_LABELS} labels in channel order, the background first.")
-    names: list[str] = []
-    colors: dict[str, Color] = {}
-    groups: dict[str, str] = {}
-    for entry in entries:
-        fields = entry if isinstance(entry, dict) else {"name": entry}
-        name = clean_label_name(fields.get("name"), "labels", source)
-        names.append(name)
-        if fields.get("color") is not None:
-            colors[name] = _color(fields["color"], name, source)
-        if fields.get("group") is not None:
-            groups[name] = _group(fields["group"], name, source)
-    plain = [folded(name) for name in names]
-    if repeated := next((name for index, name in enumerate(names) if plain[index] in plain[:index]), None):
-        raise InputError(
-            f"'labels' of {source} has '{repeated}' more than once (capitals do not count): give each label its own name."
-        )
-    if "background" in plain[1:]:
-        raise InputError(
-            f"'labels' of {source} must start with the background: list the labels in the order of the network's channels."
-        )
-    colors.update({name: _color(value, name, source) for name, value in _by_label(values, "colors", names, source).items()})
-    groups.update({name: _group(value, name, source) for name, value in _by_label(values, "groups", names, source).items()})
-    return make_labels(names, colors, groups)
-
-
-def _by_label(values: Mapping[str, Any], key: str, names: Sequence[str], source: str) -> dict[str, Any]:
-    """The values of ``colors`` or ``groups`` under the labels' cleaned names."""
-    found = {}
-    for name, value in (_typed(values.get(key), dict, key, source, "an object from label to value") or {}).items():
-        cleaned = clean_label_name(name, key, source)
-        if cleaned not in names:
-            raise InputError(
-                f"'{key}' of {source} names '{name}', which is not one of its labels: correct the name or add the label."
-            )
-        found[cleaned] = value
-    return found
-
-
-def _color(value: object, name: str, source: str) -> Color:
-    parts = value if isinstance(value, list) else []
-    if len(parts) != 3 or not all(isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= 255 for part in parts):
-        raise InputError(f"The color of '{name}' in {source} must be three whole numbers from 0 to 255 (red, green, blue).")
-    return parts[0], parts[1], parts[2]
-
-
-def _group(value: object, name: str, source: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"The group of '{name}' in {source} must be a text such as \"bones\".")
-    return value.strip()
 
 
 def _float(value: float) -> float:
@@ -379,9 +334,3 @@ def _texts(value: object, key: str, source: str) -> tuple[str, ...]:
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry.strip() for entry in entries):
         raise InputError(f"'{key}' of {source} must list names.")
     return tuple(entry.strip() for entry in entries)
-
-
-def _typed(value: Any, kind: type, key: str, source: str, expected: str) -> Any:
-    if value is not None and not isinstance(value, kind):
-        raise InputError(f"'{key}' of {source} must be {expected}.")
-    return value

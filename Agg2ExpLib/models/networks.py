@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from . import swin_unetr
+from .autoencoders import AUTOENCODERS, new_autoencoder
+from .autoencoders import describe as describe_autoencoder
 from .checkpoint import Weights, as_float32
+from .classifiers import CLASSIFIERS, classes_of, new_classifier
+from .classifiers import describe as describe_classifier
 from .readings import Reading, check_left_out, choose, readings, size_of
 
 if TYPE_CHECKING:
@@ -58,8 +62,13 @@ def build_network(
     """
     spec = dict(named or {})
     kind = spec.pop("class", "SwinUNETR")
+    if kind in CLASSIFIERS:
+        return _build_classifier(weights, kind, spec, asked, tuple(leave_out))
+    if kind in AUTOENCODERS:
+        return _build_autoencoder(weights, kind, spec, asked, tuple(leave_out))
     if kind not in ALLOWED:
-        raise InputError(f"The network class {kind!r} of {weights.source} is not supported: 'class' can be {', '.join(ALLOWED)}.")
+        known = ", ".join((*ALLOWED, *CLASSIFIERS, *AUTOENCODERS))
+        raise InputError(f"The network class {kind!r} of {weights.source} is not supported: 'class' can be {known}.")
     build = _build_swin_unetr if kind == "SwinUNETR" else _build_named
     return build(weights, kind, spec, asked, tuple(leave_out))
 
@@ -127,6 +136,23 @@ def _build_named(weights: Weights, kind: str, named: dict[str, Any], asked: str 
     return Built(_frozen(network), {"class": kind, **_plain(args)}, channels, _divisors(kind, args, network), title, told)
 
 
+def _build_classifier(weights: Weights, kind: str, named: dict[str, Any], asked: str | None, leave_out: tuple[str, ...]) -> Built:
+    spec = {"class": kind, **named}
+    count = classes_of(spec)
+    _check_claims({"": [*named.values(), *dict(named.get("backbone") or {}).values()]}, weights, kind)
+    network = _construct(lambda: new_classifier(spec), weights.source, kind)
+    told = fill_from(network, weights, kind, f"the {kind} named in the model card", asked, leave_out)
+    return Built(_frozen(network), _plain(spec), count, (1, 1, 1), describe_classifier(spec, network), told)
+
+
+def _build_autoencoder(weights: Weights, kind: str, named: dict[str, Any], asked: str | None, leave_out: tuple[str, ...]) -> Built:
+    spec = {"class": kind, **named}
+    _check_claims(named, weights, kind)
+    network = _construct(lambda: new_autoencoder(spec), weights.source, kind)
+    told = fill_from(network, weights, kind, f"the {kind} named in the model card", asked, leave_out)
+    return Built(_frozen(network), _plain(spec), 1, (1, 1, 1), describe_autoencoder(network), told)
+
+
 def fill_from(
     network: torch.nn.Module,
     weights: Weights,
@@ -188,6 +214,8 @@ def _construct(make: Any, source: str, kind: str) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):  # initial weights must not use up the caller's seed
             network: torch.nn.Module = make()
             return network
+    except InputError:
+        raise
     except MemoryError as error:
         raise InputError(f"The network {kind} of {source} does not fit into memory: use a machine with more memory.") from error
     except Exception as error:  # MONAI answers bad arguments with whatever its inner layers raise

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
+from .card_labels import MAX_LABELS
 from .label_names import clean_names
 from .labels import BACKGROUND
-from .model_card import MAX_LABELS
 
 _IGNORE = "ignore"
 _OTHER_IMAGES = re.compile(

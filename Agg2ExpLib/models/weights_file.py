@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..system.regular_files import sha256_of_file
+from .autoencoders import AUTOENCODERS
 from .checkpoint import SUFFIXES, Weights, read_weights
+from .classifiers import CLASSIFIERS
 from .described import Described
 from .labels import PAPER_LABELS
 from .loaded import Loaded
-from .model_card import ModelCard, card_beside, default_model_card, read_model_card
+from .model_card import AUTOENCODER, CLASSIFICATION, ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
@@ -44,6 +46,8 @@ def load(path: Path, card: Path | None, variant: Variant) -> Loaded:
         )
     if given is None and _is_paper_like(found):
         named = {"downsample": MERGING_LEGACY}  # the paper's code has a network of its own, with MONAI 1.4's patch merging
+    if given is not None:
+        check_task(given, path.name)
     built = build_network(found, named, given.weights if given else None, given.leave_out if given else ())
     if given is None:
         given, assumed = default_model_card(built.channels)
@@ -69,12 +73,52 @@ def describe(path: Path) -> Described:
     return Described("weights", *read_model_card(card))
 
 
+def check_task(card: ModelCard, source: str) -> None:
+    """That the network that a card names does what the card is for.
+
+    Raises:
+        InputError: it does not, or a classifier's card names none.
+    """
+    kind = (card.network or {}).get("class")
+    if card.task == CLASSIFICATION and kind not in CLASSIFIERS:
+        raise InputError(
+            f"The model card of the classifier {source} names the network {kind!r}: its 'network' needs a class of "
+            f"{', '.join(CLASSIFIERS)}."
+        )
+    if card.task != CLASSIFICATION and kind in CLASSIFIERS:
+        raise InputError(
+            f"The network {kind} of {source} sorts whole volumes, but its model card is for {card.task}: name another network, or "
+            'give "task": "classification" and "classes".'
+        )
+    if card.task == AUTOENCODER and kind not in AUTOENCODERS:
+        raise InputError(
+            f"The model card of the autoencoder {source} names the network {kind!r}: its 'network' needs a class of "
+            f"{', '.join(AUTOENCODERS)}."
+        )
+    if card.task != AUTOENCODER and kind in AUTOENCODERS:
+        raise InputError(
+            f"The network {kind} of {source} gives back the CT, but its model card is for {card.task}: name another network, or "
+            'give "task": "autoencoder".'
+        )
+
+
 def check_fits(card: ModelCard, built: Built, source: str) -> None:
     """That card and network fit each other.
 
     Raises:
         InputError: one sentence that says what does not fit.
     """
+    if card.task == AUTOENCODER:
+        if card.hu_window is None or card.steps is not None:
+            raise InputError(f"The model card of the autoencoder {source} must prepare a CT by 'spacing' and 'hu_window' alone.")
+        return
+    if card.task == CLASSIFICATION:
+        if card.channels != built.channels:
+            raise InputError(
+                f"The model card lists {len(card.labels)} classes, but {source} has {built.channels} outputs: list one class for "
+                "each output."
+            )
+        return
     if card.output == "softmax" and built.channels < 2:
         raise InputError(
             f"{source} has {built.channels} output channel(s): give a network with one channel for the background and one for each "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .validation import Scores
+    from .scores import Scores
 
 
 @dataclass
@@ -18,8 +18,8 @@ class Progress:
         skipped: of these, steps whose gradient was not finite, so that the weights stayed as they were.
         seconds: time spent on steps.
         runs: the command and first step of every part of the run.
-        history: ``{"step", "loss", "dice"}`` of every validation.
-        best: highest mean Dice so far.
+        history: ``{"step", "loss", measure: scores}`` of every validation.
+        best: best mean score so far; None before the first validation.
     """
 
     step: int = 0
@@ -27,7 +27,7 @@ class Progress:
     seconds: float = 0.0
     runs: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: float = -1.0
+    best: float | None = None
 
 
 class TrainMonitor:

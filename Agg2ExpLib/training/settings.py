@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..models.model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING
+from ..models.model_card import PAPER_HU_WINDOW, PAPER_ROI_SIZE, PAPER_SPACING, SEGMENTATION
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 KEEP = ("best", "last")
+OPTIMIZERS = {"adamw": "AdamW", "nadam": "NAdam"}  # with decoupled weight decay; how they are called in torch.optim
 # A run that goes on may change these: they do not touch what was learnt so far.
 _FREE = ("steps", "validate_every", "save_every", "keep", "float16_weights", "devices", "accelerator", "workers")
 
@@ -21,19 +22,21 @@ class TrainSettings:
     """One training run.
 
     Attributes:
+        task: what kind of network, a name of :data:`~Agg2ExpLib.training.kinds.KINDS`.
         seed: of the first weights, the windows drawn and their augmentation.
         steps: optimiser steps of the whole run.
         batch: windows a step, over all devices together.
-        learning_rate: of AdamW at its peak; from there a cosine to 0 at the last step.
-        weight_decay: of AdamW.
+        optimizer: a name of :data:`OPTIMIZERS`.
+        learning_rate: at its peak; from there a cosine to 0 at the last step.
+        weight_decay: decoupled from the gradient.
         warmup: steps over which the learning rate rises linearly.
         clip_norm: gradients are scaled down to this norm.
-        roi: window in voxels.
+        roi: window in voxels; of networks that see whole volumes the field of view in training.
         spacing: mm per voxel of the model grid.
         hu_window: HU range that is clipped and scaled to [0, 1].
-        network: a name of :data:`~Agg2ExpLib.training.network_choice.NETWORKS`.
-        network_options: arguments of its MONAI class that differ from the defaults.
-        label_weights: weight in the loss of labels that do not count once.
+        network: a name that the task knows.
+        network_options: arguments of its class that differ from the defaults.
+        label_weights: weight in the loss of labels (or classes) that do not count once.
         precision: ``auto`` takes bfloat16 on a GPU that is fast at it, float32 elsewhere; others as named, mixed.
         accelerator, devices: of Lightning Fabric: ``auto``, ``cpu``, ``cuda``, ``mps``; how many, or ``auto``.
         workers: processes that prepare windows; 0 prepares them in the training process.
@@ -56,6 +59,8 @@ class TrainSettings:
     network: str = "swin_unetr"
     network_options: Mapping[str, Any] = field(default_factory=dict)
     label_weights: Mapping[str, float] = field(default_factory=dict)
+    task: str = SEGMENTATION
+    optimizer: str = "adamw"
     precision: str = "auto"
     accelerator: str = "auto"
     devices: str = "1"
@@ -69,6 +74,8 @@ class TrainSettings:
         for name in ("steps", "batch", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"⟨{name}⟩ must be at least 1, not {getattr(self, name)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"There is no ⟨optimizer⟩ '{self.optimizer}': choose one of {', '.join(OPTIMIZERS)}.")
         for name in ("seed", "warmup", "workers"):
             if getattr(self, name) < 0:
                 raise InputError(f"⟨{name}⟩ must be 0 or more, not {getattr(self, name)}.")

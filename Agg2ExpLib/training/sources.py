@@ -1,8 +1,8 @@
-"""What training windows come from: the protocol that every source follows, and the windows as a torch data set."""
+"""What training examples come from: the protocol of segmentation's sources, and what a task draws as a torch data set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..models.labels import Label
 from ..synthetic.scans import Example
+from .settings import TrainSettings
 
 if TYPE_CHECKING:
     import torch
@@ -48,24 +49,20 @@ def scale(hu: np.ndarray, window: Sequence[float]) -> np.ndarray:
     return ((np.clip(hu, low, high) - low) / (high - low)).astype(np.float32)
 
 
-class Windows:
-    """A source as a map-style torch data set: item ``step · batch + k`` is window ``k`` of a step, drawn from (seed, step, k)."""
+class Draws:
+    """What a task draws as a map-style torch data set: item ``step · batch + k`` is drawn from (seed, step, k)."""
 
-    def __init__(self, source: Source, seed: int, steps: int, batch: int, hu_window: Sequence[float]):
-        self.source, self.seed, self.steps, self.batch, self.hu_window = source, seed, steps, batch, hu_window
+    def __init__(self, draw: Callable[[np.random.Generator, int], tuple[torch.Tensor, torch.Tensor]], settings: TrainSettings):
+        self.draw, self.seed, self.steps, self.batch = draw, settings.seed, settings.steps, settings.batch
 
     def __len__(self) -> int:
         return self.steps * self.batch
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
         step, k = divmod(index, self.batch)
-        example = self.source.window(np.random.default_rng((self.seed, step, k)), index)
-        image = torch.from_numpy(scale(example.ct, self.hu_window))[None]
-        return image, torch.from_numpy(np.ascontiguousarray(example.labels))[None].long()
+        return self.draw(np.random.default_rng((self.seed, step, k)), index)
 
 
 def step_indices(start: int, steps: int, batch: int, rank: int, ranks: int) -> list[list[int]]:
-    """Items of :class:`Windows` that one of ``ranks`` processes takes in each step from ``start`` on."""
+    """Items of :class:`Draws` that one of ``ranks`` processes takes in each step from ``start`` on."""
     return [[step * batch + k for k in range(rank, batch, ranks)] for step in range(start, steps)]

@@ -1,6 +1,6 @@
 """The training loop on Lightning Fabric: mixed precision, several devices, checkpoints, and a run that goes on where it ended.
 
-Every step draws its windows from (seed, step), so a run that was interrupted ends with the weights of one that was not (bit for
+Every step draws its examples from (seed, step), so a run that was interrupted ends with the weights of one that was not (bit for
 bit on one thread).
 """
 
@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,9 @@ import numpy as np
 from ..errors import InputError
 from ..system.files import replacing
 from .monitor import Progress, TrainMonitor
-from .network_choice import network_spec, new_network
-from .settings import TrainSettings
-from .sources import Source, Windows, step_indices
-from .validation import validate
+from .settings import OPTIMIZERS, TrainSettings
+from .sources import Draws, step_indices
+from .task import Task, is_better
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +37,7 @@ class Trainer:
     """A network in training.
 
     Args:
-        settings: the run.
-        source: where windows come from.
+        task: what is trained on what, with the settings of the run.
         folder: for checkpoint, weights and tables.
         name: stem of their files.
         monitor: is told how it goes.
@@ -48,29 +46,26 @@ class Trainer:
         InputError: the checkpoint in the folder is damaged or of a run with other settings, or the network cannot be built.
     """
 
-    def __init__(self, settings: TrainSettings, source: Source, folder: Path, name: str, monitor: TrainMonitor | None = None):
+    def __init__(self, task: Task, folder: Path, name: str, monitor: TrainMonitor | None = None):
         import torch
 
-        self.settings, self.source, self.monitor = settings, source, monitor or TrainMonitor()
+        settings = task.settings
+        self.task, self.settings, self.monitor = task, settings, monitor or TrainMonitor()
         self.checkpoint, self.weights = folder / f"{name}.checkpoint.pt", folder / f"{name}.safetensors"
         self.fabric = make_fabric(settings)
         self.fabric.launch()
         torch.manual_seed(settings.seed)
-        self.spec = network_spec(settings.network, settings.network_options, len(source.labels), settings.roi)
-        self.network = new_network(self.spec, settings.roi)
+        self.network = task.new_network(self.fabric.device.type)
         self.progress = Progress()
         self._stop = threading.Event()
         state = self._read_checkpoint()
         if state:
             self.network.load_state_dict(state["network"])
-        if settings.precision == "bfloat16" and self.fabric.device.type == "cpu" and self.spec["class"] == "SwinUNETR":
-            # oneDNN's bfloat16 weight gradient of the bottleneck's 2x2x2 voxels is at times not finite.
-            _keep_float32(self.network.get_submodule("encoder10"))
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        optimizer = _make_optimizer(self.network, settings)
         if state:
             optimizer.load_state_dict(state["optimizer"])
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
-        self.loss = _make_loss(source, settings).to(self.fabric.device)
+        self.loss = task.make_loss(self.fabric.device)
 
     def stop(self) -> None:
         """Ask the run to end after the present step, its state kept."""
@@ -118,7 +113,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             state = {
                 "settings": self.settings.to_dict(),
-                "labels": [label.name for label in self.source.labels],
+                "labels": list(self.task.outputs),
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "progress": vars(self.progress),
@@ -137,8 +132,7 @@ class Trainer:
 
         fabric, settings = self.fabric, self.settings
         indices = step_indices(self.progress.step, settings.steps, settings.batch, fabric.global_rank, fabric.world_size)
-        windows = Windows(self.source, settings.seed, settings.steps, settings.batch, settings.hu_window)
-        dataset: Any = windows  # map-style by its methods
+        dataset: Any = Draws(self.task.draw, settings)  # map-style by its methods
         loader: Any = torch.utils.data.DataLoader(dataset, batch_sampler=indices, num_workers=settings.workers)
         return fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
@@ -148,27 +142,28 @@ class Trainer:
         start = time.monotonic()
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate_at(self.progress.step)
-        logits = self.module(image)
-        loss = self.loss(logits.float(), target)
+        loss = self.loss(self.module(image), target)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
         # float16's loss scale is lowered by the optimizer's own step when the gradient is not finite.
         if self.settings.precision == "float16" or norm is None or torch.isfinite(norm):
             self.optimizer.step()
-        if norm is not None and not torch.isfinite(norm):  # one bad window must not spoil the weights
+        if norm is not None and not torch.isfinite(norm):  # one bad example must not spoil the weights
             self.progress.skipped += 1
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - start
         return float(loss.detach())
 
     def _validate(self, loss: float) -> None:
-        scores = validate(self.network, self.source, self.settings, self.fabric)
+        scores = self.task.validate(self.network, self.fabric)
         progress = self.progress
         known = round(loss, 4) if np.isfinite(loss) else None
-        progress.history.append({"step": progress.step, "loss": known, "dice": scores.to_dict()})
-        if scores.mean > progress.best or self.settings.keep == "last" or not self.weights.exists():
-            progress.best = max(scores.mean, progress.best)
+        progress.history.append({"step": progress.step, "loss": known, self.task.measure: scores.to_dict()})
+        better = is_better(self.task, scores.mean, progress.best)
+        if better:
+            progress.best = scores.mean
+        if better or np.isnan(scores.mean) or self.settings.keep == "last" or not self.weights.exists():
             self.write_weights()
         self.monitor.validated(progress, scores)
 
@@ -192,7 +187,7 @@ class Trainer:
             labels, self.progress = state["labels"], Progress(**state["progress"])
         except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
             raise InputError(f"{self.checkpoint} is damaged: remove it to begin again, or give another ⟨output⟩.") from error
-        if changed or labels != [label.name for label in self.source.labels]:
+        if changed or labels != list(self.task.outputs):
             raise InputError(
                 f"{self.checkpoint.name} belongs to a run with other {', '.join(changed) or 'labels'}: repeat its command to go "
                 "on with it, remove it to begin again, or give another ⟨output⟩."
@@ -255,26 +250,12 @@ def write_weights(path: Path, network: torch.nn.Module, half: bool) -> None:
         temporary.write_bytes(save(tensors))
 
 
-def _make_loss(source: Source, settings: TrainSettings) -> Any:
-    """Dice + cross-entropy over the foreground labels, as in the paper."""
-    import torch
-    from monai.losses import DiceCELoss
-
-    names = [label.name for label in source.labels]
-    if unknown := [name for name in settings.label_weights if name not in names]:
-        raise InputError(f"⟨label_weights⟩ names '{unknown[0]}', which is no label: there are {', '.join(names)}.")
-    weight = torch.tensor([float(settings.label_weights.get(name, 1.0)) for name in names])
-    return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, weight=weight)
-
-
-def _keep_float32(module: torch.nn.Module) -> None:
-    """Let a module calculate in float32 within autocast."""
+def _make_optimizer(network: torch.nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     import torch
 
-    forward: Callable[[torch.Tensor], torch.Tensor] = module.forward
-
-    def in_float32(value: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", enabled=False):
-            return forward(value.float())
-
-    module.forward = in_float32
+    kind = getattr(torch.optim, OPTIMIZERS[settings.optimizer])
+    options = {"decoupled_weight_decay": True} if settings.optimizer == "nadam" else {}
+    optimizer: torch.optim.Optimizer = kind(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, **options
+    )
+    return optimizer

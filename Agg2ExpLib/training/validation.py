@@ -38,9 +38,9 @@ class Scores:
 
     @property
     def mean(self) -> float:
-        """Mean over labels of the mean over cases, then over sets; 0 when there is nothing to measure."""
+        """Mean over labels of the mean over cases, then over sets; NaN when there is nothing to measure."""
         means = [np.nanmean(columns) for table in self.tables.values() if len(columns := _column_means(table))]
-        return float(np.mean(means)) if means else 0.0
+        return float(np.mean(means)) if means else float("nan")
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """For each set: cases, mean, and Dice by label (None where no case has it), rounded to three places."""
@@ -53,6 +53,17 @@ class Scores:
                 entry[label.name] = None if np.isnan(column).all() else round(float(np.nanmean(column)), 3)
             result[group] = entry
         return result
+
+    def lines(self) -> list[str]:
+        """For people: Dice of every label."""
+        found = []
+        for group, values in self.to_dict().items():
+            found.append(f"Dice, {group.replace('_', ' ')} ({values['volumes']}):")
+            for name, value in values.items():
+                if name not in ("volumes", "mean"):
+                    found.append(f"  {name:26} {'not there' if value is None else f'{value:.3f}'}")
+            found.append(f"  {'mean':26} {values['mean']}")
+        return found
 
 
 def _column_means(table: np.ndarray) -> np.ndarray:

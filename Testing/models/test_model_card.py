@@ -7,10 +7,10 @@ import json
 import pytest
 
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.models.card_labels import clean_label_name
 from Agg2ExpLib.models.labels import PAPER_LABELS, make_labels
 from Agg2ExpLib.models.model_card import (
     ModelCard,
-    clean_label_name,
     default_model_card,
     read_model_card,
     write_model_card,

@@ -106,8 +106,11 @@ def install() -> StandIn:
     sys.modules["slicer.i18n"] = slicer.i18n = i18n
     sys.modules["slicer.parameterNodeWrapper"] = slicer.parameterNodeWrapper = parameters
     sys.modules["slicer.ScriptedLoadableModule"] = slicer.ScriptedLoadableModule = scripted_module
+    from .view_layout import qSlicerSingletonViewFactory
+
     for kind in (
         *mrml_widgets.WIDGETS,
+        qSlicerSingletonViewFactory,
         scripted_module.qSlicerScriptedLoadableModule,
         scripted_module.qSlicerScriptedLoadableModuleWidget,
     ):

@@ -94,6 +94,7 @@ class Application(Connectable):
         self._module_manager = ModuleManager()
         self._io = CoreIOManager()
         self._main_window = qSlicerMainWindow()
+        self._layout_manager.setViewport(self._main_window.centralWidget())
 
     def _signatures(self) -> tuple[str, ...]:
         return ("startupCompleted()", "lastWindowClosed()", "aboutToQuit()", "mrmlSceneChanged(vtkMRMLScene*)")

@@ -1,30 +1,86 @@
-"""``slicer.app.layoutManager()``: slice and 3D views of the scene without a window of their own."""
+"""``slicer.app.layoutManager()``: slice and 3D views of the scene, and where they lie in the window."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import slicer
+from PySide6.QtCore import Signal
 
+from . import qt_module
+from .mrml_widgets import _wants
 from .scene import SLICE_VIEWS
+from .view_layout import Viewport
+
+qt = qt_module.module()
 
 
-class LayoutManager:
-    """Red, Yellow, Green and one 3D view."""
+class LayoutManager(qt.QObject):
+    """``qSlicerLayoutManager``: Red, Yellow, Green and one 3D view, laid out as the scene's layout node says.
 
+    Attributes:
+        drawsSlices: only in the stand-in: whether slices are drawn in the views, which costs time.
+    """
+
+    layoutChanged = Signal(int)
     threeDViewCount = 1
     tableViewCount = 0
     plotViewCount = 0
 
     def __init__(self, state: Any):
+        super().__init__()
         self._state = state
         self._slices = {name: SliceWidget(state, name) for name, _ in SLICE_VIEWS}
         self._three_d = ThreeDWidget(state)
-        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+        self._viewport = Viewport(self)
+        self.drawsSlices = False
+        scene = state.scene
+        state.layout_node.AddObserver("ModifiedEvent", self._on_node)
+        for event in (scene.EndCloseEvent, scene.EndBatchProcessEvent):
+            scene.AddObserver(event, self._on_node)
+        scene.AddObserver(scene.StartCloseEvent, lambda *_unused: self._viewport.clear())
+
+    # Layouts
+    def layoutLogic(self) -> Any:
+        return self._state.layout_logic
+
+    @property
+    def layout(self) -> int:
+        return int(self._state.layout_node.GetViewArrangement())
+
+    @layout.setter
+    def layout(self, layout: int) -> None:
+        self.setLayout(layout)
 
     def setLayout(self, layout: int) -> None:
-        self.layout = layout
+        node = self._state.layout_node
+        if layout != self.layout:
+            known = node.IsLayoutDescription(layout)
+            node.SetViewArrangement(layout if known else slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
 
+    def registerViewFactory(self, factory: Any) -> None:
+        """The manager's from now on, unless it has a parent already; asked before those that were there."""
+        _wants(slicer.qSlicerSingletonViewFactory, factory)
+        if factory.parent() is None:
+            factory.setParent(self)
+        self._viewport.factories.insert(0, factory)
+
+    def viewport(self) -> Any:
+        return self._viewport.widget
+
+    def setViewport(self, widget: Any) -> None:
+        self._viewport.widget = widget
+        self._update()
+
+    def _on_node(self, *_unused: Any) -> None:
+        if not self._state.scene.IsBatchProcessing():
+            self._update()
+
+    def _update(self) -> None:
+        self._viewport.show(self._state.layout_node.GetCurrentLayoutDescription() or "")
+        self.layoutChanged.emit(self.layout)
+
+    # Views
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._slices)
 

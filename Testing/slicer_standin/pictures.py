@@ -12,7 +12,7 @@ from . import qt_module
 
 qt = qt_module.module()
 _VIEWS = ("axial", "coronal", "sagittal")
-_COLORS = {"axial": "#f34a33", "coronal": "#4eb04e", "sagittal": "#edd54c"}
+COLORS = {"axial": "#f34a33", "coronal": "#4eb04e", "sagittal": "#edd54c"}
 _BAR = 22  # pixels of the coloured bar above a view, as in Slicer
 
 
@@ -43,7 +43,7 @@ def render_views(standin: Any, path: str | os.PathLike[str], panel: Any = None, 
         corner = qt.QPoint(x + (index % 2) * (size + 8), (index // 2) * (block + 8))
         if orientation is not None:
             image, position = views[orientation]
-            painter.fillRect(qt.QRect(corner, qt.QSize(size, _BAR)), qt.QColor(_COLORS[orientation]))
+            painter.fillRect(qt.QRect(corner, qt.QSize(size, _BAR)), qt.QColor(COLORS[orientation]))
             painter.setPen(qt.QColor("black"))
             painter.drawText(corner + qt.QPoint(8, _BAR - 6), f"{orientation.capitalize()}   {position[0]}: {position[1]:.0f} mm")
             painter.drawImage(corner + qt.QPoint(0, _BAR), image)
@@ -59,7 +59,7 @@ def render_views(standin: Any, path: str | os.PathLike[str], panel: Any = None, 
     return target
 
 
-def view_image(scene: Any, orientation: str, size: int = 360) -> tuple[Any, tuple[str, float]]:
+def view_image(scene: Any, orientation: str, size: int | tuple[int, int] = 360) -> tuple[Any, tuple[str, float]]:
     """A slice view as the scene has it now: volumes, opacities, outlines and position as the module set them.
 
     Returns:
@@ -71,15 +71,16 @@ def view_image(scene: Any, orientation: str, size: int = 360) -> tuple[Any, tupl
     from Agg2ExpLib.views.slice_views import ORIENTATIONS, SliceView
 
     source = slicer.app.layoutManager().sliceWidget(ORIENTATIONS[orientation][0])
-    with SliceView(scene, orientation, (size, size), name=f"Picture {orientation}") as view:
-        _follow(view, source, size)
+    width, height = (size, size) if isinstance(size, int) else size
+    with SliceView(scene, orientation, (width, height), name=f"Picture {orientation}") as view:
+        _follow(view, source, width, height)
         picture = view.picture()
     rows, columns, _ = picture.pixels.shape
     image = qt.QImage(picture.pixels.tobytes(), columns, rows, 3 * columns, qt.QImage.Format_RGB888).copy()
     return image, picture.position
 
 
-def _follow(view: Any, source: Any, size: int) -> None:
+def _follow(view: Any, source: Any, width: int, height: int) -> None:
     """Give a guest view the state of one of the application's views."""
     node, composite = source.mrmlSliceNode(), source.mrmlSliceCompositeNode()
     guest = view._logic.GetSliceCompositeNode()
@@ -89,7 +90,7 @@ def _follow(view: Any, source: Any, size: int) -> None:
     guest.SetLabelOpacity(composite.GetLabelOpacity())
     view.node.GetSliceToRAS().DeepCopy(node.GetSliceToRAS())
     field = node.GetFieldOfView()
-    edge = min(field[0], field[1])
-    view.node.SetFieldOfView(edge, edge, field[2])
-    view.node.SetDimensions(size, size, 1)
+    edge = min(field[0], field[1]) / min(width, height)  # mm a pixel
+    view.node.SetFieldOfView(edge * width, edge * height, field[2])
+    view.node.SetDimensions(width, height, 1)
     view.node.UpdateMatrices()

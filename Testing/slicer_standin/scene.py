@@ -80,6 +80,10 @@ class Scene:
         view.SetSingletonTag("1")
         view.SetName("View1")
         self.view_node = self.scene.AddNode(view)
+        self.layout_logic = slicer.vtkMRMLLayoutLogic()
+        self.layout_logic.SetMRMLScene(self.scene)
+        self.layout_node = self.layout_logic.GetLayoutNode()
+        self.layout_node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _node_added(self, scene: Any, event: str, node: Any) -> None:
@@ -108,7 +112,7 @@ class Scene:
         nodes = [self.scene.GetNthNode(index) for index in range(self.scene.GetNumberOfNodes())]
         for subject in (self.scene, *nodes):
             subject.RemoveAllObservers()  # Python observers must not run when Python collects the scene
-        for logic in (*self.slice_logics.values(), *self.logics.values()):
+        for logic in (self.layout_logic, *self.slice_logics.values(), *self.logics.values()):
             logic.SetMRMLScene(None)
         self.application_logic.SetMRMLScene(None)
 

@@ -14,8 +14,9 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic.scans import Example
 from Agg2ExpLib.training.network_choice import NETWORKS, network_spec, new_network
+from Agg2ExpLib.training.segmentation_task import SegmentationTask
 from Agg2ExpLib.training.settings import TrainSettings
-from Agg2ExpLib.training.sources import Validation, Windows, step_indices
+from Agg2ExpLib.training.sources import Draws, Validation, step_indices
 from Agg2ExpLib.training.trainer import Trainer, write_weights
 from Agg2ExpLib.training.validation import Scores, predict, validate, write_history
 
@@ -69,7 +70,8 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 def test_it_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
     small = replace(TINY, network="unet", network_options={"channels": [8, 8, 8, 8, 8]}, learning_rate=1e-2)
-    trainer = Trainer(replace(small, steps=20, batch=2, validate_every=10, save_every=20), Slabs(), tmp_path, "net")
+    settings = replace(small, steps=20, batch=2, validate_every=10, save_every=20)
+    trainer = Trainer(SegmentationTask(settings, Slabs()), tmp_path, "net")
     assert trainer.run("command")
     first, last = trainer.progress.history
     assert (first["step"], last["step"]) == (10, 20)
@@ -83,19 +85,19 @@ def test_it_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     settings = replace(TINY, steps=3, batch=2)
-    straight = Trainer(settings, Slabs(), tmp_path, "straight")
+    straight = Trainer(SegmentationTask(settings, Slabs()), tmp_path, "straight")
     straight.run()
-    first = Trainer(replace(settings, save_every=1), Slabs(), tmp_path, "parts")
+    first = Trainer(SegmentationTask(replace(settings, save_every=1), Slabs()), tmp_path, "parts")
     first.monitor = stopper = StopAfter(first, 1)
     assert not first.run("first")
     assert first.progress.step == stopper.count == 1
-    second = Trainer(settings, Slabs(), tmp_path, "parts")
+    second = Trainer(SegmentationTask(settings, Slabs()), tmp_path, "parts")
     assert second.progress.step == 1
     assert second.run("second")
     assert same(straight.network, second.network)
     assert not same(straight.network, first.network)
     assert [run["from_step"] for run in second.progress.runs] == [0, 1]
-    third = Trainer(settings, Slabs(), tmp_path, "parts")
+    third = Trainer(SegmentationTask(settings, Slabs()), tmp_path, "parts")
     assert third.finished
     assert third.run("third")
     assert len(third.progress.runs) == 2  # nothing was left to do
@@ -120,19 +122,19 @@ def test_a_window_without_finite_gradient_changes_nothing(tmp_path: Path) -> Non
     class Broken(Slabs):
         value = np.nan
 
-    trainer = Trainer(replace(TINY, steps=1), Broken(), tmp_path, "broken")
-    before = Trainer(TINY, Slabs(), tmp_path, "other").network
+    trainer = Trainer(SegmentationTask(replace(TINY, steps=1), Broken()), tmp_path, "broken")
+    before = Trainer(SegmentationTask(TINY, Slabs()), tmp_path, "other").network
     trainer.run()
     assert trainer.progress.skipped == 1
     assert same(trainer.network, before)
-    many = Trainer(replace(TINY, steps=4), Slabs(), tmp_path, "many")
+    many = Trainer(SegmentationTask(replace(TINY, steps=4), Slabs()), tmp_path, "many")
     many.progress.skipped = 100
     with pytest.raises(FloatingPointError, match="no finite gradient"):
         many.run()
 
 
 def test_bfloat16_keeps_the_bottleneck_in_float32(tmp_path: Path) -> None:
-    trainer = Trainer(replace(TINY, precision="bfloat16", steps=1), Slabs(), tmp_path, "half")
+    trainer = Trainer(SegmentationTask(replace(TINY, precision="bfloat16", steps=1), Slabs()), tmp_path, "half")
     seen = []
     bottleneck, decoder = trainer.network.get_submodule("encoder10.layer"), trainer.network.get_submodule("decoder1")
     bottleneck.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
@@ -143,7 +145,7 @@ def test_bfloat16_keeps_the_bottleneck_in_float32(tmp_path: Path) -> None:
 
 
 def test_states_of_other_runs_are_refused(tmp_path: Path) -> None:
-    Trainer(TINY, Slabs(), tmp_path, "net").save()
+    Trainer(SegmentationTask(TINY, Slabs()), tmp_path, "net").save()
     state = tmp_path / "net.checkpoint.pt"
     for change, word in (
         ({"seed": 4}, "seed"),
@@ -151,12 +153,14 @@ def test_states_of_other_runs_are_refused(tmp_path: Path) -> None:
         ({"network_options": {"feature_size": 24}}, "network_options"),
     ):
         with pytest.raises(InputError, match=f"other {word}"):
-            Trainer(replace(TINY, **change), Slabs(), tmp_path, "net")  # type: ignore[arg-type]
-    assert Trainer(replace(TINY, steps=99, save_every=3), Slabs(), tmp_path, "net").progress.step == 0  # a longer run may go on
+            Trainer(SegmentationTask(replace(TINY, **change), Slabs()), tmp_path, "net")  # type: ignore[arg-type]
+    assert (
+        Trainer(SegmentationTask(replace(TINY, steps=99, save_every=3), Slabs()), tmp_path, "net").progress.step == 0
+    )  # a longer run may go on
     whole = state.read_bytes()
     state.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="damaged"):
-        Trainer(TINY, Slabs(), tmp_path, "net")
+        Trainer(SegmentationTask(TINY, Slabs()), tmp_path, "net")
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -185,7 +189,7 @@ def test_settings_out_of_range(change: dict, word: str) -> None:
 
 def test_label_weights_of_unknown_labels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'liver'"):
-        Trainer(replace(TINY, label_weights={"liver": 2.0}), Slabs(), tmp_path, "net")
+        Trainer(SegmentationTask(replace(TINY, label_weights={"liver": 2.0}), Slabs()), tmp_path, "net")
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "unetr"])
@@ -215,7 +219,7 @@ def test_networks_that_cannot_be() -> None:
 def test_windows_of_a_step_are_shared_out_once() -> None:
     shares = [step_indices(2, 4, 3, rank, 2) for rank in range(2)]
     assert shares == [[[6, 8], [9, 11]], [[7], [10]]]
-    windows = Windows(Slabs(), 3, 4, 3, (-1024, 1024))
+    windows = Draws(SegmentationTask(replace(TINY, steps=4, batch=3), Slabs()).draw, replace(TINY, steps=4, batch=3))
     assert len(windows) == 12
     image, target = windows[7]
     expected = Slabs().window(np.random.default_rng((3, 2, 1)), 7)
@@ -259,7 +263,7 @@ def test_predictions_equal_the_network_on_one_window() -> None:
 def test_half_weights(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    network = Trainer(TINY, Slabs(), tmp_path, "net").network
+    network = Trainer(SegmentationTask(TINY, Slabs()), tmp_path, "net").network
     for half in (False, True):
         write_weights(tmp_path / "w.safetensors", network, half)
         for name, tensor in load_file(tmp_path / "w.safetensors").items():

@@ -30,12 +30,14 @@ class GraphView(DrawnView, qt.QWidget):
         view.selected = "aorta"    # its incoming arrows stand out; None shows all alike
 
     Clicking a node or an arrow also selects (a node itself, of an arrow the label); clicking beside or Escape selects nothing.
+    ``onSelected`` are given what the user has selected so, None for nothing.
     """
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self.onNodeClicked: list[Callable[[str], None]] = []
         self.onEdgeClicked: list[Callable[[str, str], None]] = []
+        self.onSelected: list[Callable[[str | None], None]] = []
         self.emptyText = _("The graph appears here after an explanation.")
         self._data: GraphData | None = None
         self._scene: GraphScene | None = None
@@ -147,11 +149,11 @@ class GraphView(DrawnView, qt.QWidget):
         if node:
             self._choose(node)
         elif edge:
-            self.selected = edge.target
+            self._select(edge.target)
             for callback in list(self.onEdgeClicked):
                 callback(edge.target, edge.source)
         else:
-            self.selected = None
+            self._select(None)
 
     def keyPressEvent(self, event: Any) -> None:
         key = event.key()
@@ -161,7 +163,7 @@ class GraphView(DrawnView, qt.QWidget):
         elif key in (qt.Qt.Key_Return, qt.Qt.Key_Enter, qt.Qt.Key_Space) and self._current:
             self._choose(self._current)
         elif key == qt.Qt.Key_Escape and self._selected is not None:
-            self.selected = None
+            self._select(None)
         else:
             event.ignore()
 
@@ -200,9 +202,14 @@ class GraphView(DrawnView, qt.QWidget):
             tip = next(node.tip for node in self._data.nodes if node.name == self._hoverNode)
         self.showTip(position.x(), position.y(), tip)
 
+    def _select(self, name: str | None) -> None:
+        self.selected = name
+        for callback in list(self.onSelected):
+            callback(name)
+
     def _choose(self, name: str) -> None:
         self._current = name
-        self.selected = name
+        self._select(name)
         for callback in list(self.onNodeClicked):
             callback(name)
 

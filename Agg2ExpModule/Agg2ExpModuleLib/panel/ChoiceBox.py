@@ -42,6 +42,12 @@ class ChoiceBox:
         index = self.combo.currentIndex
         return self._values[index] if 0 <= index < len(self._values) else ""
 
+    @property
+    def text(self) -> str:
+        """The text shown, empty for none."""
+        index = self.combo.currentIndex
+        return self._shown[index][1] if 0 <= index < len(self._shown) else ""
+
     def _onIndex(self, *_unused: Any) -> None:
         if not self._busy and self.combo.currentIndex >= 0:
             self._onChosen(self.value)

@@ -8,6 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..drawing.GraphData import GraphData, MatrixData
 from ..drawing.GraphView import GraphView
 from ..drawing.MatrixView import MatrixView
 from ..scene.ExtraRegions import ExtraRegions, regionNames
@@ -29,12 +30,14 @@ class ImportanceSection:
 
     Attributes:
         model: what graph, matrix and table show; None without results.
+        title: what the numbers are, in a few words.
     """
 
     def __init__(self, state: PanelState, controller: RunController, display: DisplaySection, comparison: CohortComparison):
         self.state, self.controller, self.ui = state, controller, state.ui
         self._display, self._comparison = display, comparison
         self.model: ImportanceModel | None = None
+        self.title = ""
         self._opened = False
         ui = self.ui
         self.graph = GraphView(ui.graphFrame)
@@ -43,15 +46,24 @@ class ImportanceSection:
             layout = qt.QVBoxLayout(frame)
             layout.setContentsMargins(0, 0, 0, 0)
             layout.addWidget(view)
+        self._graphs, self._matrices = [self.graph], [self.matrix]
         self.table = RegionTable(ui.regionTable)
         self._measure = ChoiceBox(ui.measureCombo, lambda value: self._set("measure", value))
         self._sign = ChoiceBox(ui.graphSignCombo, lambda value: self._set("graphSign", value))
         self._layout = ChoiceBox(ui.layoutCombo, lambda value: self._set("layout", value))
         self.graph.onNodeClicked.append(self._onRegion)
         self.graph.onEdgeClicked.append(self._onPair)
+        self.graph.onSelected.append(self._onSelected)
         self.matrix.onCellClicked.append(self._onPair)
         self.table.onRegionClicked.append(self._onTableRegion)
         ui.addRegionsButton.clicked.connect(self._onAddRegions)
+
+    def addLarge(self, graph: GraphView, matrix: MatrixView) -> None:
+        """Have another graph and matrix show the same; a click in them does what one in the panel's does."""
+        graph.onNodeClicked, graph.onEdgeClicked = self.graph.onNodeClicked, self.graph.onEdgeClicked
+        graph.onSelected, matrix.onCellClicked = self.graph.onSelected, self.matrix.onCellClicked
+        self._graphs.append(graph)
+        self._matrices.append(matrix)
 
     def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
@@ -96,28 +108,33 @@ class ImportanceSection:
         if measure == DIFFERENCE and self.model is not None:
             hint = _("No cohort to compare with: choose one\nin the section “Compare with a cohort”.")
             hint = _("Comparing …") if self._comparison.running else hint
-        self.graph.emptyText = hint or _("The graph appears here after an explanation.")
-        self.matrix.emptyText = hint or _("The matrix appears here after an explanation.")
+        for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+            graph.emptyText = hint or _("The graph appears here after an explanation.")
+            matrix.emptyText = hint or _("The matrix appears here after an explanation.")
+        self.title = self._measure.text if measure == DIFFERENCE else f"{self._measure.text} · {self._sign.text}"
         if model is not None and measure == DIFFERENCE:
             result = self._comparison.result
             model = DifferenceModel(model, result) if result is not None else None
         if model is None:
-            self.graph.setGraph(None)
-            self.matrix.setMatrix(None)
+            self._setData(None, None)
             return
         # Shares and means are 0..1 in the model and per cent in the panel, enrichment is a factor.
         minimum = parameters.minimumWeight if measure == "enrichment" else parameters.minimumWeight / 100
         ui.minimumSpinBox.suffix = " ×" if measure == "enrichment" else " %"
         top, background, layout = parameters.topEdges, parameters.background, parameters.layout
-        self.graph.setGraph(model.graph(sign, measure, top, minimum, background, layout))
-        self.matrix.setMatrix(model.matrixData(sign, measure, True))
+        self._setData(model.graph(sign, measure, top, minimum, background, layout), model.matrixData(sign, measure, True))
+
+    def _setData(self, data: GraphData | None, matrixData: MatrixData | None) -> None:
+        for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+            graph.setGraph(data)
+            matrix.setMatrix(matrixData)
 
     def _select(self) -> None:
         parameters, model, ui = self.state.parameters, self.model, self.ui
         assert parameters is not None
         label = parameters.mapLabel if model is not None and parameters.mapLabel in model.matrix.rows else None
-        self.graph.selected = label
-        self.matrix.selected = label
+        for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+            graph.selected = matrix.selected = label
         self.table.show(model, label, parameters.graphSign)
         if model is not None and label is not None:
             ui.tableCaption.text = _("What {label} leans on, in % of its attribution:").format(label=model.title(label))
@@ -138,6 +155,10 @@ class ImportanceSection:
     def _onRegion(self, name: str) -> None:
         with slicer.util.RenderBlocker():
             self._display.selectRegion(name)
+
+    def _onSelected(self, name: str | None) -> None:
+        for graph in self._graphs:
+            graph.selected = name
 
     def _onPair(self, label: str, region: str) -> None:
         """A label leans on a region: show the label's map at the region."""
@@ -170,8 +191,9 @@ class ImportanceSection:
         ui = self.ui
         ui.importanceSection.collapsed = False
         if regions:
-            self.matrix.reveal(regions[-1])
-            self.graph.reveal(regions[-1])
+            for graph, matrix in zip(self._graphs, self._matrices, strict=True):
+                graph.reveal(regions[-1])
+                matrix.reveal(regions[-1])
         intoView(self.state.root, ui.importanceTabs)
 
     def _set(self, name: str, value: Any) -> None:

@@ -16,8 +16,9 @@ class Parameters:
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
     supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
-    ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz),
-    ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings. ``overlap`` below 0 stands for the model's own.
+    ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical,
+    circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
+    ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
@@ -66,6 +67,8 @@ class Parameters:
     topEdges: Annotated[int, WithinRange(1, 50)] = 3
     minimumWeight: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
     background: bool = False
+    beside: bool = False
+    besideWhat: str = "graph"
     extraSegmentation: slicer.vtkMRMLSegmentationNode
     # Compare with a cohort
     cohortReference: str = ""

@@ -15,7 +15,7 @@ from ..engine.WorkFolder import WorkFolder
 from ..scene import MapDisplay
 from ..scene.Answers import Answer, answersOf, loadAnswer
 from ..scene.ResultFolder import resultFolder
-from ..scene.SceneVolumes import segmentIds, writeVolumeSteps
+from ..scene.SceneVolumes import segmentIds
 from ..words.OptionWords import inPanelWords
 from .Activity import Ending, Phase
 from .ChoiceBox import ChoiceBox
@@ -74,7 +74,6 @@ class WhatIfSection:
         ui.whatIfTree.itemClicked.connect(self._onLabel)
         importance.graph.onNodeClicked.append(self._onRegionClicked)
         importance.table.onRegionClicked.append(self._onRegionClicked)
-        engine.onLog.append(controller.log)
 
     def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -104,7 +103,6 @@ class WhatIfSection:
 
     def shutdown(self) -> None:
         """The panel goes."""
-        self.engine.shutdown()
         self._forget()
 
     # What is shown
@@ -250,11 +248,7 @@ class WhatIfSection:
         """Write what is read, where it is not there from the last question."""
         parameters = self.state.parameters
         assert parameters is not None
-        ct = work / "ct.nrrd"
-        if not ct.is_file():
-            beside = work / "ct.part.nrrd"
-            yield from writeVolumeSteps(record.ct, beside)
-            beside.replace(ct)
+        ct = yield from self.controller.ctFile.steps(record.ct, parameters.caseName.strip())
         folder = yield from resultFolder(record, work)
         question |= {"result": str(folder), "ct": str(ct), "weights": parameters.weights}
         question |= {"device": parameters.device, "precision": str(record.run.get("precision") or "auto")}

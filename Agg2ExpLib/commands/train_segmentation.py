@@ -1,0 +1,52 @@
+"""What ``agg2exp train --task segmentation`` is trained on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from ..training.sources import Source
+    from ..training.task import Task
+
+
+def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Task:
+    """The task of the options; ``folder`` takes the cache of prepared cases where no other is named.
+
+    Raises:
+        InputError: the options name nothing to train on, or something that cannot be read.
+    """
+    from ..training.segmentation_task import SegmentationTask
+
+    return SegmentationTask(settings, _source(args, settings, folder))
+
+
+def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Source:
+    if not args.data:
+        from ..training.synthetic_source import SyntheticSource
+
+        return SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
+    if args.synthetic or args.phantoms:
+        raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
+    from tqdm import tqdm
+
+    from ..models.label_maps import read_scheme
+    from ..training.pairs import find_pairs
+    from ..training.pairs_source import PairsSource
+    from ..training.shares import held_out
+
+    data = Path(args.data)
+    scheme = read_scheme(data, args.label_map)
+    pairs = find_pairs(data)
+    kept_out = held_out([pair.name for pair in pairs], args.validation, settings.seed)
+    training = [pair for pair in pairs if pair.name not in kept_out]
+    cache = Path(args.cache) if args.cache else folder / "cache"
+    validation = [pair for pair in pairs if pair.name in kept_out]
+    source = PairsSource(training, validation, scheme, settings, cache, data.name, not args.no_augment)
+    for _ in tqdm(source.prepare(), total=len(pairs), desc="preparing", unit="CT", disable=None, leave=False):
+        pass
+    return source
