@@ -18,7 +18,6 @@ import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS, Registry
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.inference.network import check_frozen
-from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.results import Results
 from support.networks import CT_AFFINE, small_chest
 from support.paths import ROOT
@@ -26,8 +25,6 @@ from support.paths import ROOT
 pytestmark = pytest.mark.usefixtures("one_thread")
 NAMES = ["background", "lung", "heart"]
 SETTINGS = {"spacing": (6, 6, 6), "roi_size": 32}
-# One window of so few channels goes another way through torch, which takes four times as long as two in a batch.
-FAST = {"device": "cpu", "window_batch": 2}
 
 
 def own_network() -> torch.nn.Module:
@@ -42,15 +39,15 @@ def model() -> agg2exp.Model:
 
 @pytest.fixture(scope="module")
 def result(model) -> agg2exp.Result:
-    return agg2exp.explain((small_chest(), CT_AFFINE), model, ["lung", "heart"], samples=4, **FAST)
+    return agg2exp.explain((small_chest(), CT_AFFINE), model, ["lung", "heart"], samples=4, device="cpu")
 
 
-def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(tmp_path):
+def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(small_ct, tmp_path):
     script = ROOT / "examples" / "own_network.py"
     text = script.read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", '"""'))]
     assert len(code) <= 10
-    write_volume(tmp_path / "chest.nii.gz", small_chest((24, 20, 40)), CT_AFFINE, compress=True)
+    (tmp_path / "chest.nii.gz").write_bytes(small_ct.read_bytes())
     torch.save(own_network().state_dict(), tmp_path / "network.pt")
     network = {"class": "BasicUNet", "out_channels": 3, "features": [8, 8, 16, 16, 16, 8]}
     card = {"labels": NAMES, "spacing": 6, "hu_window": [-1024, 1024], "roi_size": 32, "network": network}
@@ -202,7 +199,7 @@ def test_regions_now_or_later(result, model):
     mask = np.zeros(small_chest().shape, dtype=bool)
     mask[5:15, 8:20, 10:30] = True
     ct = (small_chest(), CT_AFFINE)
-    now = agg2exp.explain(ct, model, ["lung", "heart"], samples=4, regions={"box": mask}, **FAST)
+    now = agg2exp.explain(ct, model, ["lung", "heart"], samples=4, device="cpu", regions={"box": mask})
     later = agg2exp.importance(result, {"box": (mask.astype(np.uint8), CT_AFFINE)})
     np.testing.assert_allclose(later.matrix.mass, now.matrix.mass, rtol=1e-6)
     assert later.matrix.extra == ("box",)
@@ -213,7 +210,7 @@ def test_regions_now_or_later(result, model):
 def test_a_drawn_target(model):
     mask = np.zeros(small_chest().shape, dtype=bool)
     mask[10:20, 8:20, 10:30] = True
-    found = agg2exp.explain((small_chest(), CT_AFFINE), model, "heart", "gradient", target_mask=mask, **FAST)
+    found = agg2exp.explain((small_chest(), CT_AFFINE), model, "heart", "gradient", target_mask=mask, device="cpu")
     assert found.target_mask.sum() > 100
     assert found.run["target_mask"]
 
@@ -237,11 +234,11 @@ def test_cohort_and_evaluation_from_memory(result, model, tmp_path):
     with pytest.raises(agg2exp.InputError, match="no option 'samples'"):
         agg2exp.cohort(others, samples=2)
     found = agg2exp.evaluate(
-        {"a": (small_chest(), CT_AFFINE)}, model, "gradient", ["heart"], runs=4, subset_voxels=500, copies=1, **FAST
+        {"a": (small_chest(), CT_AFFINE)}, model, "gradient", ["heart"], runs=4, subset_voxels=500, copies=1, device="cpu"
     )
     assert {row.metric for row in found.rows} >= {"faithfulness", "sensitivity", "complexity"}
     assert not found.failures
-    alone = agg2exp.evaluate((small_chest(), CT_AFFINE), model, "gradient", ["heart"], metrics=("complexity",), **FAST)
+    alone = agg2exp.evaluate((small_chest(), CT_AFFINE), model, "gradient", ["heart"], metrics=("complexity",), device="cpu")
     assert {row.patient for row in alone.rows} == {"ct"}
 
 
