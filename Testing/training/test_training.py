@@ -70,8 +70,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 def test_it_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
     small = replace(TINY, network="unet", network_options={"channels": [8, 8, 8, 8, 8]}, learning_rate=1e-2)
-    settings = replace(small, steps=20, batch=2, validate_every=10, save_every=20)
-    trainer = Trainer(SegmentationTask(settings, Slabs()), tmp_path, "net")
+    trainer = Trainer(SegmentationTask(replace(small, steps=20, validate_every=10, save_every=20), Slabs()), tmp_path, "net")
     assert trainer.run("command")
     first, last = trainer.progress.history
     assert (first["step"], last["step"]) == (10, 20)
