@@ -67,6 +67,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     Attributes:
         state: what the sections share.
         inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
+        dicom: the part of Export that writes DICOM.
         beside: graph or matrix large in a layout of its own.
         strip: tells what goes on.
         spots: hot spots of the map shown.
@@ -121,6 +122,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.BesideSection import BesideSection
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
+        from Agg2ExpModuleLib.panel.DicomSection import DicomSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
         from Agg2ExpModuleLib.panel.ExplainSection import ExplainSection
         from Agg2ExpModuleLib.panel.ExportSection import ExportSection
@@ -156,6 +158,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, WarmEngine(root))
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
+        self.dicom = DicomSection(state, controller, Child(root))
         state.sections += [
             self.comparison,
             self.inputs,
@@ -172,6 +175,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparing,
             self.asking,
             self.exporting,
+            self.dicom,
             self.strip,
         ]
 
@@ -181,6 +185,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.controller.shutdown()
             self.requirements.shutdown()
             self.exporting.shutdown()
+            self.dicom.shutdown()
             self.asking.shutdown()
             self.beside.shutdown()
             self.inputs.stopFindingDevices()
