@@ -199,7 +199,10 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """The module is opened."""
+        from Agg2ExpModuleLib.panel.PanelState import Topic
+
         self.initializeParameterNode()
+        self.state.tell({Topic.SEGMENTS})
         self.strip.place()
         self.shortcuts.on()
         self.requirements.check()
@@ -239,7 +242,11 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The first CT of a scene is taken, once it can be drawn: Slicer's readers give it its colours only after it was added."""
         from Agg2ExpModuleLib.panel.PanelState import Topic
 
-        if self._parameterNode is None or not _isCandidate(node):
+        if self._parameterNode is None:
+            return
+        if node.IsA("vtkMRMLSegmentationNode"):  # its segments come after it
+            qt.QTimer.singleShot(0, lambda: self.state.tell({Topic.SEGMENTS}))
+        if not _isCandidate(node):
             return
         display = node.GetDisplayNode()
         if display is not None and display.GetColorNode() is not None:

@@ -16,7 +16,16 @@ from typing import Any
 
 _installed: StandIn | None = None
 _SUBMODULES = ("slicer.i18n", "slicer.parameterNodeWrapper", "slicer.ScriptedLoadableModule")
-_ATTRIBUTES = ("mrmlScene", "app", "dicomDatabase", "modules", "i18n", "parameterNodeWrapper", "ScriptedLoadableModule", "selfTests")
+_ATTRIBUTES = (
+    "mrmlScene",
+    "app",
+    "dicomDatabase",
+    "modules",
+    "i18n",
+    "parameterNodeWrapper",
+    "ScriptedLoadableModule",
+    "selfTests",
+)
 
 
 @dataclass

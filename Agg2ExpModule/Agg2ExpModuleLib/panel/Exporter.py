@@ -97,8 +97,8 @@ class Exporter:
         if choice.maps:
             yield from self._maps(job)
         if choice.folder:
-            folder = yield from self._parts().folder(job.get("maps"))
-            job["folder"] = {"name": f"{fileNameOf(record.patient)} result", **folder}
+            parts = yield from self._parts().folder(job.get("maps"))
+            job["folder"] = {"name": f"{fileNameOf(record.patient)} result", **parts}
         self._jobFile.write_text(json.dumps(job), encoding="utf-8")
 
     @property
