@@ -21,7 +21,7 @@ from .SceneVolumes import segmentIds, segmentMask, transformToWorld
 
 YELLOW = (1.0, 0.92, 0.24)
 _OUTLINE_PIXELS = 2
-_BEFORE_PIXELS, _PALE = 1, 0.5  # what there was, beside the strong lines of what there is now
+_BEFORE_PIXELS, _PALE = 1, 0.3  # what there was, beside the strong lines of what there is now
 
 
 def nodesOfClass(name: str) -> list[Any]:
