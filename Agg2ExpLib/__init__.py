@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .models.model import Model as Model
     from .monitor import Monitor as Monitor
     from .roi_importance.matrix import ImportanceMatrix as ImportanceMatrix
+    from .roi_importance.slices import SliceImportance as SliceImportance
     from .runs.job import Job as Job
     from .runs.mask_settings import MaskSettings as MaskSettings
     from .runs.pipeline import run_job as run_job
@@ -65,6 +66,7 @@ _PLACES = {
     "Monitor": "monitor",
     "OutOfMemoryError": "errors",
     "Result": "api.result",
+    "SliceImportance": "roi_importance.slices",
     "Volume": "io.volume",
     "WhatIf": "interventions.outcome",
     "causal_matrix": "api.what_if",

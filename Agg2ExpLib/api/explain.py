@@ -19,13 +19,15 @@ from ..inference.network import at_work
 from ..io.source_files import sha256_of
 from ..io.volume import Volume
 from ..models.model import Model, load_model
-from ..monitor import Monitor
+from ..monitor import Monitor, Stage
 from ..runs.case import make_case
-from ..runs.explanation import Explanation, Question, explain_case
+from ..runs.explanation import READ_END, Explanation, Question, explain_case
 from ..runs.job import TARGETS
 from ..runs.mask_settings import MaskSettings
+from ..runs.partition import check_segmenter, draw_partition
 from ..runs.pipeline import volumes_do_not_fit
 from ..runs.record import RunRecord
+from ..runs.suits import check_suits
 from ..runs.targets import requested_labels
 from .log_monitor import LogMonitor
 from .result import Result
@@ -84,6 +86,7 @@ def explain(
     target: str = "sum",
     target_mask: Any = None,
     mask: MaskSettings | None = None,
+    segmenter: Model | str | Path | None = None,
     overlap: float | None = None,
     blend: str | None = None,
     keep: float = KEEP,
@@ -99,13 +102,14 @@ def explain(
     Args:
         ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
         model: a model, or the file of its weights.
-        labels: names to explain; by default all that the model finds.
+        labels: names to explain; by default all that the model finds. Of a classifier the classes, by default all.
         method: name of an attribution method, see :func:`Agg2ExpLib.methods`.
         regions: further regions of interest: masks by name (arrays on the CT's grid, images, files), or files as on the command
             line, such as ``"lesions.nrrd:tumour,node"``.
         target: ``sum`` or ``mean`` of the label's logits over its voxels.
         target_mask: explained in place of the labels' own voxels: an array on the CT's grid, an image or a file.
         mask: which global mask to make, if any.
+        segmenter: for a classifier, the model that draws the regions of the matrix, or the file of its weights.
         keep: share of each label's weight whose windows are passed: with 0.99 those windows are left out that hold the last
             hundredth of it together; 1 is exact.
         overlap, blend, device, precision, window_batch, patient_id, monitor: see :func:`segment`.
@@ -124,12 +128,14 @@ def explain(
         >>> result.matrix.to_frame().loc["heart"].nlargest(5)
         >>> lesion = agg2exp.explain("chest.nii.gz", model, labels=["lung"], method="gradient", regions={"lesion": "lesion.nrrd"})
         >>> lesion.matrix.to_frame("enrichment").loc["lung", "lesion"]  # 1 is chance
+        >>> sorted_in = agg2exp.explain("chest.nii.gz", "classifier.safetensors", method="gradient", segmenter=model)
+        >>> sorted_in.run["classes"][0]["probability"], sorted_in.slices.strongest("opacity", "axial")[:3]
     """
     names = (labels,) if isinstance(labels, str) else tuple(labels)
     if target not in TARGETS:
         raise InputError(f"Unknown ⟨target⟩ '{target}': use sum or mean.")
     check_keep(keep)
-    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask, keep)
+    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask, keep, segmenter)
     windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
     return _run(ct, model, asked, windows, window_batch, patient_id, monitor)
 
@@ -146,9 +152,11 @@ class _Asked:
         target_mask: Any,
         mask: MaskSettings | None,
         keep: float,
+        segmenter: Model | str | Path | None,
     ):
         self.labels, self.method, self.regions = labels, method, regions
         self.target, self.target_mask, self.mask, self.keep = target, target_mask, mask, keep
+        self.segmenter = segmenter if segmenter is None or isinstance(segmenter, Model) else load_model(segmenter)
 
 
 def _run(
@@ -165,6 +173,12 @@ def _run(
     if not isinstance(model, Model):
         model = load_model(model)
     compute = choose_compute(settings["device"], settings["precision"])
+    method = make_method(asked.method.name, **asked.method.values) if asked is not None else None
+    segmenter = asked.segmenter if asked is not None else None
+    given = asked is not None and asked.target_mask is not None
+    check_suits(model, method, given, asked is not None and asked.mask is not None, segmenter is not None)
+    if segmenter is not None:
+        check_segmenter(segmenter, model.labels)
     if asked is not None:
         requested_labels(asked.labels, model.card)
     volume = read_ct(ct)
@@ -177,9 +191,13 @@ def _run(
         case = make_case(volume, model, compute, monitor, settings["overlap"], settings["blend"], window_batch)
         record.parameters |= case.windows
         question = None
-        if asked is not None:
-            method = make_method(asked.method.name, **asked.method.values)
-            extra, told = regions_on_grid(asked.regions, volume, case.grid, model.labels)
+        if asked is not None and method is not None:
+            partition = None
+            if segmenter is not None:
+                drawing = Stage(monitor, "segment", 0.0, READ_END)
+                partition = draw_partition(volume, segmenter, case.grid, compute, monitor, drawing)
+            own = tuple(label.name for label in partition.labels) if partition is not None else ()
+            extra, told = regions_on_grid(asked.regions, volume, case.grid, (*model.labels, *own))
             drawn: np.ndarray | None = None
             if asked.target_mask is not None:
                 drawn, more = mask_on_grid(asked.target_mask, volume, case.grid, "target mask")
@@ -187,7 +205,7 @@ def _run(
             for warning in told:
                 monitor.notice(warning)
             method.prepare(model, case.grid, monitor)
-            question = Question(method, asked.labels, asked.target, drawn, tuple(extra), asked.mask, asked.keep)
+            question = Question(method, asked.labels, asked.target, drawn, tuple(extra), asked.mask, asked.keep, partition)
             record.ask(method, drawn is not None)
             record.parameters |= {**(asked.mask.to_json() if asked.mask else {}), "keep": asked.keep}
         with at_work(model.network, compute):

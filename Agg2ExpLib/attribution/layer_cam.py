@@ -94,7 +94,9 @@ class LayerCam(Method):
         return
 
     def prepare(self, model: Model, grid: Grid, monitor: Monitor) -> None:
-        """Refuse a network without the layer, or one that is run several times, before anything long begins."""
+        """Refuse, before anything long begins, a network without the layer, a classifier, and one that is run several times."""
+        if model.task != "segmentation":
+            raise InputError("The method layer_cam looks into segmentation networks alone: choose another ⟨method⟩.")
         if is_averaged(model.network):
             raise InputError(
                 "The method layer_cam cannot look into the mean of several folds or mirrored windows: choose one fold with ⟨folds⟩ "

@@ -73,7 +73,11 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     """What is explained and how."""
     group = parser.add_argument_group("explanation")
     group.add_argument(
-        "--labels", type=split, default=(), metavar="A,B", help="labels to explain, e.g. aorta,heart; default: all found"
+        "--labels",
+        type=split,
+        default=(),
+        metavar="A,B",
+        help="labels (of a classifier: classes) to explain, e.g. aorta,heart; default: all found",
     )
     group.add_argument("--method", default=DEFAULT_METHOD, metavar="NAME", help=f"{', '.join(METHODS)} (see below)")
     group.add_argument(
@@ -86,6 +90,9 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         "--target-mask", metavar="FILE", help="explain the non-zero voxels of this label map instead of the label's own segment"
     )
     add_extra_rois(group)
+    group.add_argument(
+        "--segmenter", metavar="PATH", help="for a classifier: the segmentation model that draws the regions of the matrix"
+    )
     group.add_argument(
         "--keep",
         type=float,

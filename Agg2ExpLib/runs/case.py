@@ -17,10 +17,14 @@ from ..attribution.stitched import StitchedGradient, Target
 from ..errors import InputError
 from ..inference.compute import BatchSize, Compute
 from ..inference.segmentation import Segmented, segment
+from ..inference.slice_memory import SliceMemory
 from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
+from ..inference.whole_volume import as_voxels
 from ..inference.window_memory import WindowMemory
 from ..models.model import Model
+from ..models.model_card import CLASSIFICATION
+from ..models.slice_classifier import is_slice_classifier
 from ..monitor import Monitor, Stage
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import AIR_HU
@@ -71,8 +75,14 @@ class Case:
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        """The network for windows in our order of axes."""
-        return turned(self.model.network, self.prepared.turn)
+        """The network for windows in our order of axes; a classifier gives its logits in every voxel."""
+        network = turned(self.model.network, self.prepared.turn)
+        return as_voxels(network, self.model.card.channels) if self.classifies else network
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model sorts the whole volume instead of its voxels."""
+        return self.model.task == CLASSIFICATION
 
     @property
     def pad_value(self) -> float:
@@ -100,8 +110,10 @@ class Case:
         """A batch size of its own for one piece of work; ``last_resort`` is called when one window does not fit."""
         return BatchSize(self.compute, self.monitor, self.window_batch, last_resort)
 
-    def window_memory(self) -> WindowMemory:
+    def window_memory(self) -> WindowMemory | SliceMemory:
         """What a window needs, and the means to need less."""
+        if self.classifies and is_slice_classifier(self.model.network):
+            return SliceMemory(self.model.network, self.monitor)
         return WindowMemory(self.network, self.plan.roi_size, self.compute, self.monitor)
 
     def segment(self, stage: Stage, image: torch.Tensor | None = None) -> Segmented:
@@ -142,6 +154,9 @@ def make_case(
     """
     card = model.card
     prepared = card.preprocessing.prepare(ct)
+    if card.task == CLASSIFICATION:
+        whole = WindowPlan(prepared.grid.shape, prepared.grid.shape, 0.0, "constant", turn=prepared.turn)
+        return Case(model, compute, prepared, whole, monitor, window_batch)
     overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
     plan = WindowPlan(
         prepared.grid.shape,

@@ -18,12 +18,13 @@ from ..attribution.spec import MethodSpec
 from ..errors import InputError
 from ..inference.sliding_window import OVERLAP
 from ..inference.window_memory import LIBRARIES_BYTES
-from ..models.model_card import ModelCard
+from ..models.model_card import CLASSIFICATION, WHOLE, ModelCard
 from ..roi_importance.groups import MOST_GROUPS
 
 # Activations of a forward and backward pass in float32, per voxel of a window and feature of the first layer (Swin UNETR).
 _BYTES_PER_FEATURE = 350.0
 _USUAL_FEATURES = 48
+_CLASSIFIER_BYTES = 0.65e9  # activations of a chunk of slices (ResNet-18: 600 bytes a pixel)
 _FORWARD_SHARE = 0.5  # of these, what a forward pass alone holds
 # Until an explanation was measured: a pass in it against one in the segmentation, and the share of windows that a label meets.
 _PASS_RATIO, _USUAL_MET = 1.2, 0.6
@@ -119,7 +120,8 @@ def estimate_run(
         segmentations: how often the CT is segmented: 3 times with a global mask, which is tested.
     """
     overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
-    windows = count_windows(shape, card.roi_size, overlap)
+    roi_size = card.roi_size if card.roi_size != WHOLE else shape
+    windows = count_windows(shape, roi_size, overlap)
     if speed is not None and not speed.fits(card, device):
         speed = None
     on_gpu = _kind(speed.device) != "cpu" if speed is not None else device.partition(":")[0] in ("cuda", "mps")
@@ -130,7 +132,7 @@ def estimate_run(
     elif not labels:
         libraries = 0.0 if on_gpu else min(LIBRARIES_BYTES, fixed)
         fixed = libraries + _FORWARD_SHARE * (fixed - libraries)
-    memory = fixed if on_gpu else fixed + _volume_bytes(shape, card.roi_size, len(card.labels), labels, method)
+    memory = fixed if on_gpu else fixed + _volume_bytes(shape, roi_size, len(card.labels), labels, method)
     seconds = None
     if speed is not None and (not labels or (method is not None and is_reckoned(method))):
         seconds = _START_S + speed.fixed_s + segmentations * windows * speed.segment_s
@@ -174,6 +176,8 @@ def _speed_from_run(run: Mapping[str, Any], before: Speed | None) -> Speed:
     pass_s: float | None = None
     fixed: float | None = None
     met = _USUAL_MET
+    if run.get("classes"):
+        raise ValueError("a classifier's time is not foretold")
     if run["task"] == "explain":
         explained = len(run["explained"]) or 1
         method = MethodSpec.picked(parameters["method"], parameters).make()
@@ -217,6 +221,8 @@ def _volume_bytes(shape: Sequence[int], roi_size: Sequence[int], channels: int, 
 
 def _guess_fixed_bytes(card: ModelCard, on_gpu: bool) -> float:
     network = card.network or {}
+    if card.task == CLASSIFICATION:
+        return (0 if on_gpu else LIBRARIES_BYTES) + _CLASSIFIER_BYTES
     channels = network.get("channels") or network.get("features_per_stage")
     features = network.get("feature_size") or network.get("init_filters") or (channels[0] if isinstance(channels, list) else None)
     if not isinstance(features, int):

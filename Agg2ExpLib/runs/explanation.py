@@ -14,21 +14,24 @@ from ..attribution.methods import attribute
 from ..attribution.stitched import Target
 from ..errors import InputError
 from ..inference.segmentation import Segmented
+from ..inference.slice_memory import SliceMemory
 from ..inference.window_memory import WindowMemory
 from ..io.grid import Grid
 from ..models.labels import Label
-from ..models.model_card import ModelCard
 from ..monitor import Monitor, Stage
 from ..roi_importance.global_mask import region_mass
 from ..roi_importance.kept_noise import KeptNoise
 from ..roi_importance.matrix import ImportanceMatrix, Regions
+from ..roi_importance.slices import SliceImportance, slice_importance
 from .case import Case
+from .classes import class_scores, slice_parts
 from .estimate import estimate_run
 from .mask import global_mask
 from .mask_settings import MaskSettings
+from .partition import Partition, nothing_drawn
 from .record import RunRecord
 from .rows import Rows
-from .targets import find_targets
+from .targets import class_targets, find_targets
 
 # Where the stages lie on the scale of the whole run; the explanation takes nearly all the time.
 READ_END, SEGMENT_END, EXPLAIN_END, IMPORTANCE_END = 0.03, 0.1, 0.97, 0.98
@@ -45,6 +48,7 @@ class Question:
         target_mask: boolean ``[x, y, z]`` explained in place of the labels' own voxels, or None.
         extra_rois: further regions, name and boolean mask ``[x, y, z]``; they may overlap.
         mask: of the supervoxels that matter most, or None.
+        partition: for a classifier, the regions of the matrix; None for one region, the whole volume.
         keep: share of each label's weight whose windows are passed; 1 for all of them.
     """
 
@@ -55,6 +59,7 @@ class Question:
     extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
     mask: MaskSettings | None = None
     keep: float = KEEP
+    partition: Partition | None = None
 
 
 @dataclass
@@ -63,15 +68,16 @@ class Explanation:
 
     Attributes:
         grid: the model grid.
-        labels: of the model, in channel order.
+        labels: of the model, in channel order; for a classifier those of the model that drew the regions.
         hu: the CT, int16.
         segmentation: predicted labels, uint8.
-        maps: signed attribution of each explained label, float32.
+        maps: signed attribution of each explained label or class, float32.
         matrix: local RoI importance; None where nothing was explained.
         extra_rois: further regions, boolean masks by name.
         target_mask: the mask explained in place of the labels' own voxels.
         global_mask: the supervoxels that matter most, uint8, where they were asked for.
         noise: what is kept of each explained label's noise samples, for regions that are added later.
+        slices: for a classifier, how much each slice matters for each explained class.
         run: content of ``run.json``.
     """
 
@@ -85,6 +91,7 @@ class Explanation:
     target_mask: np.ndarray | None = None
     global_mask: np.ndarray | None = None
     noise: Mapping[str, KeptNoise] = field(default_factory=dict)
+    slices: SliceImportance | None = None
     run: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,7 +111,7 @@ class Watcher:
 
 
 def explain_case(case: Case, question: Question | None, record: RunRecord, watcher: Watcher | None = None) -> Explanation:
-    """Segment a case and, where something is asked, explain it.
+    """Segment a case and, where something is asked, explain it; a classifier does not segment.
 
     Args:
         case: with its network at work.
@@ -122,26 +129,33 @@ def explain_case(case: Case, question: Question | None, record: RunRecord, watch
     stage = Stage(case.monitor, "segment", READ_END, SEGMENT_END if question else EXPLAIN_END)
     memory = case.window_memory()
     case.monitor.expected(_expected_bytes(case, question, memory))
-    drawn = case.segment(stage)
-    found = Explanation(case.grid, case.model.card.labels, whole, drawn.labels)
+    if question is not None and case.classifies:
+        partition = question.partition or nothing_drawn(case.grid)
+        record.classify(class_scores(case), partition)
+    else:
+        partition = Partition(case.model.card.labels, case.segment(stage))
+    drawn = partition.drawn
+    found = Explanation(case.grid, partition.labels, whole, drawn.labels)
     if question:
-        found.extra_rois = dict(question.extra_rois) | _whole_labels(drawn, case.model.card, question.extra_rois)
+        found.extra_rois = dict(question.extra_rois) | _whole_labels(partition, question.extra_rois)
         found.target_mask = question.target_mask
     watcher.segmented(found)
     record.finish_stage("segment")
     if question:
         with memory:
             _Run(case, question, found, drawn, record, watcher, memory).explain()
+            if case.classifies:
+                found.slices = slice_importance(case.grid, found.maps, slice_parts(case))
     record.window_memory = memory.record()
-    found.run = record.content(case.compute, case.grid, drawn.count(len(found.labels)), case.monitor.notices)
+    found.run = record.content(case.compute, case.grid, found.labels, drawn.count(len(found.labels)), case.monitor.notices)
     case.monitor.check()
     return found
 
 
-def _expected_bytes(case: Case, question: Question | None, memory: WindowMemory) -> float:
+def _expected_bytes(case: Case, question: Question | None, memory: WindowMemory | SliceMemory) -> float:
     """Peak memory of the run, as far as it can be told before it."""
     card = case.model.card
-    labels = 0 if question is None else len(question.labels) or len(card.labels) - 1
+    labels = 0 if question is None else len(question.labels) or len(card.explainable)
     method = question.method if question is not None else None
     needed = memory.needed(gradients=question is not None)
     device = case.compute.device.type
@@ -153,13 +167,14 @@ def whole_name(label: str) -> str:
     return f"{label}_whole"
 
 
-def _whole_labels(drawn: Segmented, card: ModelCard, taken: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _whole_labels(partition: Partition, taken: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Labels of which others hide a part, as regions of their own: ``NAME_whole``, beside the sum like every extra region."""
+    drawn = partition.drawn
     if drawn.overlapping is None:
         return {}
     names = {name for name, _ in taken}
     found = {}
-    for label in card.labels[1:]:
+    for label in partition.labels[1:]:
         mask = drawn.mask(label.index)
         if whole_name(label.name) not in names and not np.array_equal(mask, drawn.labels == label.index):
             found[whole_name(label.name)] = mask
@@ -177,7 +192,7 @@ class _Run:
         drawn: Segmented,
         record: RunRecord,
         watcher: Watcher,
-        memory: WindowMemory,
+        memory: WindowMemory | SliceMemory,
     ):
         self.case, self.question, self.found, self.record, self.watcher = case, question, found, record, watcher
         self.drawn, self.memory = drawn, memory
@@ -186,8 +201,11 @@ class _Run:
     def explain(self) -> None:
         """Maps, matrix and global mask."""
         card, question, found = self.case.model.card, self.question, self.found
-        targets, self.record.absent = find_targets(self.drawn, question.labels, card, question.target_mask, self.monitor)
-        names = [label.name for label in card.labels]
+        if self.case.classifies:
+            targets = class_targets(question.labels, card, self.case.grid.shape)
+        else:
+            targets, self.record.absent = find_targets(self.drawn, question.labels, card, question.target_mask, self.monitor)
+        names = [label.name for label in found.labels]
         rows = Rows(Regions(found.segmentation, names, tuple(found.extra_rois.items())))
         try:
             maps = self._attribute(targets, rows)

@@ -38,6 +38,7 @@ class Job:
         task: ``explain``, or ``segment`` to stop after the segmentation.
         labels: names to explain; empty for all that the segmentation contains.
         card: model card, when it does not lie beside the weights.
+        segmenter: for a classifier, weights of the model that draws the regions of the matrix; None for further regions alone.
         folds, mirror: of an nnU-Net, see :class:`~Agg2ExpLib.models.variant.Variant`.
         method: the attribution method with its parameters.
         overlap, blend: of the sliding windows; None for those the model was made for, else 0.25 and ``constant``.
@@ -65,6 +66,7 @@ class Job:
     task: str = "explain"
     labels: tuple[str, ...] = ()
     card: str | None = None
+    segmenter: str | None = None
     folds: str | None = None
     mirror: bool = False
     method: MethodSpec = field(default_factory=MethodSpec)
@@ -157,7 +159,7 @@ class Job:
     def relative_to(self, folder: Path) -> Job:
         """The same job with relative paths counted from ``folder``."""
         changes: dict[str, Any] = {name: str(folder / getattr(self, name)) for name in ("ct", "weights", "output")}
-        changes |= {name: str(folder / value) for name in ("card", "target_mask") if (value := getattr(self, name))}
+        changes |= {name: str(folder / value) for name in ("card", "target_mask", "segmenter") if (value := getattr(self, name))}
         changes["extra_rois"] = tuple(str(folder / spec) for spec in self.extra_rois)
         return replace(self, **changes).with_files_of_method(lambda path: str(folder / path))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._model: tuple[object, Model] | None = None
+        self._segmenter: tuple[object, Model] | None = None
         self._ct: tuple[object, Volume] | None = None
 
     def model(self, weights: str, card: str | None, **variant: object) -> Model:
@@ -32,13 +33,27 @@ class Kept:
         Raises:
             InputError: see there.
         """
+        self._model = self._read(self._model, weights, card, variant)
+        return self._model[1]
+
+    def segmenter(self, weights: str) -> Model:
+        """As :meth:`model`, for the model that draws a classifier's regions.
+
+        Raises:
+            InputError: see there.
+        """
+        self._segmenter = self._read(self._segmenter, weights, None, {})
+        return self._segmenter[1]
+
+    def _read(
+        self, before: tuple[object, Model] | None, weights: str, card: str | None, variant: Mapping[str, object]
+    ) -> tuple[object, Model]:
         # A card, a bundle's configuration or nnU-Net's plans may lie beside a file of weights or a folder, or above it.
         around = {folder.resolve() for folder in list(Path(weights).parents)[: 3 if Path(weights).is_file() else 1]}
         beside = tuple(stamp(file) for folder in sorted(around) for file in sorted(folder.glob("*.json")))
         files = (stamp(weights), stamp(card), beside)
         key = (weights, card, tuple(sorted(variant.items())), files) if files[0] is not None else None
-        self._model = _again(self._model, key, lambda: load_model(weights, card, **variant))  # type: ignore[arg-type]
-        return self._model[1]
+        return _again(before, key, lambda: load_model(weights, card, **variant))  # type: ignore[arg-type]
 
     def ct(self, path: str) -> Volume:
         """As :func:`~Agg2ExpLib.io.read.read_ct`.
@@ -50,9 +65,16 @@ class Kept:
         self._ct = _again(self._ct, (path, files) if files is not None else None, lambda: read_ct(Path(path)))
         return self._ct[1]
 
-    def release(self) -> None:
-        """Forget both."""
-        self._model = self._ct = None
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to forget."""
+        return any(kept is not None for kept in (self._model, self._segmenter, self._ct))
+
+    def release(self, model: bool = True) -> None:
+        """Forget everything, or the CT alone."""
+        self._ct = None
+        if model:
+            self._model = self._segmenter = None
 
 
 def stamp(path: str | Path | None) -> Stamp | None:

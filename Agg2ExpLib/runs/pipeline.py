@@ -19,9 +19,11 @@ from .case import Case, make_case
 from .explanation import READ_END, Question, explain_case
 from .job import Job
 from .kept import Kept
+from .partition import Partition, check_segmenter, draw_partition
 from .privacy import private_names
 from .record import RunRecord
 from .results import check_region_files
+from .suits import check_suits
 from .targets import requested_labels
 from .write import FolderWatcher, write_explanation
 
@@ -99,6 +101,10 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     stage = Stage(monitor, "read", 0.0, READ_END)
     stage.update(0.0, "model")
     model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
+    check_suits(model, method, job.target_mask is not None, job.mask is not None, job.segmenter is not None)
+    segmenter = kept.segmenter(job.segmenter) if job.segmenter is not None else None
+    if segmenter is not None:
+        check_segmenter(segmenter, model.labels)
     requested = requested_labels(job.labels, model.card)
     stage.update(0.3, "CT")
     ct = kept.ct(job.ct)
@@ -106,16 +112,19 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     record = RunRecord(model, ct.name, sha256_of(Path(job.ct)), began, job.patient_id, parameters)
     if job.patient_id is not None:
         record.private = private_names(job.ct, job.extra_rois, [*job.files_of_method(), *filter(None, [job.target_mask])])
-    for warning in (*model.warnings, *ct.warnings):
+    for warning in (*model.warnings, *(segmenter.warnings if segmenter is not None else ()), *ct.warnings):
         monitor.notice(warning)
     stage.update(0.6, "model grid")
     case = make_case(ct, model, compute, monitor, job.overlap, job.blend, job.window_batch)
     record.parameters |= case.windows
+    partition = None
+    if segmenter is not None:
+        partition = draw_partition(ct, segmenter, case.grid, compute, monitor, Stage(monitor, "segment", 0.6 * READ_END, READ_END))
     del ct
     output.require(int(np.prod(case.grid.shape)) * (4 * (len(requested) if method else 0) + 4))
     question = None
     if method is not None:
-        question = _question(job, method, case, stage, monitor)
+        question = _question(job, method, case, partition, stage, monitor)
         record.ask(method, job.target_mask is not None)
         if job.mask is not None:
             record.parameters |= job.mask.to_json()
@@ -127,14 +136,15 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     write_explanation(output.temporary, found)
 
 
-def _question(job: Job, method: Method, case: Case, stage: Stage, monitor: Monitor) -> Question:
+def _question(job: Job, method: Method, case: Case, partition: Partition | None, stage: Stage, monitor: Monitor) -> Question:
     """What the job asks, with everything that it names read."""
     stage.update(0.8, "regions")
     mask: np.ndarray | None = None
     warnings: list[str] = []
     if job.target_mask is not None:
         mask, warnings = read_mask(Path(job.target_mask), case.grid)
-    extra, told = read_all_regions(job.extra_rois, case.grid, case.model.labels)
+    own = [label.name for label in partition.labels] if partition is not None else []
+    extra, told = read_all_regions(job.extra_rois, case.grid, (*case.model.labels, *own))
     check_region_files(name for name, _ in extra)
     for warning in (*warnings, *told):
         monitor.notice(warning)
@@ -142,4 +152,9 @@ def _question(job: Job, method: Method, case: Case, stage: Stage, monitor: Monit
     method.prepare(case.model, case.grid, monitor)
     if job.unused:
         monitor.notice(f"The method {method.name} has no {' and no '.join(job.unused)}: what was set for it was not used.")
-    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask, job.keep)
+    if case.classifies and partition is None and not extra:
+        monitor.notice(
+            "No regions were given, so the importance matrix has a single column: name a segmentation model with ⟨segmenter⟩ or "
+            "regions with ⟨extra_rois⟩."
+        )
+    return Question(method, job.labels, job.target, mask, tuple(extra), job.mask, job.keep, partition)

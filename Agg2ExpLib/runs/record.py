@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 from ..attribution.method import Method
 from ..inference.compute import Compute
 from ..io.grid import Grid
+from ..models.labels import Label
 from ..models.model import Model
 from ..system.names import clean_name
 from ..version import __version__
+from .partition import Partition
 from .privacy import without_names
 
 _PACKAGES = ("torch", "monai", "numpy", "SimpleITK", "nibabel")
@@ -68,6 +70,8 @@ class RunRecord:
         self._seconds: dict[str, float] = {}
         self._method: Method | None = None
         self._drawn = False
+        self._classes: list[dict[str, Any]] | None = None
+        self._partition: Partition | None = None
         self.explained: tuple[str, ...] = ()
         self.absent: tuple[str, ...] = ()
         self.extra_rois: tuple[str, ...] = ()
@@ -84,13 +88,19 @@ class RunRecord:
         """Note that something is explained, by which method, and whether over a drawn mask."""
         self._method, self._drawn = method, drawn
 
+    def classify(self, classes: list[dict[str, Any]], partition: Partition) -> None:
+        """Note what a classifier says, and whose regions its matrix has."""
+        self._classes, self._partition = classes, partition
+
     def finish_stage(self, name: str) -> None:
         """Note the seconds since the last stage ended."""
         now = time.monotonic()
         self._seconds[name] = self._seconds.get(name, 0.0) + round(now - self._stage_began, 3)
         self._stage_began = now
 
-    def content(self, compute: Compute, grid: Grid, voxels: np.ndarray, notices: list[str]) -> dict[str, Any]:
+    def content(
+        self, compute: Compute, grid: Grid, labels: Sequence[Label], voxels: np.ndarray, notices: list[str]
+    ) -> dict[str, Any]:
         """What ``run.json`` holds, once everything is done; ``voxels`` counts those of every label."""
         model, card = self._model, self._model.card
         millilitres = float(np.prod(grid.spacing)) / 1000
@@ -114,9 +124,13 @@ class RunRecord:
                     "group": label.group,
                     "volume_ml": round(int(voxels[label.index]) * millilitres, 3),
                 }
-                for label in card.labels
+                for label in labels
             ],
         }
+        if self._classes is not None:
+            content["classes"] = self._classes
+        if self._partition is not None and self._partition.source is not None:
+            content["segmenter"] = {"name": self._partition.source, "sha256": self._partition.sha256}
         if self._method is not None:
             content |= {
                 "explained": list(self.explained),

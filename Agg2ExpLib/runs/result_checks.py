@@ -27,13 +27,17 @@ def checked_run(run: object, path: Path) -> dict[str, Any]:
     names = [entry["name"] for entry in labels]
     if len(set(names)) != len(names):
         raise _wrong(path, "labels")
+    classes = run.get("classes", [])
+    if not isinstance(classes, list) or not all(_is_class(entry) for entry in classes):
+        raise _wrong(path, "classes")
+    rows = {entry["name"] for entry in classes} or set(names)
     for key in ("explained", "absent", "extra_rois", "notices"):
         if not _is_texts(run.get(key, [])):
             raise _wrong(path, key)
     for key in ("explained", "extra_rois"):
         if len(set(run.get(key, []))) != len(run.get(key, [])):
             raise _wrong(path, key)
-    if not set(run.get("explained", [])) <= set(names):
+    if not set(run.get("explained", [])) <= rows or (classes and rows & set(names)):
         raise _wrong(path, "explained")
     for key in _OBJECTS:
         if not isinstance(run.get(key) or {}, dict):
@@ -51,6 +55,13 @@ def _is_label(entry: object) -> bool:
         return False
     color = entry.get("color")
     return bool(entry["name"]) and isinstance(color, list) and len(color) == 3 and all(_is_byte(part) for part in color)
+
+
+def _is_class(entry: object) -> bool:
+    if not isinstance(entry, dict) or not _is_label(entry):
+        return False
+    values = (entry.get("logit"), entry.get("probability"))
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _is_byte(value: object) -> bool:

@@ -12,6 +12,7 @@
     target_mask.nii.gz          the mask explained in place of a label's own segment, where one was given
     roi_importance.csv          tidy matrix
     roi_importance_wide.csv     the paper's layout
+    slice_importance.csv        of a classifier: weight, contribution and attribution of every slice along each axis
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..io.volume import Volume
     from ..roi_importance.kept_noise import KeptNoise
     from ..roi_importance.matrix import ImportanceMatrix
+    from ..roi_importance.slices import SliceImportance
 
 RUN_FILE = "run.json"
 CT_FILE = "ct.nii.gz"
@@ -41,6 +43,7 @@ TARGET_MASK_FILE = "target_mask.nii.gz"
 GLOBAL_MASK_FILE = "global_mask.nii.gz"
 TIDY_FILE = "roi_importance.csv"
 WIDE_FILE = "roi_importance_wide.csv"
+SLICES_FILE = "slice_importance.csv"
 ATTRIBUTIONS = "attributions"
 EXTRA_ROIS = "extra_rois"
 NOISE = "noise"
@@ -110,13 +113,18 @@ class Results:
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:
-        """All labels of the model in channel order, background first."""
-        entries = self.run["labels"]
-        return make_labels(
-            [entry["name"] for entry in entries],
-            {entry["name"]: entry["color"] for entry in entries},
-            {entry["name"]: entry["group"] for entry in entries},
-        )
+        """All labels of the segmentation in the order of their values, background first."""
+        return _labels(self.run["labels"])
+
+    @cached_property
+    def classes(self) -> tuple[Label, ...]:
+        """The classes of a classifier, which are explained in place of labels; none of a segmentation network."""
+        return _labels(self.run.get("classes", []))
+
+    @property
+    def explainable(self) -> tuple[Label, ...]:
+        """What the rows of the matrix can be: the classes of a classifier, else the labels without the background."""
+        return self.classes or self.labels[1:]
 
     @property
     def explained(self) -> tuple[str, ...]:
@@ -164,6 +172,13 @@ class Results:
         path = self.folder / GLOBAL_MASK_FILE
         return self._read(path) if path.is_file() else None
 
+    def slices(self) -> SliceImportance | None:
+        """How much each slice matters for each explained class, where a classifier was explained."""
+        from ..roi_importance.slices import read_slices
+
+        path = self.folder / SLICES_FILE
+        return read_slices(path) if path.is_file() else None
+
     def noise(self) -> Mapping[str, KeptNoise]:
         """What is kept of the noise samples of the labels that have any, read when it is asked for; none in older results."""
         from ..roi_importance.kept_noise import NoiseFiles
@@ -181,7 +196,7 @@ class Results:
 
         names = tuple(label.name for label in self.labels)
         matrix = read_tidy(self.folder / TIDY_FILE, names)[1]
-        known = {*names, *self.run.get("extra_rois", ())}
+        known = {*names, *(label.name for label in self.classes), *self.run.get("extra_rois", ())}
         if unknown := [name for name in (*matrix.rows, *matrix.columns) if name not in known]:
             raise InputError(f"{self.folder / TIDY_FILE} names '{unknown[0]}', which {RUN_FILE} lacks: take the result as it was.")
         return matrix
@@ -190,3 +205,11 @@ class Results:
         from ..io.read import read_volume
 
         return read_volume(path)
+
+
+def _labels(entries: list[dict[str, Any]]) -> tuple[Label, ...]:
+    return make_labels(
+        [entry["name"] for entry in entries],
+        {entry["name"]: entry["color"] for entry in entries},
+        {entry["name"]: entry["group"] for entry in entries},
+    )

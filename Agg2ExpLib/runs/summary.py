@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,8 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
         counts = [(f"{few} to {many}" if few != many else few, "samples")]
     samples = "".join(f", {count_of} {word if count_of != 1 else word[:-1]}" for count_of, word in counts)
     lines = [f"{run['patient']}: {method}{samples} on {run['device']}, {run['precision']}, {seconds:.0f} s"]
+    if run.get("classes"):
+        lines.append(textwrap.fill(f"  says {told_classes(run['classes'])}", 110, subsequent_indent="    "))
     width = max(len(name) for name in matrix.rows)
     for index, row in enumerate(matrix.rows):
         parts = []
@@ -72,6 +74,12 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
     if run["absent"]:
         lines.append(f"  not found in this CT: {', '.join(run['absent'])}")
     return "\n".join(lines)
+
+
+def told_classes(classes: Sequence[Mapping[str, Any]]) -> str:
+    """``nodule 93 %, effusion 2 %``: the classes of a ``run.json`` with their probabilities, the likeliest first."""
+    ordered = sorted(classes, key=lambda entry: -float(entry["probability"]))
+    return ", ".join(f"{entry['name']} {100 * float(entry['probability']):.0f} %" for entry in ordered)
 
 
 def summarise_volumes(results: Results) -> str:

@@ -15,12 +15,24 @@ from ..monitor import Monitor
 
 
 def requested_labels(names: Sequence[str], card: ModelCard) -> tuple[Label, ...]:
-    """The labels asked for; all but the background where none is named.
+    """The labels or classes asked for; all but the background where none is named.
 
     Raises:
         InputError: an unknown name.
     """
-    return select_labels(names, card.labels) if names else card.labels[1:]
+    return select_labels(names, card.labels) if names else card.explainable
+
+
+def class_targets(names: Sequence[str], card: ModelCard, shape: Sequence[int]) -> list[Target]:
+    """The classes to explain: one voxel each, in which the network behind
+    :func:`~Agg2ExpLib.inference.whole_volume.as_voxels` gives the logit.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    voxel = np.zeros(tuple(shape), dtype=bool)
+    voxel[0, 0, 0] = True
+    return [Target(label.name, card.channel(label), voxel) for label in requested_labels(names, card)]
 
 
 def find_targets(

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..io.grid import Grid
 from ..io.write import write_volume
 from ..monitor import Monitor
+from ..roi_importance.slices import write_slices
 from ..roi_importance.tables import write_tidy, write_wide
 from ..system.files import write_json
 from .explanation import Explanation, Watcher
@@ -23,6 +24,7 @@ from .results import (
     NOISE,
     RUN_FILE,
     SEGMENTATION_FILE,
+    SLICES_FILE,
     TARGET_MASK_FILE,
     TIDY_FILE,
     WIDE_FILE,
@@ -67,6 +69,8 @@ def write_explanation(folder: Path, found: Explanation) -> None:
             noise.save(noise_path(folder, name))
         write_tidy(folder / TIDY_FILE, found.matrix, found.patient)
         write_wide(folder / WIDE_FILE, found.matrix, found.patient)
+    if found.slices is not None:
+        write_slices(folder / SLICES_FILE, found.slices, found.patient)
     if found.global_mask is not None:
         write_volume(folder / GLOBAL_MASK_FILE, found.global_mask, affine, compress=True)
     write_json(folder / RUN_FILE, found.run)

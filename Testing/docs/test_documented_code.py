@@ -20,6 +20,7 @@ import torch
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS
 from Agg2ExpLib.io.grid import Grid
+from support.classifiers import write_small_classifier
 from support.dicom_export import write_series
 from support.networks import CT_AFFINE, random_network, small_chest
 from support.paths import ROOT
@@ -34,6 +35,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, small_ct: Path, small_wei
     """A folder with the files that the documentation speaks of."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copy(small_ct, folder / "chest.nii.gz")
+    classifier = write_small_classifier(folder)
+    for suffix in (".safetensors", ".json"):
+        classifier.with_suffix(suffix).rename(folder / f"classifier{suffix}")
     shutil.copy(small_lesion, folder / "lesion.nrrd")
     write_series(folder / "series", Grid((34, 28, 40), CT_AFFINE))
     for stem in ("swin_unetr", "weights"):

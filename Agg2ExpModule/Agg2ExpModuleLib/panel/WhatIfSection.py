@@ -16,7 +16,7 @@ from ..scene import MapDisplay
 from ..scene.Answers import Answer, answersOf, loadAnswer
 from ..scene.DrawnSegments import DrawnSegment, drawnSegments
 from ..scene.ResultFolder import resultFolder
-from ..scene.SceneVolumes import segmentIds, writeSegment, writeVolumeSteps
+from ..scene.SceneVolumes import segmentIds, writeSegment
 from ..words.OptionWords import inPanelWords
 from .Activity import Ending, Phase
 from .ChoiceBox import ChoiceBox
@@ -75,7 +75,6 @@ class WhatIfSection:
         ui.whatIfTree.itemClicked.connect(self._onLabel)
         importance.graph.onNodeClicked.append(self._onRegionClicked)
         importance.table.onRegionClicked.append(self._onRegionClicked)
-        engine.onLog.append(controller.log)
 
     def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -105,7 +104,6 @@ class WhatIfSection:
 
     def shutdown(self) -> None:
         """The panel goes."""
-        self.engine.shutdown()
         self._forget()
 
     # What is shown
@@ -254,11 +252,7 @@ class WhatIfSection:
         """Write what is read, where it is not there from the last question; a drawn segment may have changed since then."""
         parameters = self.state.parameters
         assert parameters is not None
-        ct = work / "ct.nrrd"
-        if not ct.is_file():
-            beside = work / "ct.part.nrrd"
-            yield from writeVolumeSteps(record.ct, beside)
-            beside.replace(ct)
+        ct = yield from self.controller.ctFile.steps(record.ct, parameters.caseName.strip())
         folder = yield from resultFolder(record, work)
         question |= {"result": str(folder), "ct": str(ct), "weights": parameters.weights}
         if drawn is not None:
