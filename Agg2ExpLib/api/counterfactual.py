@@ -78,9 +78,9 @@ def counterfactual(
         OutOfMemoryError: one window does not fit into the device's memory.
 
     Examples:
-        >>> answer = agg2exp.counterfactual("chest.nii.gz", "swin_unetr.pt", "heart", autoencoder="slices.safetensors")
+        >>> own = {"autoencoder": "slices.safetensors", "frames": 3}
+        >>> answer = agg2exp.counterfactual("chest.nii.gz", "swin_unetr.pt", "heart", direction="less", **own)
         >>> print(answer)
-        >>> answer.to_frame().plot("lambda", "heart_ml")
         >>> answer.differences["less"].min()  # HU
     """
     began = time.monotonic()

@@ -90,8 +90,8 @@ class Counterfactual:
         run: content of ``run.json``.
 
     Examples:
-        >>> answer = agg2exp.counterfactual("chest.nii.gz", "swin_unetr.pt", label="heart", direction="less")
-        >>> print(answer)
+        >>> slices = agg2exp.Model.load("slices.safetensors")
+        >>> answer = agg2exp.counterfactual("chest.nii.gz", "swin_unetr.pt", "heart", end=20, frames=2, autoencoder=slices)
         >>> answer.to_frame()[["lambda", "probability", "heart_ml"]]
         >>> answer.matrix.strongest("less", 3)  # where the CT changed most
         >>> folder = answer.save("less_heart")

@@ -21,7 +21,7 @@ def exact_network() -> torch.nn.Module:
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 torch.nn.init.dirac_(layer.weight)
-                torch.nn.init.zeros_(layer.bias)
+                torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return network.eval().requires_grad_(False)
 
 
@@ -30,9 +30,9 @@ def exact_autoencoder(spacing: float = 6.0) -> Model:
     return Model(exact_network(), (), spacing=(spacing,) * 3, hu_window=(-1024, 1024), task="autoencoder", name="exact")
 
 
-def write_exact_autoencoder(folder: Path, **changes: object) -> Path:
-    """The same as weights with their card; ``changes`` replace entries of the card."""
-    path = folder / "exact.safetensors"
+def write_exact_autoencoder(folder: Path, name: str = "exact", **changes: object) -> Path:
+    """The same as weights of this name with their card; ``changes`` replace entries of the card."""
+    path = folder / f"{name}.safetensors"
     save_file(exact_network().state_dict(), path)
     card = {"task": "autoencoder", "spacing": [6, 6, 6], "hu_window": [-1024, 1024], "network": SPEC} | changes
     path.with_suffix(".json").write_text(json.dumps(card))
