@@ -102,8 +102,8 @@ def test_a_class_is_followed_exactly_too() -> None:
         image = slicer.network.decode(point, latents.size)[:, 0].movedim(0, 2).clamp(0, 1)
         logits = network(image[None, None])[0]
         (expected,) = torch.autograd.grad(logits[1], point)
-    assert shift.before.value == pytest.approx(float(logits[1]), rel=1e-6)
-    assert shift.before.probability == pytest.approx(float(torch.softmax(logits, 0)[1]), rel=1e-6)
+    assert shift.before.value == pytest.approx(float(logits[1].detach()), rel=1e-6)
+    assert shift.before.probability == pytest.approx(float(torch.softmax(logits, 0)[1].detach()), rel=1e-6)
     assert float((shift._direction - expected).norm() / expected.norm()) < 1e-6
 
 
