@@ -81,7 +81,7 @@ def measure(case: Case, autoencoder: Model) -> tuple[dict[str, float], dict[str,
         before = case.segment(Stage(monitor, "before", 0, 1)).labels
         after = case.segment(Stage(monitor, "after", 0, 1), torch.from_numpy(case.prepared.intensity(back))).labels
     names = [label.name for label in case.model.card.labels]
-    hu = case.hu.clip(*autoencoder.card.hu_window)
+    hu = case.hu.clip(*(autoencoder.card.hu_window or (-np.inf, np.inf)))
     difference = np.abs(back - hu)
     errors = {"all": float(difference.mean())}
     for name, where in tissues(hu, before, names).items():
@@ -126,10 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             found.append((name, unseen, *measure(case, autoencoder)))
             print(f"{name}: {found[-1][2]['all']:.1f} HU", file=sys.stderr)
     size = sum(part.numel() for part in autoencoder.network.parameters()) / 1e6
+    low, high = autoencoder.card.hu_window or (0.0, 0.0)
     lines = [
         f"{date.today()}, {compute.device_name}, float32. {autoencoder.architecture}; slices on the model grid of the demo weights "
-        f"({model.card.spacing[0]:g} mm), {size:.2f} million weights; HU clipped to {autoencoder.card.hu_window[0]:g} to "
-        f"{autoencoder.card.hu_window[1]:g}.",
+        f"({model.card.spacing[0]:g} mm), {size:.2f} million weights; HU clipped to {low:g} to {high:g}.",
         *tables(found),
     ]
     print("\n".join(lines))

@@ -3,8 +3,8 @@
     python benchmarks/counterfactual_sanity.py --section "Counterfactuals: sanity"
 
 1. Classifiers made by hand, whose logit is the mean intensity of one organ of LIDC-IDRI-0001 (as the demo model draws it) and
-   depends on nothing else: which share of the HU that change lies in the organ, and how near to it the rest, against chance (share of
-   the volume).
+   depends on nothing else: which share of the HU that change lies in the organ, and how near to it the rest, against chance (share
+   of the volume).
 2. The demo model as it is and with all of its weights shuffled layer by layer (each tensor's values in another order), the heart
    less, over the same voxels and to the same change of the CT: Spearman's rank correlation of what changes, by voxel and by region.
 """
@@ -62,6 +62,7 @@ def organ_classifier(where: np.ndarray, model: Model) -> Model:
     class OneOrgan(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.where: torch.Tensor
             self.register_buffer("where", torch.from_numpy(where).float() / float(where.sum()))
 
         def forward(self, volumes: torch.Tensor) -> torch.Tensor:
