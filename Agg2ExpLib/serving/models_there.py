@@ -7,7 +7,8 @@ import sys
 
 from ..monitor import Monitor
 from ..runs.runner import describe
-from .remote import THERE, remote_by_ssh
+from .remote import remote_by_ssh
+from .ssh import THERE
 
 
 def models_there(host: str, command: str = "") -> list[dict[str, object]]:

@@ -32,9 +32,8 @@ from .channel import Channel, Lost
 from .entries import check_entries
 from .frames import fit_name
 from .model_files import model_files
-from .ssh import check_host, refusal, ssh_command
+from .ssh import THERE, check_host, refusal, ssh_command
 
-THERE = "host:"
 _PASSED_ON = ("models", "prepare", "forget")
 _DOES = ("run", "load", "what_if", "causal", *_PASSED_ON)
 # Where sending and fetching lie on the scale of the whole.

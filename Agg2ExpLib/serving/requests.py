@@ -105,7 +105,7 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
     if what in ("open", "fetch", "drop"):
         return _move(what, entries.get("folder"), monitor, memory)
     if what == "models":
-        return {"models": [model.to_json() for model in installed_models()]}
+        return {"models": [{**model.to_json(), "card": model.card and model.card.to_dict()} for model in installed_models()]}
     if what == "forget":
         memory.forget()
     if what == "prepare":

@@ -11,6 +11,7 @@ from ..errors import InputError
 
 COMMAND = "agg2exp serve --stdio"
 PROGRAM = "AGG2EXP_SSH"
+THERE = "host:"  # begins the path of what lies on the other computer
 CONNECT_S = 10
 _HOST = re.compile(r"(ssh://)?([\w.+-]+@)?[\w][\w.-]*(:\d{1,5})?|(ssh://)?([\w.+-]+@)?\[[0-9a-fA-F:.%\w]+\](:\d{1,5})?")
 # No password can be asked for; nothing but this one channel goes through; a line that is dead is noticed within a minute.
