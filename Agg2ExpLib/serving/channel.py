@@ -58,7 +58,8 @@ class Channel:
         assert self._process.stdin is not None
         self._stdin: BinaryIO = self._process.stdin  # type: ignore[assignment]
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
-        threading.Thread(target=self._read_errors, args=(self._process.stderr,), daemon=True).start()
+        self._errors = threading.Thread(target=self._read_errors, args=(self._process.stderr,), daemon=True)
+        self._errors.start()
 
     def begin(self, monitor: Monitor) -> None:
         """Wait until the server is ready.
@@ -270,7 +271,9 @@ class Channel:
     def status(self) -> int | None:
         """Exit status of the process; None while it lives."""
         try:
-            return self._process.wait(1.0)
+            status = self._process.wait(1.0)
+            self._errors.join(1.0)  # its last words
+            return status
         except subprocess.TimeoutExpired:
             return None
 
@@ -308,7 +311,7 @@ class Channel:
             pass
 
     def _hear(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip()
+        text = "".join(char if char.isprintable() else " " for char in line.decode("utf-8", "replace")).strip()
         if text:
             self._said.append(text)
             print(text, file=sys.stderr, flush=True)

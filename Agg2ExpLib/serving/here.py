@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..runs.runner import EventMonitor
-from .entries import ENTRIES
+from .entries import ENTRIES, check_entries
 from .scratch import Scratch
 
 if TYPE_CHECKING:
     from .requests import Memory
-
-_LIGHT = ("open", "fetch", "drop", "models", "forget")
 
 
 class Here:
@@ -31,16 +29,31 @@ class Here:
         return self._memory is not None and self._memory.holds
 
     def answer(self, request: Mapping[str, Any], monitor: EventMonitor) -> dict[str, object]:
-        if request.get("do") == "forget" and self._memory is None:
-            return {}
-        if "torch" not in sys.modules and request.get("do") not in _LIGHT:
+        if (light := self._light(*check_entries(request), monitor)) is not None:
+            return light
+        if "torch" not in sys.modules:
             monitor.progress("read", 0.0, "libraries")
         from .requests import Memory, answer, begin_anew
 
         if self._memory is None:
-            self._memory = Memory(self._scratch)
+            self._memory = Memory()
         begin_anew()
         return answer(request, monitor, self._memory)
+
+    def _light(self, what: str, entries: Mapping[str, Any], monitor: EventMonitor) -> dict[str, object] | None:
+        """The answer to what needs no libraries; folders are named relative to the one that ``open`` tells."""
+        if what == "open":
+            return {"folder": str(self._scratch.path)}
+        if what == "fetch":
+            return self._scratch.send(entries.get("folder"), monitor)
+        if what == "drop":
+            self._scratch.drop(entries.get("folder"))
+            return {}
+        if what == "models":
+            from ..models.installed import installed_models
+
+            return {"models": [{**model.to_json(), "card": model.card and model.card.to_dict()} for model in installed_models()]}
+        return {} if what == "forget" and self._memory is None else None
 
     def take(self, request: Mapping[str, Any], source: BinaryIO, monitor: EventMonitor) -> dict[str, object] | None:
         return self._scratch.take(request, source, monitor)

@@ -16,7 +16,6 @@ from ..interventions.edit import Edit
 from ..interventions.effects import remove_each
 from ..interventions.subject import Subject, case_of
 from ..io.regions import read_all_regions
-from ..models.installed import installed_models
 from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..runs.job import Job
@@ -29,7 +28,6 @@ from ..system.allocator import give_back_freed_memory, keep_freed_memory
 from ..system.memory import forget_peak
 from .entries import check_entries
 from .partial_sender import PartialSender
-from .scratch import Scratch
 
 
 @dataclass
@@ -37,13 +35,11 @@ class Memory:
     """What is kept between requests.
 
     Attributes:
-        scratch: files of a client on another computer.
         files: model and CT.
         subject: the result that was asked about last, with what the windows of its CT gave.
         key: by which it is known again.
     """
 
-    scratch: Scratch
     files: Kept = field(default_factory=Kept)
     subject: Subject | None = None
     key: object = None
@@ -86,8 +82,7 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
     """Do what a request asks.
 
     Args:
-        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute, those of files that were sent or are to be
-            fetched relative to the folder that ``open`` tells.
+        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute.
         monitor: is told progress, notices and files.
         memory: of this process.
 
@@ -102,10 +97,6 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
     if what == "run":
         job = Job.from_json(entries.get("job"))
         return {"result": str(run_job(job, PartialSender(monitor) if entries.get("send") is True else monitor, memory.files))}
-    if what in ("open", "fetch", "drop"):
-        return _move(what, entries.get("folder"), monitor, memory)
-    if what == "models":
-        return {"models": [{**model.to_json(), "card": model.card and model.card.to_dict()} for model in installed_models()]}
     if what == "forget":
         memory.forget()
     if what == "prepare":
@@ -127,15 +118,6 @@ def prepare() -> None:
     from ..attribution import methods
 
     methods.all_parameters()
-
-
-def _move(what: str, folder: object, monitor: EventMonitor, memory: Memory) -> dict[str, object]:
-    if what == "fetch":
-        return memory.scratch.send(folder, monitor)
-    if what == "drop":
-        memory.scratch.drop(folder)
-        return {}
-    return {"folder": str(memory.scratch.path)}
 
 
 def _what_if(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict[str, object]:

@@ -83,7 +83,8 @@ def refusal(host: str, status: int | None, said: Sequence[str]) -> str:
     for words, sentence in _REFUSALS:
         if words in text:
             return sentence.format(host=host)
-    last = said[-1].strip()[:200] if said else ""
+    own = [line.strip() for line in said if not line.startswith("Warning:")]
+    last = own[-1][:200] if own else ""
     if status == 255:
         found = _UNREACHABLE.search(text)
         reason = f" ({found[0].lower()})" if found else f" ({last})" if last else ""

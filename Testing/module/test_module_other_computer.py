@@ -39,6 +39,7 @@ def panel(slicerApp, tmp_path: Path, small_weights: Path) -> Panel:  # noqa: N80
 
 
 def compute_there(panel: Panel, there: Path, command: str = "") -> None:
+    panel.app.app.testing = False  # message boxes are shown
     elsewhere = panel.widget.state.elsewhere
     elsewhere.hostEdit.text = HOST
     elsewhere.hostEdit.editingFinished.emit()
@@ -66,8 +67,8 @@ def test_runs_questions_and_models_there(panel: Panel, there: Path, tmp_path: Pa
     assert not panel.controller.failed, panel.controller.message
     assert "Found 3 labels" in panel.controller.message
     assert any("ending to the other computer" in text for text in seen)
-    folder = panel.record.folder
-    assert folder.parent == panel.results
+    (folder,) = panel.results.iterdir()
+    assert (folder / "run.json").is_file()
     (private,) = there.iterdir()
     assert {path.name for path in private.iterdir()} - {"in-use.lock"} == {"ct", "model"}
 

@@ -444,11 +444,13 @@ def test_the_panel_s_relay_speaks_as_a_server_here(sshd, small_ct, small_weights
     began = time.monotonic()
     relay.stdin.write("stop\n")
     relay.stdin.flush()
-    assert until("cancelled", "error", "done")["event"] == "cancelled"
+    event = until("cancelled", "error", "done")
+    assert event["event"] == "cancelled"
     assert time.monotonic() - began < 3
     assert not list(tmp_path.glob("*r*partial*"))
     relay.stdin.close()
-    assert until("ended")["reason"] == "asked"
+    if not event.get("ended"):
+        assert until("ended")["reason"] == "asked"
     relay.wait(10)
     deadline = time.monotonic() + 5
     while list(tmp_path.glob("agg2exp-served-*")) and time.monotonic() < deadline:
