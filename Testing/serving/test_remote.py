@@ -32,6 +32,7 @@ from Agg2ExpLib.serving.frames import LONGEST_LINE, TOO_LONG, fit_name, read_lin
 from Agg2ExpLib.serving.model_files import model_files
 from Agg2ExpLib.serving.remote import Remote
 from Agg2ExpLib.serving.ssh import check_host, refusal, ssh_command
+from support.paths import ROOT
 
 SERVER = [sys.executable, "-m", "Agg2ExpLib", "serve", "--stdio"]
 SETTINGS = {"device": "cpu", "precision": "float32"}
@@ -212,7 +213,7 @@ def test_the_line_breaks_and_the_next_run_has_another(small_ct, small_weights, t
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert kept(folder), "a killed server cannot clear away"
     before = list(folder.iterdir())
-    remote.answer(job(small_ct, small_weights, tmp_path / "s", task="segment"), Watched())
+    remote.answer({"do": "models"}, Watched())
     assert not any(path.exists() for path in before), "but the next one does"
     remote.close()
     assert not list(folder.iterdir())
@@ -394,11 +395,10 @@ def sshd(tmp_path, monkeypatch) -> Iterator[str]:
     server.wait()
 
 
-def test_through_a_real_ssh_server(sshd, small_ct, small_weights, tmp_path, capsys):
+def test_through_a_real_ssh_server_and_what_ssh_refuses(sshd, small_ct, small_weights, tmp_path, capsys):
     folder = tmp_path / "tmp"
     folder.mkdir()
-    root = Path(__file__).parents[2]
-    command = f"cd {root} && TMPDIR={folder} OMP_NUM_THREADS=1 {sys.executable} -m Agg2ExpLib serve --stdio"
+    command = f"cd {ROOT} && TMPDIR={folder} OMP_NUM_THREADS=1 {sys.executable} -m Agg2ExpLib serve --stdio"
     words = ["--ct", str(small_ct), "--weights", str(small_weights), "--device", "cpu", "--host", sshd, "--host-command", command]
     assert main(["segment", *words, "--output", str(tmp_path / "r")]) == 0
     assert "heart" in capsys.readouterr().out.lower()
@@ -422,12 +422,15 @@ def test_through_a_real_ssh_server(sshd, small_ct, small_weights, tmp_path, caps
     assert not (tmp_path / "s").exists()
 
 
-def test_the_panel_s_relay_speaks_as_a_server_here(sshd, small_ct, small_weights, tmp_path):
-    """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer."""
-    command = f"cd {Path(__file__).parents[2]} && TMPDIR={tmp_path} {sys.executable} -m Agg2ExpLib serve --stdio"
-    relay = subprocess.Popen(
-        [*SERVER, "--host", sshd, "--host-command", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
+    """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer; a shell stands in for ssh."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c "$last"\n')
+    ssh.chmod(0o755)
+    command = f"cd {ROOT} && TMPDIR={tmp_path} OMP_NUM_THREADS=1 exec {sys.executable} -m Agg2ExpLib serve --stdio"
+    started = [*SERVER, "--host", "there", "--host-command", command]
+    environment = {**os.environ, "AGG2EXP_SSH": str(ssh)}
+    relay = subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     request = {**job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), "id": "a"}
     relay.stdin.write(json.dumps(request) + "\n")
     relay.stdin.flush()
