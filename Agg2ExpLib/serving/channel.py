@@ -148,7 +148,7 @@ class Channel:
         """End it, also in the middle of something; the server ends with its input."""
         self.open = False
         if self.alive:
-            self._process.kill()
+            self._process.terminate()
 
     def end(self) -> None:
         """Let it end by itself."""
