@@ -20,6 +20,7 @@ import torch
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS
 from Agg2ExpLib.io.grid import Grid
+from support.autoencoders import write_exact_autoencoder
 from support.classifiers import CLASSES, write_small_classifier
 from support.dicom_export import write_series
 from support.networks import CT_AFFINE, random_network, small_chest
@@ -39,6 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, small_ct: Path, small_wei
     classifier = write_small_classifier(folder)
     for suffix in (".safetensors", ".json"):
         classifier.with_suffix(suffix).rename(folder / f"classifier{suffix}")
+    write_exact_autoencoder(folder, "slices")
     shutil.copy(small_lesion, folder / "lesion.nrrd")
     write_series(folder / "series", Grid((34, 28, 40), CT_AFFINE))
     for stem in ("swin_unetr", "weights"):
