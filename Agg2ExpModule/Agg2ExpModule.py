@@ -95,6 +95,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         ensureLibrary()
         from Agg2ExpModuleLib.engine.Engine import Engine
+        from Agg2ExpModuleLib.panel.OtherComputer import OtherComputer
         from Agg2ExpModuleLib.panel.PanelState import PanelState
         from Agg2ExpModuleLib.panel.RunController import RunController
 
@@ -106,6 +107,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.state = PanelState(self.ui, widget)
         self.engine = Engine(parent=widget)
         self.controller = RunController(self.state, self.engine)
+        self.state.elsewhere = OtherComputer(self.state)
+        self.engine.warm.where = self.state.elsewhere.words
         self._makeSections()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -166,6 +169,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.installed,
             self.requirements,
             self.labels,
+            state.elsewhere,
             self.explaining,
             self.display,
             GlobalMaskRow(state),
@@ -213,7 +217,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _prepareEngine(self) -> None:
         """So that the first run begins at once."""
-        if self.state.parameters is not None and not self.state.missing:
+        if self.state.parameters is not None and not self.state.missing and not self.state.elsewhere.host:
             self.engine.warm.prepare(self.state.parameters.device)
 
     def exit(self) -> None:

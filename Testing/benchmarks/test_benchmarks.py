@@ -34,6 +34,7 @@ SAYS = {
     "precision": r"\| float16 \|",
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
+    "serving": r"MB there in",
     "table1": r"\| smoothgrad:samples=2 \|",
 }
 
