@@ -94,6 +94,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         ensureLibrary()
         from Agg2ExpModuleLib.engine.Engine import Engine
+        from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
         from Agg2ExpModuleLib.panel.PanelState import PanelState
         from Agg2ExpModuleLib.panel.RunController import RunController
 
@@ -102,7 +103,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = Agg2ExpModuleLogic()
-        self.state = PanelState(self.ui, widget)
+        self.state = PanelState(self.ui, widget, Path(self.resourcePath(DEMO_WEIGHTS)))
         self.engine = Engine(parent=widget)
         self.controller = RunController(self.state, self.engine)
         self._makeSections()
@@ -131,7 +132,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.InstalledModels import InstalledModels
         from Agg2ExpModuleLib.panel.LabelSection import LabelSection
         from Agg2ExpModuleLib.panel.LabelWords import LabelWords
-        from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.panel.RegionsModel import RegionsModel
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
         from Agg2ExpModuleLib.panel.Shortcuts import Shortcuts
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
@@ -140,8 +141,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.setup.Installer import Installer
 
         state, controller, root = self.state, self.controller, self.state.root
-        demo = Path(self.resourcePath(DEMO_WEIGHTS))
-        self.inputs = InputSection(state, controller, demo, self.logic.loadDemoCase, Child(root))
+        self.inputs = InputSection(state, controller, state.demoWeights, self.logic.loadDemoCase, Child(root))
         self.installed = InstalledModels(state, Child(root))
         self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
         self.comparison = CohortComparison(state, Child(root))
@@ -160,6 +160,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparison,
             self.inputs,
             self.installed,
+            RegionsModel(state),
             self.requirements,
             self.labels,
             self.explaining,

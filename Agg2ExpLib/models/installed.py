@@ -47,8 +47,8 @@ class InstalledModel:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Without the background; empty where they are not known yet."""
-        return self.card.labels[1:] if self.card else ()
+        """What can be explained: labels without the background, or classes; empty where they are not known yet."""
+        return self.card.explainable if self.card else ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for other programs."""
@@ -60,6 +60,7 @@ class InstalledModel:
             "path": str(self.path),
             "can_be_explained": not self.problem,
             "problem": self.problem,
+            "task": card.task if card else None,
             "labels": [label.name for label in self.labels],
             "groups": {label.name: label.group for label in self.labels},
             "spacing": [step or None for step in card.spacing] if card else None,  # None: the CT's own

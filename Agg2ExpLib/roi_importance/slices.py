@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,7 +167,19 @@ def read_slices(path: Path) -> SliceImportance:
         InputError: the file is missing or not such a table.
     """
     try:
-        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        return slices_from_text(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        raise InputError(f"{path} cannot be read as a table of slices ({error}): take the result as it was.") from None
+
+
+def slices_from_text(text: str) -> SliceImportance:
+    """Read back what :func:`slices_text` gave.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    try:
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
         names = tuple(dict.fromkeys(line["label"] for line in lines))
         axes = []
         for number, plane in enumerate(dict.fromkeys(line["plane"] for line in lines)):
@@ -184,8 +196,29 @@ def read_slices(path: Path) -> SliceImportance:
             )
         if sorted(axis.plane for axis in axes) != sorted(PLANES) or not names:
             raise ValueError("it lacks a plane")
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a table of slices ({error}): take the result as it was.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a table of slices: {error}") from None
+    return SliceImportance(names, tuple(axes))
+
+
+def merge_slices(before: SliceImportance, after: SliceImportance, order: tuple[str, ...]) -> SliceImportance:
+    """The classes of both, explained on the same grid; those of ``after`` where both have one.
+
+    Args:
+        before, after: over the same slices.
+        order: the classifier's classes, for the order of the rows.
+    """
+    names = tuple(name for name in order if name in before.classes or name in after.classes)
+    picked = [after if name in after.classes else before for name in names]
+    axes = []
+    for axis in after.axes:
+        rows = {
+            key: np.stack(
+                [getattr(one.along(axis.plane), key)[one.classes.index(name)] for name, one in zip(names, picked, strict=True)]
+            )
+            for key in ("contribution", "mass", "net")
+        }
+        axes.append(replace(axis, **rows))
     return SliceImportance(names, tuple(axes))
 
 

@@ -92,8 +92,11 @@ class Exporter:
         job: dict[str, Any] = {
             "target": str(self.target),
             "patient": record.patient,
-            "labels": [{"name": entry.name, "color": entry.color, "group": entry.group} for entry in record.labels],
+            "labels": [
+                {"name": entry.name, "color": entry.color, "group": entry.group} for entry in (*record.labels, *record.classes)
+            ],
             "matrix": json.loads(record.node.GetParameter("matrix")),
+            "slices": json.loads(record.node.GetParameter("slices") or "null"),
             "tables": choice.tables,
         }
         if choice.pictures:
@@ -181,7 +184,7 @@ class Exporter:
         legend = _legendOf(overlay, "the target mask" if target else "outline of the label")
         display = ct.GetDisplayNode()
         window = (display.GetWindowLevelMin(), display.GetWindowLevelMax()) if display is not None else (-1000.0, 700.0)
-        titles = {entry.name: entry.title for entry in record.labels}
+        titles = record.titles
         job["views"] = {
             "file": str(self._folder / "views.npz"),
             "grids": {

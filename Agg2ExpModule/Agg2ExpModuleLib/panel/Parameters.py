@@ -18,12 +18,13 @@ class Parameters:
     supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
     ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical,
     circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
-    ``overlap`` below 0 stands for the model's own.
+    ``segmenter`` is what draws the regions of a classifier: demo, none, or weights. ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     weights: str = ""
+    segmenter: str = "demo"
     device: str = "auto"
     # Labels
     checkedLabels: list[str]
