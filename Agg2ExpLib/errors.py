@@ -79,6 +79,20 @@ class OutOfMemoryError(RuntimeError):
         return worded(self.template)
 
 
+class ToldError(RuntimeError):
+    """Something failed in another process, which has told what.
+
+    Attributes:
+        code: as in an ``error`` event.
+        message: what happened.
+        hint: what the user can do about it.
+    """
+
+    def __init__(self, code: str, message: str, hint: str):
+        super().__init__(f"{message} {hint}".strip())
+        self.code, self.message, self.hint = code, message, hint
+
+
 class Cancelled(Exception):
     """The user asked to stop; nothing of the run is kept.
 

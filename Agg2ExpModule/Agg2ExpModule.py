@@ -118,7 +118,6 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _makeSections(self) -> None:
         from Agg2ExpModuleLib.engine.Child import Child
-        from Agg2ExpModuleLib.engine.WarmEngine import WarmEngine
         from Agg2ExpModuleLib.panel.BesideSection import BesideSection
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
@@ -141,7 +140,9 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.setup.Installer import Installer
 
         state, controller, root = self.state, self.controller, self.state.root
-        self.inputs = InputSection(state, controller, state.demoWeights, self.logic.loadDemoCase, Child(root))
+        devices = Child(root)
+        devices.onFinished.append(lambda outcome: self._prepareEngine())
+        self.inputs = InputSection(state, controller, state.demoWeights, self.logic.loadDemoCase, devices)
         self.installed = InstalledModels(state, Child(root))
         self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
         self.comparison = CohortComparison(state, Child(root))
@@ -154,7 +155,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
-        self.asking = WhatIfSection(state, controller, self.importance, self.display, WarmEngine(root))
+        self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         state.sections += [
             self.comparison,
@@ -203,6 +204,11 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not slicer.app.testingEnabled() and not any(requirement.name == "torch" for requirement in self.requirements.missing):
             self.inputs.findDevices()
 
+    def _prepareEngine(self) -> None:
+        """So that the first run begins at once."""
+        if self.state.parameters is not None and not self.state.missing:
+            self.engine.warm.prepare(self.state.parameters.device)
+
     def exit(self) -> None:
         """Another module is opened."""
         self.strip.takeBack()
@@ -219,6 +225,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         """Results of a run would have no place to go."""
         self.controller.cancel(_("The scene was closed, so the run was ended."))
+        self.controller.forgetCt()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller: Any, _event: Any) -> None:
@@ -257,6 +264,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         controller = self.controller
         if controller.busy and node is controller.ct:
             controller.cancel(_("The CT was removed from the scene, so the run was ended."))
+        if controller.ctFile.holds(node):
+            controller.forgetCt()
         wanted = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
         if self._parameterNode is not None and not controller.busy and any(node.IsA(kind) for kind in wanted):
             self.state.tell({Topic.SCENE})

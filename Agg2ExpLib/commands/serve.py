@@ -37,8 +37,8 @@ def add_parser(verbs: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Serve; the events tell everything."""
     from ..errors import InputError
-    from ..serving.server import serve_on_stdio
+    from ..serving.server import Here, serve_on_stdio
 
     if not args.idle > 0:
         raise InputError(f"⟨idle⟩ must be a positive number of seconds, not {args.idle:g}.")
-    return serve_on_stdio(args.idle, args.debug)
+    serve_on_stdio(Here(), args.idle, args.debug)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.model_card import SEGMENTATION
+from ..models.model_card import CLASSIFICATION, SEGMENTATION
 from ..system.files import replacing
 from ..system.json_files import parse_json
 from ..training.kinds import KINDS, default_of, settings_of
 from ..training.monitor import Progress, TrainMonitor
 from ..training.settings import KEEP, OPTIMIZERS, PRECISIONS, TrainSettings
-from . import train_segmentation
+from . import train_classification, train_segmentation
 
 if TYPE_CHECKING:
     from ..training.scores import Scores
@@ -30,11 +30,13 @@ INTERRUPTED = 130
 # What makes each task of the options: ``(args, settings, folder) → Task``.
 _TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], Task]] = {
     SEGMENTATION: train_segmentation.new_task,
+    CLASSIFICATION: train_classification.new_task,
 }
 _EXAMPLES = """examples:
   agg2exp train --data Totalsegmentator_dataset --label-map thorax --output trained
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
   agg2exp train --data pairs.csv --label-map liver,tumour --network unet --output trained
+  agg2exp train --task classification --data cts.csv --pooling attention --output trained
   agg2exp train --synthetic s0011.nii.gz s0327.nii.gz --phantoms 8 --spacing 4 --roi 64 --steps 6000 --output demo
 
 The defaults are the paper's recipe. A run that was interrupted goes on when its command is repeated.
@@ -47,6 +49,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--task", choices=tuple(KINDS), default=SEGMENTATION, help=f"what it is for (default {SEGMENTATION})")
     _add_data_options(parser.add_argument_group("data"))
     _add_recipe_options(parser.add_argument_group("recipe"))
+    train_classification.add_options(parser.add_argument_group("classification"))
     _add_machine_options(parser.add_argument_group("machine"))
     group = parser.add_argument_group("output")
     group.add_argument("--output", required=True, metavar="DIR", help="folder for weights, model card, Dice table, checkpoint")
@@ -60,7 +63,10 @@ def add_parser(verbs: Any) -> None:
 
 def _add_data_options(group: Any) -> None:
     group.add_argument(
-        "--data", metavar="DIR", help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels)"
+        "--data",
+        metavar="DIR",
+        help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels); for classification a folder "
+        "for each class, a CSV (ct,class or a column of 0 and 1 for each class), or an .npz of MedMNIST",
     )
     group.add_argument(
         "--label-map", metavar="MAP", help="thorax (TotalSegmentator v2 → the paper's 17), names in order, or a JSON file"
@@ -165,7 +171,7 @@ def _finish(args: argparse.Namespace, trainer: Trainer, folder: Path) -> None:
             temporary.write_text(card.to_json(), encoding="utf-8")
 
     write({})
-    scores = trainer.task.validate(load_model(trainer.weights).network)
+    scores = trainer.task.examine(load_model(trainer.weights).network)
     write(scores.to_dict())
     print(*scores.lines(), f"Weights: {trainer.weights}", f"Model card: {path}", sep="\n")
 

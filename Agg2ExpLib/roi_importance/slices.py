@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -212,7 +212,7 @@ def merge_slices(before: SliceImportance, after: SliceImportance, order: tuple[s
     picked = [after if name in after.classes else before for name in names]
     axes = []
     for axis in after.axes:
-        rows = {
+        rows: dict[str, Any] = {
             key: np.stack(
                 [getattr(one.along(axis.plane), key)[one.classes.index(name)] for name, one in zip(names, picked, strict=True)]
             )

@@ -65,9 +65,16 @@ class Kept:
         self._ct = _again(self._ct, (path, files) if files is not None else None, lambda: read_ct(Path(path)))
         return self._ct[1]
 
-    def release(self) -> None:
-        """Forget everything."""
-        self._model = self._segmenter = self._ct = None
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to forget."""
+        return any(kept is not None for kept in (self._model, self._segmenter, self._ct))
+
+    def release(self, model: bool = True) -> None:
+        """Forget everything, or the CT alone."""
+        self._ct = None
+        if model:
+            self._model = self._segmenter = None
 
 
 def stamp(path: str | Path | None) -> Stamp | None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import Cancelled, InputError, OutOfMemoryError, parameters_in, worded
+from ..errors import Cancelled, InputError, OutOfMemoryError, ToldError, parameters_in, worded
 from ..monitor import Monitor
 from ..system.allocator import keep_freed_memory
 from ..system.files import discard_unfinished
@@ -35,23 +35,31 @@ class EventMonitor(Monitor):
 
     Args:
         stream: to write to.
+        lock: of the stream, where others write to it too.
         always: entries of every event.
     """
 
     wants_partial = True
 
-    def __init__(self, stream: TextIO, **always: object):
+    def __init__(self, stream: TextIO, lock: threading.Lock | None = None, **always: object):
         super().__init__()
         self._stream, self._always = stream, always
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         self._last = 0.0
 
     def emit(self, event: str, **content: object) -> None:
         """Write one event; where nobody reads any more, the run is stopped."""
+        self.emit_bytes(event, b"", **content)
+
+    def emit_bytes(self, event: str, data: bytes, /, **content: object) -> None:
+        """Write one event and, after its line, bytes that belong to it."""
         with self._lock:
             try:
                 self._stream.write(json.dumps({"event": event, **self._always, **content}, ensure_ascii=True) + "\n")
                 self._stream.flush()
+                if data:
+                    self._stream.buffer.write(data)
+                    self._stream.buffer.flush()
             except OSError:
                 self.stop()
 
@@ -149,6 +157,8 @@ def work_with_events(work: Callable[[Monitor], dict[str, object]], debug: bool =
 
 def describe(error: Exception) -> dict[str, object]:
     """Code, message and hint of an ``error`` event."""
+    if isinstance(error, ToldError):
+        return {"code": error.code, "message": error.message, "hint": error.hint}
     if isinstance(error, OutOfMemoryError):
         return {"code": "out_of_memory", "message": str(error), "hint": worded(error.hint), **_template(error.template, error.hint)}
     if isinstance(error, InputError):

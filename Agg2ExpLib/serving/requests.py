@@ -1,8 +1,9 @@
-"""What a program may ask of a process that stays alive: runs, and what-if questions about their results."""
+"""What a program may ask of a process that stays alive: runs, what-if questions about their results, and files in and out."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..interventions.edit import Edit
 from ..interventions.effects import remove_each
 from ..interventions.subject import Subject, case_of
 from ..io.regions import read_all_regions
+from ..models.installed import installed_models
 from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..runs.job import Job
@@ -22,13 +24,24 @@ from ..runs.kept import Kept, stamp
 from ..runs.pipeline import run_job
 from ..runs.read import read_explanation
 from ..runs.results import RUN_FILE, Results
+from ..runs.runner import EventMonitor
+from ..system.allocator import give_back_freed_memory, keep_freed_memory
+from ..system.memory import forget_peak
+from .partial_sender import PartialSender
+from .scratch import Scratch
 
 _QUESTION = {"result", "weights", "card", "ct", "extra_rois", "device", "precision"}
 ENTRIES: dict[str, set[str]] = {
-    "run": {"job"},
+    "run": {"job", "send"},
     "load": {"weights", "card", "folds", "mirror"},
     "what_if": {*_QUESTION, "action", "regions", "fill", "amount", "seed", "name"},
     "causal": {*_QUESTION, "fill", "regions"},
+    "prepare": set(),
+    "forget": set(),
+    "models": set(),
+    "open": set(),
+    "fetch": {"folder"},
+    "drop": {"folder"},
 }
 
 
@@ -40,24 +53,55 @@ class Memory:
         files: model and CT.
         subject: the result that was asked about last, with what the windows of its CT gave.
         key: by which it is known again.
+        scratch: files of a client on another computer.
     """
 
     files: Kept = field(default_factory=Kept)
     subject: Subject | None = None
     key: object = None
+    scratch: Scratch = field(default_factory=Scratch)
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to forget."""
+        return self.files.holds or self.subject is not None
+
+    def forget(self) -> None:
+        """Forget what is of patients; the model stays."""
+        self.files.release(model=False)
+        self.subject = self.key = None
 
     def release(self) -> None:
         """Forget everything."""
         self.files.release()
         self.subject = self.key = None
+        give_back()
 
 
-def answer(request: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict[str, object]:
+def give_back() -> None:
+    """Memory that is free but held for later goes back to the system and to the graphics card."""
+    give_back_freed_memory()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def begin_anew() -> None:
+    """Before a request: memory is kept from window to window, and its peak counts from now on, as in a process of its own."""
+    keep_freed_memory()
+    forget_peak()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) -> dict[str, object]:
     """Do what a request asks.
 
     Args:
-        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute.
-        monitor: is told progress and notices.
+        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute, those of files that were sent or are to be
+            fetched relative to the folder that ``open`` tells.
+        monitor: is told progress, notices and files.
         memory: of this process.
 
     Returns:
@@ -74,12 +118,42 @@ def answer(request: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict
     if unknown := sorted(set(entries) - ENTRIES[what]):
         raise InputError(f"The request '{what}' has no entry '{unknown[0]}': it has {', '.join(sorted(ENTRIES[what]))}.")
     if what == "run":
-        return {"result": str(run_job(Job.from_json(entries.get("job")), monitor, memory.files))}
+        job = Job.from_json(entries.get("job"))
+        return {"result": str(run_job(job, PartialSender(monitor) if entries.get("send") is True else monitor, memory.files))}
+    if what in ("open", "fetch", "drop"):
+        return _move(str(what), entries.get("folder"), monitor, memory)
+    if what == "models":
+        return {"models": [model.to_json() for model in installed_models()]}
+    if what == "forget":
+        memory.forget()
+    if what == "prepare":
+        prepare()
+    if what in ("forget", "prepare"):
+        return {}
     if what == "load":
         folds, mirror = _optional(entries, "folds"), entries.get("mirror") is True
         model = memory.files.model(_text(entries, "weights"), _optional(entries, "card"), folds=folds, mirror=mirror)
         return {"labels": list(model.labels), "architecture": model.architecture}
     return _what_if(entries, monitor, memory) if what == "what_if" else _causal(entries, monitor, memory)
+
+
+def prepare() -> None:
+    """Load the libraries that every run needs."""
+    import monai.inferers  # noqa: F401
+    import torch  # noqa: F401
+
+    from ..attribution import methods
+
+    methods.all_parameters()
+
+
+def _move(what: str, folder: object, monitor: EventMonitor, memory: Memory) -> dict[str, object]:
+    if what == "fetch":
+        return memory.scratch.send(folder, monitor)
+    if what == "drop":
+        memory.scratch.drop(folder)
+        return {}
+    return {"folder": str(memory.scratch.path)}
 
 
 def _what_if(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict[str, object]:
@@ -126,7 +200,7 @@ def _subject(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> tu
     key = (str(result), stamp(result / RUN_FILE), id(model), ct, stamp(ct), settings)
     if memory.subject is None or memory.key != key:
         memory.subject = memory.key = None
-        found = read_explanation(result)
+        found = read_explanation(result, maps=False)
         compute = choose_compute(*settings)
         case = case_of(found, model, compute, monitor, memory.files.ct(ct) if ct else None)
         memory.subject, memory.key = Subject(found, case), key

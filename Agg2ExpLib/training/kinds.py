@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..models.model_card import SEGMENTATION
+from ..models.model_card import CLASSIFICATION, SEGMENTATION
+from .classifier_choice import CLASSIFIERS
 from .network_choice import NETWORKS
 from .settings import TrainSettings
 
@@ -27,6 +28,17 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     SEGMENTATION: Kind(tuple(NETWORKS)),
+    CLASSIFICATION: Kind(
+        tuple(CLASSIFIERS),
+        {  # optimizer and learning rate of arXiv:2307.06614; a whole chest fits the field of view
+            "optimizer": "nadam",
+            "learning_rate": 2e-4,
+            "roi": (128, 128, 128),
+            "spacing": (3.0, 3.0, 3.0),
+            "steps": 6000,
+            "batch": 8,
+        },
+    ),
 }
 
 

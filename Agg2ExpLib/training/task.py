@@ -64,6 +64,10 @@ class Task(Protocol):
         """Measure a network (which keeps its mode); with several processes each takes its share of the cases."""
         ...
 
+    def examine(self, network: torch.nn.Module) -> Scores:
+        """The last measurement, of the weights as they were written: as :meth:`validate`, and on test cases where there are any."""
+        ...
+
     def write_history(self, path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         """All validations, ``{"step", "loss", measure: Scores.to_dict()}``, as a tidy CSV."""
         ...

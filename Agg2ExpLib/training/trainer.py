@@ -163,7 +163,7 @@ class Trainer:
         better = is_better(self.task, scores.mean, progress.best)
         if better:
             progress.best = scores.mean
-        if better or self.settings.keep == "last" or not self.weights.exists():
+        if better or np.isnan(scores.mean) or self.settings.keep == "last" or not self.weights.exists():
             self.write_weights()
         self.monitor.validated(progress, scores)
 

@@ -38,9 +38,9 @@ class Scores:
 
     @property
     def mean(self) -> float:
-        """Mean over labels of the mean over cases, then over sets; 0 when there is nothing to measure."""
+        """Mean over labels of the mean over cases, then over sets; NaN when there is nothing to measure."""
         means = [np.nanmean(columns) for table in self.tables.values() if len(columns := _column_means(table))]
-        return float(np.mean(means)) if means else 0.0
+        return float(np.mean(means)) if means else float("nan")
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """For each set: cases, mean, and Dice by label (None where no case has it), rounded to three places."""

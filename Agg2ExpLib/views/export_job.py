@@ -2,8 +2,8 @@
 
 Drawing and compressing take seconds and much memory, which the application shall neither wait for nor keep. The job's entries:
 
-- ``target``: folder to write into; ``patient``; ``labels``: name, color and group of each of the model's, with a classifier's classes
-  behind them; ``matrix``: importance as tidy CSV; ``slices``: null, or that of the slices as CSV.
+- ``target``: folder to write into; ``patient``; ``labels``: name, color and group of each of the model's, and of a classifier's
+  classes; ``matrix``: importance as tidy CSV; ``slices``: null, or that of the slices as CSV.
 - ``tables``: whether to write the CSV tables.
 - ``plots``: null, or ``variant``, ``top``, ``background``, ``minimum``, ``layout``, ``positions`` of graph and matrix.
 - ``views``: null, or the pictures of one label: ``file`` (.npz with ``ct_``, ``map_`` and ``mask_`` arrays of each orientation),

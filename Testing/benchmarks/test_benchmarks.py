@@ -13,6 +13,7 @@ from support.paths import TESTING
 BENCHMARKS = TESTING.parent / "benchmarks"
 # What each prints among other things.
 SAYS = {
+    "adrenal": r"\| 3D ResNet \| \d\.\d+ \|",
     "cohort_comparison": r"that of another label \| \d of 3",
     "cohort_published": r"Context ranking",
     "compare": r"\| 2 \| captum \| \d+\.\d \|",

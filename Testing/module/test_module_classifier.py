@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,8 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def panel(slicerApp, tmp_path: Path, classifier: Path) -> Iterator[Panel]:  # noqa: N803
-    yield Panel(slicerApp, tmp_path, classifier)
+def panel(slicerApp, tmp_path: Path, classifier: Path) -> Panel:  # noqa: N803
+    return Panel(slicerApp, tmp_path, classifier)
 
 
 def test_what_a_classifier_changes_in_the_panel(panel: Panel, small_weights: Path, classifier: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The engine with real child processes: runs, stops, kills, and children that do not do what they should."""
+"""The engine with real child processes: runs, stops, kills, processes that live on, and those that do not do what they should."""
 
 from __future__ import annotations
 
@@ -54,6 +54,17 @@ class Spy:
     def until_partial(self):
         self.until(lambda: any(event["event"] == "partial" for event in self.events))
 
+    def again(self, job):
+        """Another run, to its end."""
+        self.finished.clear()
+        self.engine.start(job)
+        return self.to_the_end()
+
+    @property
+    def marker(self):
+        """What the command lines of the process and its like hold."""
+        return self.engine.warm._child._life.marker
+
 
 @pytest.fixture
 def application(slicerApp, monkeypatch):  # noqa: N803
@@ -81,13 +92,20 @@ def script(tmp_path_factory):
 
     def make(code):
         path = tmp_path_factory.mktemp("bin") / "python"
-        path.write_text(f"#!{sys.executable}\nimport json, os, signal, subprocess, sys, time\n{code}\n", encoding="utf-8")
+        path.write_text(f"#!{sys.executable}\n{SERVES}{code}\n", encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 
     return make
 
 
+# A server that hears one request and does as a test says.
+SERVES = """
+import json, os, signal, subprocess, sys, time
+asked = lambda: json.loads(sys.stdin.readline())
+text = lambda request, kind, **content: json.dumps({"event": kind, "id": request["id"], **content}, ensure_ascii=False)
+tell = lambda request, kind, **content: print(text(request, kind, **content), flush=True)
+"""
 LAUNCHER = "sys.exit(subprocess.Popen([sys.executable, *sys.argv[1:]]).wait())"
 
 
@@ -110,62 +128,79 @@ def processes_of(text):
     return [line for line in listing.splitlines() if text in line and not line.startswith("Z")]
 
 
-def test_a_run_in_a_folder_with_any_characters(spies, small_ct, small_weights, tmp_path):
+def gone(pid):
+    """Whether a process has ended; one that waits to be noticed has."""
+    return not processes_of_pid(pid)
+
+
+def processes_of_pid(pid):
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+    return bool(found) and not found.startswith("Z")
+
+
+def test_runs_in_one_process_and_folders_with_any_characters(spies, small_ct, small_weights, tmp_path):
     folder = tmp_path / "Müller 患者 «1»"
     spy = spies()
-    spy.engine.start(job(small_ct, small_weights, "r", samples=4), str(folder))
+    spy.engine.start(job(small_ct, small_weights, folder / "r", samples=4))
     assert spy.engine.running
     with pytest.raises(RuntimeError, match="running already"):
-        spy.engine.start({}, str(folder))
+        spy.engine.start({})
+    with pytest.raises(RuntimeError, match="running already"):
+        spy.engine.warm.ask({"do": "load", "weights": str(small_weights)}, print, print)
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.result, outcome.message) == ("done", str(folder / "r"), "")
     kinds = {event["event"] for event in spy.events}
     assert kinds == {"expected", "progress", "partial"}
     assert next(event["path"] for event in spy.events if event["event"] == "partial").startswith(str(folder))
     assert [path.name for path in folder.iterdir()] == ["r"]
-    assert (folder / "r" / "run.json").is_file()
+    pid = spy.engine.warm.pid
 
-
-def test_bad_input_is_told(spies, small_ct, small_weights, tmp_path):
-    spy = spies()
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "out" / "r", labels=["hart"]), str(tmp_path / "work"))
-    outcome = spy.to_the_end()
+    # what is wrong with a job is told, and the process lives on
+    outcome = spy.again(job(small_ct, small_weights, tmp_path / "out" / "r", labels=["hart"]))
     assert (outcome.state, outcome.code, outcome.result) == ("error", "bad_input", None)
     assert "did you mean 'heart'" in outcome.message
     assert outcome.hint
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [folder]
+
+    # the same numbers again, sooner
+    spy.events.clear()
+    began = time.monotonic()
+    spy.finished.clear()
+    spy.engine.start(job(small_ct, small_weights, folder / "again", samples=4))
+    spy.until(lambda: spy.events)
+    assert time.monotonic() - began < 1.5, "well under a second on a quiet computer"
+    assert spy.to_the_end().state == "done"
+    assert spy.engine.warm.pid == pid
+    tables = [(folder / name / "roi_importance.csv").read_text() for name in ("r", "again")]
+    assert tables[0] == tables[1]
 
 
 def test_cancel_in_the_middle_and_run_again(spies, small_ct, small_weights, tmp_path):
     spy = spies()
-    work = tmp_path / "work"
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "out" / "r", samples=100_000), str(work))
+    spy.engine.start(job(small_ct, small_weights, tmp_path / "out" / "r", samples=100_000))
     spy.until_partial()
-    (marker,) = [path.name for path in work.iterdir()]
-    assert processes_of(marker)
+    pid = spy.engine.warm.pid
+    assert processes_of(spy.marker)
     began = time.monotonic()
     spy.engine.cancel()
     assert time.monotonic() - began < 0.1
     assert spy.engine.running  # until it has ended
     assert spy.to_the_end().state == "cancelled"
-    assert time.monotonic() - began < 6
-    assert not processes_of(marker)
+    assert (taken := time.monotonic() - began) < 4
     assert not list(tmp_path.iterdir())
 
-    spy.finished.clear()
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "s", task="segment"), str(work))
-    assert spy.to_the_end().state == "done"
+    assert spy.again(job(small_ct, small_weights, tmp_path / "s", task="segment")).state == "done"
+    assert spy.engine.warm.pid == pid or taken > 1.4, "a process that answers the stop lives on"
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_the_computation_behind_a_launcher_that_was_killed(spies, script, small_ct, small_weights, tmp_path):
     spy = spies(script(LAUNCHER))
-    work = tmp_path / "work"
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "r", samples=100_000), str(work))
+    spy.engine.start(job(small_ct, small_weights, tmp_path / "r", samples=100_000))
     spy.until_partial()
-    (marker,) = [path.name for path in work.iterdir()]
+    marker = spy.marker
     assert len(processes_of(marker)) == 2
-    os.kill(spy.engine.child.pid, signal.SIGKILL)
+    os.kill(spy.engine.warm.pid, signal.SIGKILL)
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code) == ("error", "killed")
     assert "signal 9" in outcome.message
@@ -173,13 +208,12 @@ def test_the_computation_behind_a_launcher_that_was_killed(spies, script, small_
     assert not processes_of(marker)
     assert not list(tmp_path.iterdir())
 
-
-def test_shutdown_ends_everything_before_it_returns(spies, script, small_ct, small_weights, tmp_path):
-    spy = spies(script(LAUNCHER))
-    work = tmp_path / "work"
-    spy.engine.start(job(small_ct, small_weights, tmp_path / "r", samples=100_000), str(work))
+    # the next run has a process of its own, and its shutdown ends everything before it returns
+    spy.finished.clear()
+    spy.events.clear()
+    spy.engine.start(job(small_ct, small_weights, tmp_path / "r", samples=100_000))
     spy.until_partial()
-    (marker,) = [path.name for path in work.iterdir()]
+    marker = spy.marker
     began = time.monotonic()
     spy.engine.shutdown()
     assert time.monotonic() - began < 4
@@ -197,18 +231,18 @@ def test_a_child_that_does_not_listen_is_killed_with_its_children(spies, script,
 
     if not with_psutil:
         monkeypatch.setattr(ProcessTree, "_psutil", lambda: None)
-    # The grandchild ignores SIGTERM, and its command line does not name the job.
+    # The grandchild ignores SIGTERM, and its command line does not name the process.
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     python = script(
-        "os.makedirs('.r.partial-0123'); os.makedirs('r.partial-mine')\n"
+        f"os.chdir({str(tmp_path)!r}); request = asked(); os.makedirs('.r.partial-0123'); os.makedirs('r.partial-mine')\n"
         f"child = subprocess.Popen([sys.executable, '-c', {deaf!r}, 'deaf-' + sys.argv[-1]])\n"
-        "print(json.dumps({'event': 'notice', 'message': 'ready'}), flush=True)\nchild.wait()"
+        "tell(request, 'notice', message='ready'); child.wait()"
     )
     (tmp_path / ".r.partial-old").mkdir()  # of another run, which may still go on
     spy = spies(python)
-    spy.engine.start({"output": "r"}, str(tmp_path))
+    spy.engine.start({"output": str(tmp_path / "r")})
     spy.until(lambda: spy.events)
-    (marker,) = [path.name for path in tmp_path.iterdir() if path.suffix == ".json"]
+    marker = spy.marker
     assert len(processes_of(marker)) == 2
     began = time.monotonic()
     spy.engine.cancel()
@@ -224,18 +258,19 @@ def test_a_child_that_does_not_listen_is_killed_with_its_children(spies, script,
 def test_what_is_no_event_goes_to_the_log(spies, script, tmp_path):
     spy = spies(
         script(
-            "out = sys.stdout.buffer\n"
+            "request = asked(); out = sys.stdout.buffer\n"
             "out.write(b'hello\\n{\"event\": 5}\\n{broken\\n[1]\\n\\xff\\xfe bytes\\r\\n\\n'); out.flush()\n"
-            'out.write(\'{"event": "notice", "mess\'.encode()); out.flush(); time.sleep(0.2)\n'
-            "out.write('age\": \"größer\"}\\r\\n'.encode()[:-2]); out.flush(); time.sleep(0.1); out.write(b'\\r\\n')\n"
-            'out.write(b\'{"event": "done", "result": "/r"}\'); out.flush()\n'  # no line end
-            "sys.stderr.write('10%\\r20%\\r30%\\nlast'); sys.stderr.flush()"
+            "line = text(request, 'notice', message='größer').encode() + b'\\r\\n'\n"
+            "for part in (line[:-9], line[-9:-1], line[-1:]): out.write(part); out.flush(); time.sleep(0.1)\n"
+            "out.write(text({'id': 'of another'}, 'notice', message='x').encode() + b'\\n')\n"
+            "sys.stderr.write('10%\\r20%\\r30%\\nlast\\n'); sys.stderr.flush()\n"
+            "time.sleep(0.2); out.write(text(request, 'done', result='/r').encode()); out.flush()"  # no line end
         )
     )
-    spy.engine.start({"output": "r"}, str(tmp_path))
+    spy.engine.start({"output": str(tmp_path / "r")})
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.result) == ("done", "/r")
-    assert spy.events == [{"event": "notice", "message": "größer"}]
+    assert [(event["event"], event["message"]) for event in spy.events] == [("notice", "größer")]
     assert [line for line in spy.log if "%" not in line] == [
         "hello",
         '{"event": 5}',
@@ -259,16 +294,12 @@ def test_what_is_no_event_goes_to_the_log(spies, script, tmp_path):
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "signal 9"),
         ("sys.exit(137)", "killed", "signal 9"),
         ("import nothing_of_this_name", "missing_package", "nothing_of_this_name"),
-        (
-            "print(json.dumps({'event': 'error', 'code': 'internal', 'message': \"ImportError: No module named 'monai'\"}))",
-            "missing_package",
-            "monai",
-        ),
+        ("tell(asked(), 'error', code='internal', message=\"ImportError: No module named 'monai'\")", "missing_package", "monai"),
     ],
 )
 def test_a_child_that_ends_without_a_result(spies, script, tmp_path, code, expected, words):
     spy = spies(script(code))
-    spy.engine.start({"output": "r"}, str(tmp_path / "work"))
+    spy.engine.start({"output": str(tmp_path / "r")})
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code) == ("error", expected)
     assert words in outcome.message
@@ -278,37 +309,103 @@ def test_a_child_that_ends_without_a_result(spies, script, tmp_path, code, expec
     assert not list(tmp_path.iterdir())
 
 
-def test_only_the_first_last_event_counts(spies, script, tmp_path):
-    spy = spies(script("print(json.dumps({'event': 'done', 'result': 'r'})); print(json.dumps({'event': 'cancelled'}))"))
-    spy.engine.start({}, str(tmp_path))
+def test_only_the_first_last_event_counts(spies, script):
+    spy = spies(script("request = asked(); tell(request, 'done', result='r'); tell(request, 'cancelled'); asked()"))
+    spy.engine.start({})
     assert spy.to_the_end().state == "done"
 
 
-def test_a_child_that_has_told_its_result_but_does_not_end(spies, script, tmp_path, monkeypatch):
-    from Agg2ExpModuleLib.engine import Child
+def test_one_that_ends_in_the_moment_it_is_asked_is_replaced(spies, script, tmp_path):
+    """It had waited too long; the question is asked of another one, once."""
+    mark = tmp_path / "been"
+    spy = spies(
+        script(
+            f"request, mark = asked(), {str(mark)!r}\n"
+            "if not os.path.exists(mark):\n"
+            "    open(mark, 'w').close(); print(json.dumps({'event': 'ended', 'reason': 'idle'})); sys.exit()\n"
+            "tell(request, 'done', result=str(request['job']['number']))"
+        )
+    )
+    spy.engine.start({"number": 5})
+    assert spy.to_the_end().result == "5"
 
-    monkeypatch.setattr(Child, "_LEAVE_S", 0.3)
-    spy = spies(script("print(json.dumps({'event': 'done', 'result': 'r'}), flush=True); time.sleep(600)"))
-    spy.engine.start({}, str(tmp_path))
-    assert spy.to_the_end().state == "done"
+
+def test_after_a_stop_that_took_the_process_the_next_run_has_another(spies, script):
+    spy = spies(script("request = asked(); tell(request, 'notice', message='x'); asked() if False else sys.stdin.readline()\n"
+                       "tell(request, 'cancelled', ended=True); time.sleep(0.5); os._exit(130)"))  # fmt: skip
+    spy.engine.start({})
+    spy.until(lambda: spy.events)
+    first = spy.engine.warm.pid
+    spy.engine.cancel()
+    assert spy.to_the_end().state == "cancelled"
+    spy.events.clear()
+    spy.finished.clear()
+    spy.engine.start({})
+    spy.until(lambda: spy.events)
+    assert spy.engine.warm.pid != first
+    spy.until(lambda: gone(first))
 
 
-@pytest.mark.parametrize("what", ["nothing", "no program", "no library", "no folder"])
+SERVER = "print(os.getpid(), file=sys.stderr)\nwhile line := sys.stdin.readline():\n"
+SERVER += (
+    "    if line.startswith('{') and 'id' in (request := json.loads(line)): tell(request, 'done', result=' '.join(sys.argv[1:]))\n"
+)
+SERVER += "    elif 'end' in line: break"
+
+
+def test_a_fresh_process_where_it_would_not_be_the_same(spies, script, monkeypatch):
+    from Agg2ExpModuleLib.engine import WarmEngine
+
+    spy, pids = spies(script(SERVER)), []
+
+    def run(**job):
+        outcome = spy.again(job)
+        assert outcome.state == "done", outcome
+        pids.append(spy.engine.warm.pid)
+        return outcome.result
+
+    assert run(device="cpu").split()[:4] == ["-m", "Agg2ExpLib", "serve", "--stdio"]
+    run(device="cpu")
+    run(device="cuda:0")
+    monkeypatch.setattr(WarmEngine, "_packages", lambda: ("torch 3",))
+    run(device="cuda:0")
+    spy.engine.warm.where = lambda: ["--host", "other"]
+    assert "--host other" in run(device="cuda:0")
+    assert pids[0] == pids[1]
+    assert len(set(pids)) == 4
+    spy.until(lambda: all(gone(pid) for pid in pids[:-1]))
+    other = spies(script(SERVER))  # another scene, another module
+    assert other.again({}).state == "done"
+    assert other.engine.warm.pid != spy.engine.warm.pid
+    spy.engine.warm.renew()
+    assert not spy.engine.warm.alive
+
+
+def test_it_is_prepared_and_forgets(spies, small_ct, small_weights, tmp_path):
+    spy = spies()
+    spy.engine.warm.prepare("cpu")
+    pid = spy.engine.warm.pid
+    assert not spy.engine.warm.busy
+    assert spy.again(job(small_ct, small_weights, tmp_path / "s", task="segment")).state == "done"
+    spy.engine.warm.forget()
+    spy.engine.warm.prepare("cpu")
+    assert spy.again(job(small_ct, small_weights, tmp_path / "t", task="segment")).state == "done"
+    assert spy.engine.warm.pid == pid
+
+
+@pytest.mark.parametrize("what", ["nothing", "no program", "no library"])
 def test_what_cannot_start_is_an_outcome(spies, script, tmp_path, monkeypatch, what):
     from Agg2ExpModuleLib.engine import Child
 
-    python, work = tmp_path / "nowhere" / "python", tmp_path / "work"
+    python = tmp_path / "nowhere" / "python"
     if what == "no program":
         python = tmp_path / "text"
         python.write_text("not executable")
     elif what == "no library":
         monkeypatch.setattr(Child, "libraryFolder", lambda: None)
-    elif what == "no folder":
-        python, work = script("pass"), tmp_path / "file" / "work"
-        (tmp_path / "file").write_text("no folder")
     before = {path.name for path in tmp_path.iterdir()}
     spy = spies(python)
-    spy.engine.start({"output": "r"}, str(work))
+    spy.engine.start({"output": str(tmp_path / "r")})
     assert not spy.finished, "called back from inside start"
     outcome = spy.to_the_end()
     assert (outcome.state, outcome.code) == ("error", "start_failed")
@@ -319,26 +416,23 @@ def test_what_cannot_start_is_an_outcome(spies, script, tmp_path, monkeypatch, w
     assert len(spy.finished) == 1
 
 
-def test_a_callback_that_fails_stops_nothing(spies, script, tmp_path, caplog):
-    spy = spies(
-        script("print(json.dumps({'event': 'notice', 'message': 'a'})); print(json.dumps({'event': 'done', 'result': 'r'}))")
-    )
+def test_a_callback_that_fails_stops_nothing(spies, script, caplog):
+    spy = spies(script("request = asked(); tell(request, 'notice', message='a'); tell(request, 'done', result='r')"))
 
     def fails(_event):
         raise ValueError("a panel part is broken")
 
     spy.engine.onEvent.insert(0, fails)
-    spy.engine.start({}, str(tmp_path))
+    spy.engine.start({})
     assert spy.to_the_end().state == "done"
     assert spy.events
     assert "a panel part is broken" in caplog.text
 
 
-def test_shutdown_from_inside_a_callback(spies, script, tmp_path):
-    line = "print(json.dumps({'event': 'notice', 'message': 'a'}), flush=True);"
-    spy = spies(script(f"{line * 50} time.sleep(600)"))
+def test_shutdown_from_inside_a_callback(spies, script):
+    spy = spies(script("request = asked()\nfor _ in range(50): tell(request, 'notice', message='a')\ntime.sleep(600)"))
     spy.engine.onEvent.append(lambda event: spy.engine.shutdown())
-    spy.engine.start({}, str(tmp_path))
+    spy.engine.start({})
     assert spy.to_the_end().state == "cancelled"
     assert len(spy.events) == 1
 
@@ -346,17 +440,24 @@ def test_shutdown_from_inside_a_callback(spies, script, tmp_path):
 def test_old_results_come_back_when_the_run_dies_while_replacing_them(spies, script, tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "run.json").write_text("{}")
-    spy = spies(script("os.rename('r', '.r.old-01234567'); os.kill(os.getpid(), signal.SIGKILL)"))
-    spy.engine.start({"output": "r"}, str(tmp_path))
+    code = f"asked(); os.chdir({str(tmp_path)!r}); os.rename('r', '.r.old-01234567'); os.kill(os.getpid(), signal.SIGKILL)"
+    spy = spies(script(code))
+    spy.engine.start({"output": str(tmp_path / "r")})
     assert spy.to_the_end().code == "killed"
     assert [path.name for path in tmp_path.rglob("*")] == ["r", "run.json"]
 
 
-def test_the_child_finds_the_library_and_nothing_of_the_work_folder(spies, script, tmp_path):
-    (tmp_path / "Agg2ExpLib.py").write_text("raise SystemExit('imported from the work folder')")
-    (tmp_path / "torch.py").write_text("raise SystemExit('imported from the work folder')")
-    code = f"os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])"
-    spy = spies(script(code))
-    spy.engine.start({"ct": "x"}, str(tmp_path))
-    outcome = spy.to_the_end()
-    assert "lacks the entry" in outcome.message, outcome
+def test_a_child_for_one_thing_that_has_told_its_result_but_does_not_end(application, script, monkeypatch):
+    from Agg2ExpModuleLib.engine import Child
+
+    monkeypatch.setattr(Child, "_LEAVE_S", 0.3)
+    told = "print(json.dumps({'event': 'done', 'result': 'r'}), flush=True); print(json.dumps({'event': 'cancelled'}), flush=True)"
+    child, outcomes = Child.Child(pythonExecutable=str(script(f"{told}; time.sleep(600)"))), []
+    child.onFinished.append(outcomes.append)
+    child.start([])
+    deadline = time.monotonic() + 20
+    while not outcomes and time.monotonic() < deadline:
+        application.processEvents()
+        time.sleep(0.01)
+    assert [outcome.state for outcome in outcomes] == ["done"]
+    assert not child.running

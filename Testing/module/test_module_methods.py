@@ -72,20 +72,21 @@ def job_of(panel: Panel) -> tuple[dict[str, Any], dict[str, Any]]:
     from Agg2ExpLib.io.read import read_volume
 
     engine, told = panel.controller.engine, {}
-    real_start, program = engine.start, engine.child._pythonExecutable
+    real_start, program = engine.start, engine.warm._python
 
-    def start(job: dict[str, Any], folder: str) -> None:
-        real_start(job, folder)
-        (file,) = Path(folder).glob("job-*.json")
-        content = json.loads(file.read_text(encoding="utf-8"))
+    def start(job: dict[str, Any]) -> None:
+        real_start(job)
+        content = json.loads(json.dumps(job))
         told["job"], told["files"] = content, {path: read_volume(Path(path)) for path in content.get("references", ())}
 
-    engine.start, engine.child._pythonExecutable = start, "/bin/true"
+    engine.warm.renew()
+    engine.start, engine.warm._python = start, "/bin/true"
     try:
         panel.click(panel.ui.applyButton)
         panel.wait()
     finally:
-        engine.start, engine.child._pythonExecutable = real_start, program
+        engine.start, engine.warm._python = real_start, program
+        engine.warm._child = None
     return told["job"], told["files"]
 
 
@@ -309,8 +310,8 @@ def test_references_are_the_other_cts_of_the_scene(panel: Panel) -> None:
     panel.ui.inputSelector.setCurrentNode(ct)
     assert [rows.item(index).checkState() == qt.Qt.Checked for index in range(rows.count)] == [True, True]
     job, files = job_of(panel)
-    assert all(Path(path).parent == Path(job["ct"]).parent for path in files)  # goes when the run has ended
-    assert not any(Path(path).exists() for path in files)
+    assert not any(Path(path).exists() for path in files), "they go when the run has ended"
+    assert Path(job["ct"]).exists(), "the CT stays for the next run"
     for volume, node in zip(files.values(), (first, second), strict=True):
         np.testing.assert_allclose(volume.affine, affine_of(node), atol=1e-6)
         np.testing.assert_array_equal(volume.array, array_of(node))

@@ -23,10 +23,11 @@ def panel(slicerApp, tmp_path: Path, small_weights: Path) -> Iterator[Panel]:  #
 
 
 def leftovers(panel: Panel) -> list[str]:
-    """Files that a run that did not succeed should have taken away."""
+    """Files that a run that did not succeed should have taken away; the CT's stays for the next one."""
     import slicer
 
-    found = [str(path) for path in Path(slicer.app.temporaryPath).glob("Agg2Exp-*")]
+    kept = panel.controller.ctFile._path
+    found = [str(path) for path in Path(slicer.app.temporaryPath).glob("Agg2Exp-*") if kept is None or path != kept.parent]
     return found + ([str(path) for path in panel.results.iterdir()] if panel.results.exists() else [])
 
 
@@ -87,7 +88,8 @@ def test_segment_and_explain(panel: Panel) -> None:
     assert panel.ui.inputSelector.currentNode() is ct
     entries = {entry.name: entry for entry in panel.widget.labels.list.entries}
     assert 0 < entries["lung"].context < 1
-    assert not list(Path(slicer.app.temporaryPath).glob("Agg2Exp-*"))
+    (kept,) = Path(slicer.app.temporaryPath).glob("Agg2Exp-*")
+    assert {path.name for path in kept.iterdir()} == {"chest.nrrd", "in-use.lock"}, "the CT alone stays, for the next run"
     folder = panel.record.folder
     assert folder is not None
     assert json.loads((folder / "run.json").read_text())["patient"] == "chest"
@@ -121,7 +123,7 @@ def test_cancel(panel: Panel) -> None:
 def test_the_child_is_killed(panel: Panel) -> None:
     panel.add_ct()
     started(panel, ["lung"])
-    os.kill(panel.controller.engine.child.pid, signal.SIGKILL)
+    os.kill(panel.controller.engine.warm.pid, signal.SIGKILL)
     panel.wait()
     assert panel.controller.failed
     assert panel.controller.message

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,14 @@ def made(small_ct: Path, small_weights: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def panel(slicerApp, tmp_path: Path, small_weights: Path, made: Path) -> Iterator[Panel]:  # noqa: N803
+def panel(slicerApp, tmp_path: Path, small_weights: Path, made: Path) -> Panel:  # noqa: N803
     shutil.copytree(made, tmp_path / "chest")
     panel = Panel(slicerApp, tmp_path, small_weights)
     assert panel.widget.exporting.load(tmp_path / "chest")
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
     panel.open("whatIf")
-    yield panel
-    panel.widget.asking.shutdown()
+    return panel
 
 
 def answers(panel: Panel) -> list[Any]:
@@ -65,7 +63,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     from Agg2ExpModuleLib.scene.SceneVolumes import isCt, segmentIds, segmentMask
 
     ask(panel, "heart")
-    process = panel.widget.asking.engine._process.pid
+    process = panel.widget.asking.engine.pid
     (answer,) = answers(panel)
     assert "Without heart" in panel.controller.message
     assert answer.title == "without heart (filled from its surroundings)"
@@ -105,7 +103,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     ask(panel, "lung")
     panel.parameters.whatIfFill = "surroundings"
     ask(panel, "heart")
-    assert panel.widget.asking.engine._process.pid == process
+    assert panel.widget.asking.engine.pid == process
     assert sorted(one.title for one in answers(panel)) == [
         "without heart (filled from its surroundings)",
         "without lung (filled with air)",
@@ -145,8 +143,9 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     assert panel.controller.failed
     assert "does not exist" in panel.controller.message
 
-    pid = panel.widget.asking.engine._process.pid
+    pid = panel.widget.asking.engine.pid
     panel.widget.asking.shutdown()
+    panel.controller.shutdown()
     assert not work.exists()
     deadline = time.monotonic() + 5
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
@@ -166,7 +165,7 @@ def test_cancel_and_a_killed_process(panel: Panel) -> None:
     assert not panel.controller.failed
     # whatever became of the process, the next question is answered
     ask(panel, "heart")
-    os.kill(engine._process.pid, signal.SIGKILL)
+    os.kill(engine.pid, signal.SIGKILL)
     panel.wait(lambda: not engine.alive)
     ask(panel, "lung")
     assert len(answers(panel)) == 2

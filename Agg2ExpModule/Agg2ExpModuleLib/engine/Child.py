@@ -2,7 +2,8 @@
 
 The one plumbing behind runs, the list of graphics cards, the comparison with a cohort, exports and installations. What a child
 tells is one JSON object a line on stdout with the entry ``event``; the last one is ``done``, ``error`` or ``cancelled``. All other
-lines, and those of stderr, go to the log. A line ``stop`` on its stdin asks it to end.
+lines, and those of stderr, go to the log. A line ``stop`` on its stdin asks it to end. A lasting child does many things one after
+the other, each of which ends with such an event; its own end is told by how it ended.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ class Child:
         parent: Qt object that owns the timer; None in tests.
         processFactory: makes the child process.
         pythonExecutable: by default ``PythonSlicer`` beside the application, or the running Python outside Slicer.
+        lasting: whether ``done``, ``error`` and ``cancelled`` are events like others.
 
     Attributes:
-        onEvent: are given every event but the last, as it was written.
+        onEvent: are given every event but the last (of a lasting child every one), as it was written.
         onLog: are given the lines of stderr, and those of stdout that are no event.
         onFinished: are given the outcome, exactly once a start, when no process is left and ``running`` is False again.
     """
@@ -74,7 +76,9 @@ class Child:
         parent: Any = None,
         processFactory: Callable[[], EngineProcess] = QtProcess,
         pythonExecutable: str | None = None,
+        lasting: bool = False,
     ):
+        self._lasting = lasting
         self.onEvent: list[Callable[[dict[str, Any]], None]] = []
         self.onLog: list[Callable[[str], None]] = []
         self.onFinished: list[Callable[[RunOutcome], None]] = []
@@ -144,17 +148,28 @@ class Child:
             self._life = self._kept = _Life(self.processFactory(), "")
         self._onStartFailed(self._life, reason)
 
-    def stop(self, patience: float = _STOP_S) -> None:
+    def write(self, data: bytes) -> None:
+        """Send to its stdin."""
+        if self._life is not None:
+            self._life.process.write(data)
+
+    def stop(self, patience: float = _STOP_S, words: bytes = b"stop\n") -> None:
         """Ask it to stop, and have it killed with all its children when it has not after ``patience`` seconds. Returns at once."""
         life = self._life
         if life is None or life.stopAsked:
             return
         life.stopAsked = True
-        life.process.write(b"stop\n")
+        life.process.write(words)
         life.killAt = time.monotonic() + patience
         self._timer.start(_TICK_MS)
 
-    def shutdown(self, patience: float = _SHUTDOWN_ASK_MS / 1000) -> None:
+    def live(self) -> None:
+        """A lasting child has stopped what it did, and lives on."""
+        life = self._life
+        if life is not None and not life.closing and not life.doomed:
+            life.stopAsked, life.killAt = False, None
+
+    def shutdown(self, patience: float = _SHUTDOWN_ASK_MS / 1000, words: bytes = b"stop\n") -> None:
         """End it before this returns, at most about two seconds later; for the end of scene or application.
 
         No event is told any more, only the outcome.
@@ -163,7 +178,9 @@ class Child:
         if life is None or life.closing:
             return
         life.closing = True
-        self.stop()
+        if life.stopAsked:
+            life.process.write(words)
+        self.stop(words=words)
         if not life.process.waitForEnded(round(1000 * patience)):
             life.doomed |= self._kill(life)
             life.process.waitForEnded(_SHUTDOWN_KILL_MS)
@@ -204,7 +221,7 @@ class Child:
             if event is None:
                 self._tell(self.onLog, line)
                 continue
-            outcome = outcomeOfEvent(event)
+            outcome = None if self._lasting else outcomeOfEvent(event)
             if outcome is None:
                 if not life.closing:
                     self._tell(self.onEvent, event)

@@ -240,7 +240,7 @@ class DisplaySection:
         MapDisplay.removeLayers(others)
 
     def _outlined(self) -> tuple[Any, str]:
-        """Segmentation and segment that belong to the map: the label's own, the drawn target, or the region chosen last of a class."""
+        """Segmentation and segment that belong to the map: of the label, the drawn target, of a class the region chosen last."""
         parameters, record = self.state.parameters, self.state.record
         if parameters is None or record is None:
             return None, ""
@@ -248,7 +248,10 @@ class DisplaySection:
             return record.extra, TARGET_MASK
         label = self.controller.live.label or parameters.mapLabel
         if record.classes:
-            return next(((node, self._region) for node in (record.segmentation, record.extra) if self._region in segmentIds(node)), (None, ""))
+            return next(
+                ((node, self._region) for node in (record.segmentation, record.extra) if self._region in segmentIds(node)),
+                (None, ""),
+            )
         return (record.segmentation, label) if label in segmentIds(record.segmentation) else (None, "")
 
     def _showOutline(self) -> None:

@@ -106,7 +106,9 @@ class ImportanceModel:
         if measure == "mass":
             return _("Share of the {whose} {what} that lies in the region").format(whose=whose, what=what)
         if measure == "mean":
-            return _("Mean {what} per voxel of the region, as a share of the {whose} strongest region").format(whose=whose, what=what)
+            return _("Mean {what} per voxel of the region, as a share of the {whose} strongest region").format(
+                whose=whose, what=what
+            )
         return _("Share of the {whose} {what} in the region, divided by the region's share of the volume; 1 is chance").format(
             whose=whose, what=what
         )
@@ -160,9 +162,9 @@ class ImportanceModel:
             ),
             layout=layout,
             legend=tuple((group.capitalize(), group_color(group)) for group in [*groups, *sorted(unknown)]),
-            caption=(_("Arrow from region to class: {what}") if self.classifies else _("Arrow from region to label: {what}")).format(
-                what=_lowered(self.caption(variant, measure))
-            ),
+            caption=(
+                _("Arrow from region to class: {what}") if self.classifies else _("Arrow from region to label: {what}")
+            ).format(what=_lowered(self.caption(variant, measure))),
             strongestText=valueText(strongest, measure) if edges else "",
         )
 

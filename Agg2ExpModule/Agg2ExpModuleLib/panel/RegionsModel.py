@@ -35,7 +35,9 @@ def problemOfSegmenter(state: PanelState, classifier: ModelInfo) -> str:
     if info.problem:
         return _("Regions: {reason}").format(reason=info.problem)
     if info.classifies:
-        return _("{name} is a classifier and draws no regions: choose a segmentation model (Regions).").format(name=Path(weights).name)
+        return _("{name} is a classifier and draws no regions: choose a segmentation model (Regions).").format(
+            name=Path(weights).name
+        )
     classes = {folded(label.name) for label in classifier.labels}
     shared = next((label.title for label in info.labels if folded(label.name) in classes), "")
     if shared:

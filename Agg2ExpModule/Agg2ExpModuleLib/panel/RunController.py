@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from ..engine.RunOutcome import CANCELLED, DONE, ERROR
 from ..engine.WorkFolder import WorkFolder, clearAbandoned
+from ..scene.CtFile import CtFile
 from ..scene.ResultRecord import TARGET_MASK
 from ..scene.ResultsInScene import LiveMap, Loading
 from ..scene.SceneVolumes import fileNameOf, segmentIds, writeSegment, writeVolumeSteps
@@ -43,6 +44,7 @@ class RunController(Activity):
         lastRun: run.json of the run that has just ended here; empty after anything else, such as results made elsewhere.
         live: the preliminary map of the run that goes on.
         partials: label to file, samples so far and of all, of the run that goes on.
+        ctFile: the CT for whoever computes with it.
     """
 
     def __init__(self, state: PanelState, engine: Engine):
@@ -50,6 +52,7 @@ class RunController(Activity):
         self.engine = engine
         self.notices: list[str] = []
         self.live = LiveMap()
+        self.ctFile = CtFile()
         self.partials: dict[str, tuple[Path, int, int]] = {}
         self.lastRun: dict[str, Any] = {}
         self._ct: Any = None
@@ -99,8 +102,7 @@ class RunController(Activity):
         assert self.folder is not None
         work = self.folder.path
         case = parameters.caseName.strip() or self._ct.GetName()
-        file = work / f"{fileNameOf(case)}.nrrd"
-        yield from writeVolumeSteps(self._ct, file)
+        file = yield from self.ctFile.steps(self._ct, case)
         root = resultsRoot(parameters.resultsFolder)
         job |= {
             "task": task,
@@ -142,11 +144,10 @@ class RunController(Activity):
                 yield _("Preparing the regions …")
 
     def _launch(self, job: dict[str, Any]) -> None:
-        assert self.folder is not None
         self.enter(Phase.SEGMENTING if self.task == "segment" else Phase.EXPLAINING, _("Starting …"), 0.0)
         told = {key: value for key, value in job.items() if key not in ("ct", "output", "patient_id")}
         self.log(_("Job: {job}").format(job=told))
-        self.engine.start(job, str(self.folder.path))
+        self.engine.start(job)
 
     def begin(self, task: str, message: str, onCancel: Any, phase: Phase = Phase.WORKING) -> bool:
         if self.busy:
@@ -173,6 +174,12 @@ class RunController(Activity):
         self.engine.shutdown()
         if self.busy:
             self.end(Ending.CANCELLED, self._reason or _("Cancelled."))
+        self.ctFile.forget()
+
+    def forgetCt(self) -> None:
+        """The CT goes, and what was kept of it for further runs."""
+        self.ctFile.forget()
+        self.engine.warm.forget()
 
     # What comes back
 

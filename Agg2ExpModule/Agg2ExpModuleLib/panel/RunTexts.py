@@ -123,7 +123,11 @@ def finishedText(run: dict[str, Any], task: str, notices: list[str]) -> str:
             else _("Explained {count} label in {time} on {device}.")
         )
         if run.get("classes"):
-            text = _("Explained {count} classes in {time} on {device}.") if count != 1 else _("Explained {count} class in {time} on {device}.")
+            text = (
+                _("Explained {count} classes in {time} on {device}.")
+                if count != 1
+                else _("Explained {count} class in {time} on {device}.")
+            )
         text = text.format(count=count, time=time, device=run.get("device", ""))
         if run.get("classes"):
             text += " " + classText(run["classes"])

@@ -15,7 +15,7 @@ from ..engine.WorkFolder import WorkFolder
 from ..scene import MapDisplay
 from ..scene.Answers import Answer, answersOf, loadAnswer
 from ..scene.ResultFolder import resultFolder
-from ..scene.SceneVolumes import segmentIds, writeVolumeSteps
+from ..scene.SceneVolumes import segmentIds
 from ..words.OptionWords import inPanelWords
 from .Activity import Ending, Phase
 from .ChoiceBox import ChoiceBox
@@ -75,7 +75,6 @@ class WhatIfSection:
         ui.whatIfTree.itemClicked.connect(self._onLabel)
         importance.graph.onNodeClicked.append(self._onRegionClicked)
         importance.table.onRegionClicked.append(self._onRegionClicked)
-        engine.onLog.append(controller.log)
 
     def refresh(self, changed: Changes) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -105,7 +104,6 @@ class WhatIfSection:
 
     def shutdown(self) -> None:
         """The panel goes."""
-        self.engine.shutdown()
         self._forget()
 
     # What is shown
@@ -163,14 +161,18 @@ class WhatIfSection:
         ui, record = self.ui, self.state.record
         asked = self.state.parameters.weights if self.state.parameters is not None else ""
         draws = not (record is not None and record.classes) and not readModelInfo(asked).classifies
-        ready = record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value) and draws
+        ready = (
+            record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value) and draws
+        )
         for button in (ui.whatIfButton, ui.whatIfAllButton):
             button.enabled = ready
         ui.whatIfRemoveButton.enabled = bool(self._answer) and not self.state.busy
         ui.whatIfNote.visible = not self._region.value or not draws
         ui.whatIfNote.text = _("Segment or explain this CT first: then ask what the model would draw without a region.")
         if not draws:
-            ui.whatIfNote.text = _("A classifier draws nothing: choose a segmentation model and its results to ask what it would draw.")
+            ui.whatIfNote.text = _(
+                "A classifier draws nothing: choose a segmentation model and its results to ask what it would draw."
+            )
 
     # What the user does
 
@@ -255,11 +257,7 @@ class WhatIfSection:
         """Write what is read, where it is not there from the last question."""
         parameters = self.state.parameters
         assert parameters is not None
-        ct = work / "ct.nrrd"
-        if not ct.is_file():
-            beside = work / "ct.part.nrrd"
-            yield from writeVolumeSteps(record.ct, beside)
-            beside.replace(ct)
+        ct = yield from self.controller.ctFile.steps(record.ct, parameters.caseName.strip())
         folder = yield from resultFolder(record, work)
         question |= {"result": str(folder), "ct": str(ct), "weights": parameters.weights}
         question |= {"device": parameters.device, "precision": str(record.run.get("precision") or "auto")}
