@@ -70,6 +70,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         beside: graph or matrix large in a layout of its own.
         strip: tells what goes on.
         spots: hot spots of the map shown.
+        slices: which slices a classifier's class comes from.
         shortcuts: keys for reading.
         comparison: of the results shown with a cohort.
         controller: runs and loads, and knows what goes on.
@@ -134,6 +135,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.RegionsModel import RegionsModel
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
         from Agg2ExpModuleLib.panel.Shortcuts import Shortcuts
+        from Agg2ExpModuleLib.panel.SlicesSection import SlicesSection
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
         from Agg2ExpModuleLib.panel.StatusStrip import StatusStrip
         from Agg2ExpModuleLib.panel.WhatIfSection import WhatIfSection
@@ -151,7 +153,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.explaining = ExplainSection(state, controller, self.inputs, SpeedMemory())
         self.display = DisplaySection(state, controller, self.inputs)
         self.spots = HotSpotList(state)
-        self.shortcuts = Shortcuts(state, self.spots)
+        self.slices = SlicesSection(state)
+        self.shortcuts = Shortcuts(state, self.spots, self.slices)
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
@@ -168,6 +171,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.display,
             GlobalMaskRow(state),
             self.spots,
+            self.slices,
             self.importance,
             self.beside,
             LabelWords(state, self.importance, self.comparison),
@@ -190,6 +194,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparison.stop(1000)
             self.strip.takeBack()
             self.shortcuts.off()
+            self.slices.shutdown()
             self.state.sections.clear()
             self.setParameterNode(None)
         self.removeObservers()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..io.grid import Grid
 
 PLANES = ("sagittal", "coronal", "axial")  # of slices across the patient's right-left, back-front and feet-head axis
+APART_MM = 10.0  # between two slices that are told of as two
 COLUMNS = ("patient", "label", "plane", "slice", "position_mm", "weight", "contribution", "mass", "net")
 
 
@@ -81,6 +82,30 @@ class SliceImportance:
         axis = self.along(plane)
         values = axis.weight if by == "weight" else getattr(axis, by)[self.classes.index(name)]
         return [int(index) for index in np.argsort(-np.abs(values), kind="stable")]
+
+    def peaks(self, name: str, by: str = "mass", count: int = 12, apart_mm: float = APART_MM) -> list[tuple[str, int]]:
+        """Plane and number of the slices that matter most for a class, over all planes, the first first.
+
+        Slices beside one that is listed say the same as it, and are left out.
+
+        Args:
+            name: of the class.
+            by: as for :meth:`strongest`; planes without such numbers have no slice here.
+            count: this many at most.
+            apart_mm: the least distance of two that are listed, along the same axis.
+        """
+        found: list[tuple[float, str, int]] = []
+        for axis in self.axes:
+            values = np.abs(axis.weight if by == "weight" else getattr(axis, by)[self.classes.index(name)])
+            places: list[float] = []
+            for number in self.strongest(name, axis.plane, by):
+                place = float(axis.position_mm[number])
+                if not values[number] > 0 or len(places) == count:
+                    break
+                if all(abs(place - other) >= apart_mm for other in places):
+                    places.append(place)
+                    found.append((-float(values[number]), axis.plane, number))
+        return [(plane, number) for _value, plane, number in sorted(found)[:count]]
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas frame with the columns of ``slice_importance.csv`` without the patient."""
