@@ -1,4 +1,4 @@
-"""Bars of slices: their places and numbers, what a click does, keys, the marks of the views; colours that readers can tell apart."""
+"""Bars of slices: their places and numbers, clicks, keys, the marks of the views; colours that readers can tell apart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def axial_parts() -> dict[int, tuple[np.ndarray, dict[str, np.ndarray]]]:
     weight[30] = 1 - weight[:-1].sum()
     for number, value in CONTRIBUTIONS.items():
         parts[number] = value
-    return {2: (weight, {name: parts for name in CLASSES})}
+    return {2: (weight, dict.fromkeys(CLASSES, parts))}
 
 
 def make_slices(panel: Panel) -> SliceImportance:
@@ -41,9 +41,9 @@ def make_slices(panel: Panel) -> SliceImportance:
 
 @pytest.fixture
 def panel(slicerApp, tmp_path: Path) -> Iterator[Panel]:  # noqa: N803
+    shown = panel_with_result(slicerApp, tmp_path, "slices")
     from Agg2ExpModuleLib.panel.PanelState import Topic
 
-    shown = panel_with_result(slicerApp, tmp_path, "slices")
     record = shown.record
     labels = make_labels(CLASSES)
     entries = [{"name": one.name, "color": one.color, "group": one.group, "logit": 0.0, "probability": 0.5} for one in labels]
@@ -148,10 +148,10 @@ def test_keys_and_list_go_through_the_most_important(panel: Panel) -> None:
     tree.scrollToItem(item)
     QTest.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, tree.visualItemRect(item).center())
     assert looked_at()[2] == pytest.approx(height[1], abs=0.1)
-    QTest.keyClick(section.view, Qt.Key.Key_Left)  # from bar to bar
-    QTest.keyClick(section.view, Qt.Key.Key_Return)
+    for key in (Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Return):  # to the slice that is shown, and to the one before it
+        QTest.keyClick(section.view, key)
     panel.app.app.processEvents()
-    assert looked_at()[2] != pytest.approx(height[1], abs=0.1)
+    assert looked_at()[2] == pytest.approx((affine_of_grid() @ [0, 0, 16, 1])[2], abs=0.1)
 
 
 def test_other_results_have_no_slices(panel: Panel) -> None:
@@ -180,7 +180,7 @@ def test_more_slices_than_pixels_are_drawn_as_the_largest(panelInPath) -> None: 
     scene = placeSliceBars(data, 300.0, 13, lambda text, size, bold: (0.6 * size * len(text), 1.2 * size))
     columns = scene.columns(0)
     assert sum(end - first for _left, _width, first, end in columns) == 1000
-    assert all(width >= 1 for _left, width, _first, _end in columns)
+    assert all(width >= 1 for _left, width, _first, _end in columns[:-1]), "a pixel wide, but for what is left over"
     shown = [index for index, (_left, _width, first, end) in enumerate(columns) if first <= 777 < end]
     assert len(shown) == 1
     left, width = columns[shown[0]][:2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,19 +57,14 @@ class SliceBarsScene:
         return None
 
     def columns(self, strip: int) -> list[tuple[float, float, int, int]]:
-        """Left edge, width, and first and behind the last place of what is drawn as one bar: a pixel wide at least.
+        """Left edge, width, and first and behind the last place of what is drawn as one bar, a pixel wide.
 
         Where slices are narrower than a pixel, those in it are drawn as the largest of them.
         """
-        count = self.counts[strip]
-        span = self.right - self.left
-        drawn = max(1, min(count, math.floor(span)))
-        edges = [round(index * count / drawn) for index in range(drawn + 1)]
-        return [
-            (self.left + span * first / count, span * (end - first) / count, first, end)
-            for first, end in itertools.pairwise(edges)
-            if end > first
-        ]
+        count, span = self.counts[strip], self.right - self.left
+        together = max(1, math.ceil(count / span))
+        ranges = ((first, min(first + together, count)) for first in range(0, count, together))
+        return [(self.left + span * first / count, span * (end - first) / count, first, end) for first, end in ranges]
 
 
 def placeSliceBars(data: SliceBarsData, width: float, fontSize: int, measure: Measure) -> SliceBarsScene:
