@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.model_card import CLASSIFICATION, SEGMENTATION
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
 from ..system.files import replacing
 from ..system.json_files import parse_json
 from ..training.kinds import KINDS, default_of, settings_of
 from ..training.monitor import Progress, TrainMonitor
 from ..training.settings import KEEP, OPTIMIZERS, PRECISIONS, TrainSettings
-from . import train_classification, train_segmentation
+from . import train_autoencoder, train_classification, train_segmentation
 
 if TYPE_CHECKING:
     from ..training.scores import Scores
@@ -31,13 +31,16 @@ INTERRUPTED = 130
 _TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], Task]] = {
     SEGMENTATION: train_segmentation.new_task,
     CLASSIFICATION: train_classification.new_task,
+    AUTOENCODER: train_autoencoder.new_task,
 }
 _EXAMPLES = """examples:
   agg2exp train --data Totalsegmentator_dataset --label-map thorax --output trained
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
   agg2exp train --data pairs.csv --label-map liver,tumour --network unet --output trained
   agg2exp train --task classification --data cts.csv --pooling attention --output trained
+  agg2exp train --task classification --synthetic s0011.nii.gz --findings nodule,pleural_effusion --spacing 5 --roi 80 --output demo
   agg2exp train --synthetic s0011.nii.gz s0327.nii.gz --phantoms 8 --spacing 4 --roi 64 --steps 6000 --output demo
+  agg2exp train --task autoencoder --data cts --synthetic s0011.nii.gz s0327.nii.gz --output slices
 
 The defaults are the paper's recipe. A run that was interrupted goes on when its command is repeated.
 """
@@ -66,7 +69,8 @@ def _add_data_options(group: Any) -> None:
         "--data",
         metavar="DIR",
         help="CTs with label maps: imagesTr + labelsTr, a folder for each case, or a CSV (ct,labels); for classification a folder "
-        "for each class, a CSV (ct,class or a column of 0 and 1 for each class), or an .npz of MedMNIST",
+        "for each class, a CSV (ct,class or a column of 0 and 1 for each class), or an .npz of MedMNIST; "
+        "for an autoencoder CTs alone: a folder of volumes and DICOM series, or a CSV (ct)",
     )
     group.add_argument(
         "--label-map", metavar="MAP", help="thorax (TotalSegmentator v2 → the paper's 17), names in order, or a JSON file"
@@ -80,7 +84,7 @@ def _add_data_options(group: Any) -> None:
         "--synthetic", nargs="+", default=[], metavar="MAP", help="TotalSegmentator v2 label maps to paint synthetic CT on"
     )
     group.add_argument("--phantoms", type=int, default=0, metavar="N", help="geometric phantoms among the synthetic CT")
-    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic windows to validate on (default 24)")
+    group.add_argument("--held-out", type=int, default=24, metavar="N", help="synthetic examples to validate on (default 24)")
 
 
 def _add_recipe_options(group: Any) -> None:

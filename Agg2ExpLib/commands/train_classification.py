@@ -13,6 +13,8 @@ from ..training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from ..training.class_source import ClassSource
+    from ..training.findings_source import FindingsSource
+    from ..training.labelled_source import LabelledSource
     from ..training.task import Task
 
 AXES = ("axial", "coronal", "sagittal")
@@ -23,6 +25,10 @@ def add_options(group: Any) -> None:
     group.add_argument("--pooling", choices=POOLINGS, help="of the slices' features (default attention)")
     group.add_argument("--axes", nargs="+", choices=AXES, help="along which slices are taken (default axial)")
     group.add_argument("--heads", type=int, metavar="N", help="of the attention (default 8)")
+    group.add_argument(
+        "--findings", type=_names, default=(), metavar="NAME,…", help="to paint into synthetic CT, e.g. nodule,pleural_effusion"
+    )
+    group.add_argument("--volumes", type=int, default=600, metavar="N", help="synthetic CT to train on (default 600)")
     group.add_argument("--classes", type=_names, default=(), metavar="NAME,…", help="names of the classes of an .npz, in its order")
 
 
@@ -58,12 +64,11 @@ def _of_npz(args: argparse.Namespace, settings: TrainSettings) -> tuple[TrainSet
 def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> ClassSource:
     if args.classes:
         raise InputError("⟨classes⟩ names those of an .npz: leave it out, CTs have the names of their table or folders.")
+    cache = Path(args.cache) if args.cache else folder / "cache"
     if not args.data:
-        raise InputError("There is nothing to train on: give ⟨data⟩.")
-    if args.synthetic or args.phantoms:
-        raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
-    from tqdm import tqdm
-
+        return _prepared(_synthetic(args, settings, cache))
+    if args.synthetic or args.phantoms or args.findings:
+        raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩, ⟨findings⟩) exclude each other: choose one source.")
     from ..training.labelled import find_labelled
     from ..training.labelled_source import LabelledSource
     from ..training.shares import held_out_alike
@@ -72,9 +77,21 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
     found = find_labelled(data)
     kinds = dict(zip(found.patients, map(tuple, found.targets.tolist()), strict=True))
     out = held_out_alike(kinds, args.validation, settings.seed)
-    cache = Path(args.cache) if args.cache else folder / "cache"
-    source = LabelledSource(found, out, settings, cache, data.name)
-    for _ in tqdm(source.prepare(), total=len(found.cts), desc="preparing", unit="CT", disable=None, leave=False):
+    return _prepared(LabelledSource(found, out, settings, cache, data.name))
+
+
+def _synthetic(args: argparse.Namespace, settings: TrainSettings, cache: Path) -> FindingsSource:
+    from ..training.findings_source import FINDINGS, FindingsSource
+
+    maps = [Path(path) for path in args.synthetic]
+    return FindingsSource(maps, args.phantoms, settings, cache, args.volumes, args.held_out, args.findings or FINDINGS)
+
+
+def _prepared(source: FindingsSource | LabelledSource) -> ClassSource:
+    """The source with all volumes in its cache."""
+    from tqdm import tqdm
+
+    for _ in tqdm(source.prepare(), desc="preparing", unit="CT", disable=None, leave=False):
         pass
     return source
 

@@ -91,10 +91,10 @@ class Model:
             values = {
                 "task": task,
                 "output": output,
-                "classes" if task == CLASSIFICATION else "labels": list(labels),
+                **({} if task == AUTOENCODER else {"classes" if task == CLASSIFICATION else "labels": list(labels)}),
                 "spacing": list(spacing),
                 "hu_window": list(hu_window),
-                **({} if task == CLASSIFICATION else {"roi_size": roi_size if isinstance(roi_size, int) else list(roi_size)}),
+                **({"roi_size": roi_size if isinstance(roi_size, int) else list(roi_size)} if task == SEGMENTATION else {}),
                 "intensity_range": list(intensity_range),
             }
             labels, _ = parse_model_card(values, f"of {name}")

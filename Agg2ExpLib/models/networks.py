@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from . import swin_unetr
+from .autoencoders import AUTOENCODERS, new_autoencoder
+from .autoencoders import describe as describe_autoencoder
 from .checkpoint import Weights, as_float32
 from .classifiers import CLASSIFIERS, classes_of, new_classifier
 from .classifiers import describe as describe_classifier
@@ -62,8 +64,10 @@ def build_network(
     kind = spec.pop("class", "SwinUNETR")
     if kind in CLASSIFIERS:
         return _build_classifier(weights, kind, spec, asked, tuple(leave_out))
+    if kind in AUTOENCODERS:
+        return _build_autoencoder(weights, kind, spec, asked, tuple(leave_out))
     if kind not in ALLOWED:
-        known = ", ".join((*ALLOWED, *CLASSIFIERS))
+        known = ", ".join((*ALLOWED, *CLASSIFIERS, *AUTOENCODERS))
         raise InputError(f"The network class {kind!r} of {weights.source} is not supported: 'class' can be {known}.")
     build = _build_swin_unetr if kind == "SwinUNETR" else _build_named
     return build(weights, kind, spec, asked, tuple(leave_out))
@@ -139,6 +143,14 @@ def _build_classifier(weights: Weights, kind: str, named: dict[str, Any], asked:
     network = _construct(lambda: new_classifier(spec), weights.source, kind)
     told = fill_from(network, weights, kind, f"the {kind} named in the model card", asked, leave_out)
     return Built(_frozen(network), _plain(spec), count, (1, 1, 1), describe_classifier(spec, network), told)
+
+
+def _build_autoencoder(weights: Weights, kind: str, named: dict[str, Any], asked: str | None, leave_out: tuple[str, ...]) -> Built:
+    spec = {"class": kind, **named}
+    _check_claims(named, weights, kind)
+    network = _construct(lambda: new_autoencoder(spec), weights.source, kind)
+    told = fill_from(network, weights, kind, f"the {kind} named in the model card", asked, leave_out)
+    return Built(_frozen(network), _plain(spec), 1, (1, 1, 1), describe_autoencoder(network), told)
 
 
 def fill_from(

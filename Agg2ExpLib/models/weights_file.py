@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..system.regular_files import sha256_of_file
+from .autoencoders import AUTOENCODERS
 from .checkpoint import SUFFIXES, Weights, read_weights
 from .classifiers import CLASSIFIERS
 from .described import Described
 from .labels import PAPER_LABELS
 from .loaded import Loaded
-from .model_card import CLASSIFICATION, ModelCard, card_beside, default_model_card, read_model_card
+from .model_card import AUTOENCODER, CLASSIFICATION, ModelCard, card_beside, default_model_card, read_model_card
 from .networks import Built, build_network
 from .swin_unetr import MERGING_LEGACY
 from .variant import Variant
@@ -89,6 +90,16 @@ def check_task(card: ModelCard, source: str) -> None:
             f"The network {kind} of {source} sorts whole volumes, but its model card is for {card.task}: name another network, or "
             'give "task": "classification" and "classes".'
         )
+    if card.task == AUTOENCODER and kind not in AUTOENCODERS:
+        raise InputError(
+            f"The model card of the autoencoder {source} names the network {kind!r}: its 'network' needs a class of "
+            f"{', '.join(AUTOENCODERS)}."
+        )
+    if card.task != AUTOENCODER and kind in AUTOENCODERS:
+        raise InputError(
+            f"The network {kind} of {source} gives back the CT, but its model card is for {card.task}: name another network, or "
+            'give "task": "autoencoder".'
+        )
 
 
 def check_fits(card: ModelCard, built: Built, source: str) -> None:
@@ -97,6 +108,10 @@ def check_fits(card: ModelCard, built: Built, source: str) -> None:
     Raises:
         InputError: one sentence that says what does not fit.
     """
+    if card.task == AUTOENCODER:
+        if card.hu_window is None or card.steps is not None:
+            raise InputError(f"The model card of the autoencoder {source} must prepare a CT by 'spacing' and 'hu_window' alone.")
+        return
     if card.task == CLASSIFICATION:
         if card.channels != built.channels:
             raise InputError(

@@ -120,9 +120,18 @@ def mirror(anatomy: Anatomy) -> Anatomy:
 
 
 def warp(
-    anatomy: Anatomy, rng: np.random.Generator, shape: Sequence[int], spacing: float, strength: float = 1.0
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    shape: Sequence[int],
+    spacing: float,
+    strength: float = 1.0,
+    centre: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A window of ``shape`` voxels of ``spacing`` mm at a random place of the randomly deformed body: (ids, depth)."""
+    """A window of ``shape`` voxels of ``spacing`` mm of the randomly deformed body: (ids, depth).
+
+    Args:
+        centre: voxel of the anatomy in the window's middle; at random around the lungs where not given.
+    """
     from scipy import ndimage
 
     source = np.asarray(anatomy.spacing)
@@ -134,7 +143,7 @@ def warp(
         turn, (a, b) = np.eye(3), [k for k in range(3) if k != axis]
         turn[[a, b], [a, b]], turn[a, b], turn[b, a] = np.cos(angle), -np.sin(angle), np.sin(angle)
         matrix = matrix @ turn
-    centre = _window_centre(anatomy, rng)
+    centre = _window_centre(anatomy, rng) if centre is None else centre
     axes = [((np.arange(n) - (n - 1) / 2) * spacing).astype(np.float32) for n in shape]
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
     scale_mm = rng.uniform(45, 110)
@@ -220,8 +229,12 @@ def _add_couch(ids: np.ndarray, body: np.ndarray, scanned: np.ndarray, rng: np.r
         ids[near & (smooth_field(rng, ids.shape, rng.uniform(8, 40) / spacing) > rng.uniform(-0.3, 1.2))] = t.FOAM
 
 
-def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequence[float]) -> np.ndarray:
-    """HU (float32, no noise, no blur) of every voxel of an id map in one scan, textures in mm so that any grid serves."""
+def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequence[float], opacities: bool = True) -> np.ndarray:
+    """HU (float32, no noise, no blur) of every voxel of an id map in one scan, textures in mm so that any grid serves.
+
+    Args:
+        opacities: whether lungs have ground glass, consolidation or a mass now and then, which nothing tells of.
+    """
     from scipy import ndimage
 
     size = np.asarray(spacing, float)
@@ -237,12 +250,17 @@ def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequ
     hu[heart] = (wall * scan.myocardium + (1 - wall) * hu)[heart]
     gut = np.isin(ids, [*t.BOWEL, t.ESOPHAGUS])
     hu[gut & (field(18) > rng.uniform(0.3, 1.8))] = scan.mean[t.GAS]
-    _paint_lungs(hu, ids, scan, rng, field)
+    _paint_lungs(hu, ids, scan, rng, field, opacities)
     return hu.astype(np.float32)
 
 
 def _paint_lungs(
-    hu: np.ndarray, ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, field: Callable[[float], np.ndarray]
+    hu: np.ndarray,
+    ids: np.ndarray,
+    scan: t.Scan,
+    rng: np.random.Generator,
+    field: Callable[[float], np.ndarray],
+    opacities: bool,
 ) -> None:
     """Lungs denser at the back, with vessels (where two random fields vanish together: curves) and opacities; in place."""
     lungs = np.isin(ids, t.LUNGS)
@@ -252,7 +270,7 @@ def _paint_lungs(
     small = field(8) ** 2 + field(8) ** 2 < rng.uniform(0.01, 0.06)
     hu[lungs & small] += rng.uniform(100, 450)
     hu[lungs & vessels] = scan.mean[t.BLOOD] - rng.uniform(0, 200)
-    if rng.random() < 0.35:  # ground glass, consolidation or a mass: lung all the same
+    if opacities and rng.random() < 0.35:  # ground glass, consolidation or a mass: lung all the same
         sick = lungs & (field(rng.uniform(10, 35)) > rng.uniform(1.4, 2.4))
         hu[sick] = rng.uniform(-650, 60)
 

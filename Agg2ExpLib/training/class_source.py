@@ -37,7 +37,11 @@ class ClassSource(Protocol):
 
     classes: tuple[str, ...]
     output: str
-    targets: np.ndarray
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Truth of the volumes to train on."""
+        ...
 
     def volume(self, number: int) -> np.ndarray:
         """A volume to train on, ``[x, y, z]`` in HU on the model grid; ``number`` is its row of ``targets``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..models.model_card import CLASSIFICATION, SEGMENTATION
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
 from .classifier_choice import CLASSIFIERS
 from .network_choice import NETWORKS
 from .settings import TrainSettings
@@ -38,6 +38,10 @@ KINDS: dict[str, Kind] = {
             "steps": 6000,
             "batch": 8,
         },
+    ),
+    AUTOENCODER: Kind(
+        ("slice_autoencoder",),
+        {"steps": 15000, "batch": 16, "learning_rate": 1.5e-3, "warmup": 200, "roi": (96, 96, 1), "spacing": (4.0, 4.0, 4.0)},
     ),
 }
 

@@ -270,3 +270,16 @@ def test_shares_keep_the_kinds() -> None:
 def test_choices_equal_the_networks() -> None:
     assert classifier_choice.POOLINGS == POOLINGS
     assert Case("a", "b", np.zeros(1), np.zeros(1)).group == "a"
+
+
+def test_training_on_painted_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--phantoms", "1", "--findings", "opacified_left_lung,contrast_agent", "--volumes", "8", "--held-out", "4"]
+    size = ["--spacing", "20", "--roi", "20", "16", "18", "--steps", "1", "--batch", "2", "--network", "slice_resnet10"]
+    assert main(["train", *QUICK, *data, *size, "--output", str(tmp_path)]) == 0
+    model = load_model(tmp_path / "model.safetensors")
+    assert (model.labels, model.card.output) == (("opacified_left_lung", "contrast_agent"), "sigmoid")
+    assert model.card.metrics is not None
+    assert model.card.metrics["scores"]["phantom_held_out"]["volumes"] == 4
+    assert len(list((tmp_path / "cache").glob("*.npz"))) == 16
+    assert main(["train", *QUICK, *data, *size, "--findings", "fracture", "--output", str(tmp_path)]) == 2
+    assert "no synthetic finding 'fracture'" in capsys.readouterr().err

@@ -37,6 +37,7 @@ _WORDS = {
     "evaluation": "Faithfulness, sensitivity, complexity and efficiency of attribution methods.",
     "roi_importance": "The RoI importance matrix, its tables and graph, Dice, the global mask.",
     "preprocessing": "From a CT to what a network sees.",
+    "counterfactuals": "A CT moved until the model answers otherwise: latent shift with an autoencoder of slices.",
     "interventions": "Changed CTs: regions removed, kept alone, noisy, shifted.",
     "reports": "A page and a document on one patient.",
     "serving": "A process that stays alive between jobs.",

@@ -50,7 +50,8 @@ class LabelSection:
             self.list.setChecked(parameters.checkedLabels)
         if changed & {"mapLabel", Topic.RECORD}:
             self.list.select(parameters.mapLabel)
-        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", Topic.SCENE, Topic.BUSY, Topic.MODEL}:
+        drawn = {"useDrawnTarget", "targetSegmentation", "targetSegment"}
+        if changed & {*drawn, Topic.SCENE, Topic.SEGMENTS, Topic.BUSY, Topic.MODEL}:
             self._showTarget()
         if changed & {Topic.MODEL, "weights"}:
             self._showKind()
