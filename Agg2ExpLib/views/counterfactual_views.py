@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .plots import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from ..counterfactuals.outcome import Counterfactual, Step
 
@@ -56,7 +57,8 @@ def strip_figure(found: Counterfactual) -> Figure:
     side = width / (max(len(shown), 2.6) * max(map(view.width, _PLANES)))
     planes = [side * height + 0.12 for height in heights]
     figure = Figure(figsize=(width, sum(planes) + 3.5), facecolor=_PAPER, layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[sum(planes) + 0.6, 2.9])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[sum(planes) + 0.6, 2.9])
+    above, below = parts
     rows = above.add_gridspec(len(heights), len(shown), height_ratios=planes)
     for column, step in enumerate(shown):
         for row, name in enumerate((*_PLANES, _PLANES[0])):
@@ -68,7 +70,7 @@ def strip_figure(found: Counterfactual) -> Figure:
     left, right = below.subplots(1, 2)
     _draw_curve(left, found)
     _draw_volumes(right, found)
-    for part in (above, below):
+    for part in parts:
         part.set_facecolor(_PAPER)
     return figure
 
@@ -161,7 +163,7 @@ class _View:
         return None if self._index is None or step.drawn is None else np.equal(step.drawn, self._index)
 
 
-def _picture(found: Counterfactual, view: _View, step: Step):  # type: ignore[no-untyped-def]
+def _picture(found: Counterfactual, view: _View, step: Step) -> Image.Image:
     """One picture of the moving one, with a palette."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
