@@ -7,8 +7,8 @@
    of the volume).
 2. The demo model as it is and with all of its weights shuffled layer by layer (each tensor's values in another order), the heart
    less, over the same voxels and to the same change of the CT: Spearman's rank correlation of the HU difference. Where it lies is
-   told by the question (the logits of fixed voxels) and not by the weights alone, so that its size stays alike; which way each voxel
-   goes must not.
+   told by the question (the logits of fixed voxels) and not by the weights alone, so that its size stays alike; which way each
+   voxel goes must not.
 """
 
 from __future__ import annotations
