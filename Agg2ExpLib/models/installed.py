@@ -47,7 +47,7 @@ class InstalledModel:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Without the background, or classes; empty where they are not known yet."""
+        """What can be explained: labels without the background, or classes; empty where they are not known yet."""
         return self.card.explainable if self.card else ()
 
     def to_json(self) -> dict[str, Any]:

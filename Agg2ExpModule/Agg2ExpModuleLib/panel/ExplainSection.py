@@ -68,8 +68,10 @@ class ExplainSection:
             self._showMethod()
         if changed & (_METHOD | {Topic.BUSY, Topic.SCENE, Topic.RECORD, Topic.VOLUMES, "inputVolume"}):
             self.form.refresh()
-        if changed & {"globalMask", Topic.BUSY}:
-            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy
+        if changed & {Topic.MODEL, Topic.BUSY}:
+            self._enable()
+        if changed & {"globalMask", Topic.BUSY, Topic.MODEL}:
+            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy and not self._inputs.model.classifies
         if "precision" in changed:
             self._precision.setChoices(
                 [(name, _("Auto") if name == "auto" else name) for name in _PRECISIONS], parameters.precision
@@ -80,20 +82,15 @@ class ExplainSection:
             ui.resultsFolderPath.currentPath = parameters.resultsFolder
         if changed & (_COUNTING | {Topic.BUSY, Topic.RECORD, Topic.MISSING}):
             self._showEstimate()
-        if Topic.BUSY in changed:
-            busy = self.state.busy
-            for widget in (
-                ui.methodCombo,
-                ui.globalMaskCheckBox,
-                ui.overlapSpinBox,
-                ui.keepSpinBox,
-                ui.precisionCombo,
-                ui.reductionCombo,
-                ui.caseNameEdit,
-                ui.resultsFolderPath,
-            ):
-                widget.enabled = not busy
         self._showButton()
+
+    def _enable(self) -> None:
+        """What is about voxels and windows of a segmentation does nothing for a classifier, which sees the CT as a whole."""
+        ui, busy, classifies = self.ui, self.state.busy, self._inputs.model.classifies
+        for widget in (ui.methodCombo, ui.precisionCombo, ui.caseNameEdit, ui.resultsFolderPath):
+            widget.enabled = not busy
+        for widget in (ui.globalMaskCheckBox, ui.overlapSpinBox, ui.keepSpinBox, ui.reductionCombo):
+            widget.enabled = not busy and not classifies
 
     def _showMethod(self) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -115,7 +112,11 @@ class ExplainSection:
             ui.estimateLabel.toolTip = problem
             return
         count = len(list(parameters.checkedLabels)) or 1
-        text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
+        classifies = self._inputs.model.classifies
+        if classifies:
+            text = _("1 class") if count == 1 else _("{count} classes").format(count=count)
+        else:
+            text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
         method = madeMethod(parameters)
         if method is not None and method.wanted_error is not None:
             text += _(" to ± {error:g} points").format(error=method.wanted_error)
@@ -127,7 +128,7 @@ class ExplainSection:
         if estimate is not None:
             if estimate.seconds is not None:
                 text += ": " + _("about {time}").format(time=durationText(estimate.seconds))
-            elif method is not None and is_reckoned(method):
+            elif method is not None and is_reckoned(method) and not classifies:
                 text += ": " + _("time known after the first run")
             else:
                 text += ": " + _("time not known beforehand")
@@ -153,6 +154,8 @@ class ExplainSection:
         ui.applyButton.text = _("Cancel") if explaining else _("Explain")
         ui.applyButton.enabled = (explaining and controller.cancellable) or (not controller.busy and not problem)
         tip = _("Compute for each checked label which voxels made the model draw it.")
+        if self._inputs.model.classifies:
+            tip = _("Compute for each checked class which voxels and slices spoke for it and against it.")
         ui.applyButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if explaining else tip)
 
     def _set(self, name: str, value: Any) -> None:

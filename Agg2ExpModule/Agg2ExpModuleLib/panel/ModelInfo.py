@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.formats import describe_model
 from Agg2ExpLib.models.labels import Label
-from Agg2ExpLib.models.model_card import ModelCard, parse_model_card
+from Agg2ExpLib.models.model_card import CLASSIFICATION, WHOLE, ModelCard, parse_model_card
 from Agg2ExpLib.serving.ssh import THERE
 
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
@@ -37,8 +37,13 @@ class ModelInfo:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The card's labels without the background; none when they are known only after a run."""
-        return self.card.labels[1:] if self.card else ()
+        """What can be explained: labels without the background, or classes; none when they are known only after a run."""
+        return self.card.explainable if self.card else ()
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it is a classifier: it says something of the whole CT and draws nothing."""
+        return self.card is not None and self.card.task == CLASSIFICATION
 
 
 _there: dict[str, ModelInfo] = {}
@@ -108,8 +113,11 @@ def _unusable(problem: str) -> ModelInfo:
 
 def summaryOf(card: ModelCard, notes: tuple[str, ...] = ()) -> str:
     """Labels, spacing and intensities in one line; further sentences are counted, and told in the tip."""
-    count = len(card.labels) - 1
-    parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
+    count = len(card.explainable)
+    if card.task == CLASSIFICATION:
+        parts = [_("Classifier"), _("1 class") if count == 1 else _("{count} classes").format(count=count)]
+    else:
+        parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
     if any(card.spacing):
         parts.append(_("{spacing} mm").format(spacing=spacingText(card.spacing)))
     if card.hu_window is not None:
@@ -128,12 +136,14 @@ def spacingText(spacing: Sequence[float]) -> str:
 
 def detailsOf(name: str, card: ModelCard, notes: tuple[str, ...]) -> str:
     """Everything that is known, for a tooltip."""
+    names = _few([label.title for label in card.explainable])
     lines = [
         name,
-        _("Labels: {names}").format(names=_few([label.title for label in card.labels[1:]])),
+        (_("Classes: {names}") if card.task == CLASSIFICATION else _("Labels: {names}")).format(names=names),
         _("Preparation: {steps}.").format(steps="; ".join(card.preprocessing.words())),
-        _("Windows of {window} voxels.").format(window=_times(card.roi_size)),
     ]
+    if card.roi_size != WHOLE:
+        lines.append(_("Windows of {window} voxels.").format(window=_times(card.roi_size)))
     for title, text in ((_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Citation"), card.citation)):
         if text:
             lines.append(f"{title}: {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import qt
@@ -50,16 +51,18 @@ class PanelState:
     Args:
         ui: widgets by name.
         root: the panel's widget, parent of everything made in code.
+        demoWeights: see the attributes.
 
     Attributes:
+        demoWeights: file of the demo segmentation model.
         parameters: None while a scene is closed.
         missing: names of packages that a run needs and that are not installed.
         isBusy: tells whether something runs or is being loaded.
         elsewhere: the other computer that may be computed on.
     """
 
-    def __init__(self, ui: Any, root: Any):
-        self.ui, self.root = ui, root
+    def __init__(self, ui: Any, root: Any, demoWeights: Path = Path()):
+        self.ui, self.root, self.demoWeights = ui, root, demoWeights
         self.parameters: Parameters | None = None
         self.sections: list[Section] = []
         self.missing: list[str] = []

@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.models.labels import title_of
 
 from ..scene.SceneVolumes import segmentIds
 from .MethodSettings import problemOfMethod
@@ -20,6 +21,7 @@ def problemOf(state: PanelState, task: str) -> str:
     """Why a run cannot start now, in one sentence; empty when it can."""
     from ..scene.SceneVolumes import checkVolume
     from .ModelInfo import readModelInfo
+    from .RegionsModel import problemOfSegmenter
 
     parameters, ct = state.parameters, state.ct
     if state.missing:
@@ -36,8 +38,15 @@ def problemOf(state: PanelState, task: str) -> str:
         return str(error)
     if state.elsewhere is not None and (problem := state.elsewhere.problem(parameters.weights)):
         return problem
-    if problem := readModelInfo(parameters.weights).problem:
-        return problem
+    info = readModelInfo(parameters.weights)
+    if info.problem:
+        return info.problem
+    if info.classifies:
+        if task == "segment":
+            return _("This model is a classifier, which draws nothing: explain its classes.")
+        if not list(parameters.checkedLabels):
+            return _("Check at least one class to explain (Classes).")
+        return problemOfSegmenter(state, info) or problemOfMethod(parameters)
     if task == "segment":
         return ""
     if parameters.useDrawnTarget:
@@ -88,6 +97,13 @@ def progressText(event: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
+def classText(classes: list[dict[str, Any]], most: int = 3) -> str:
+    """What a classifier says, the most probable classes first."""
+    first = sorted(classes, key=lambda entry: -float(entry["probability"]))[:most]
+    told = ", ".join(f"{title_of(entry['name'])} {100 * float(entry['probability']):.1f} %" for entry in first)
+    return _("The classifier says {classes}.").format(classes=told)
+
+
 def durationText(seconds: float) -> str:
     """``40 s``, ``3 min``, ``1 h 20 min``."""
     if seconds < 90:
@@ -110,5 +126,13 @@ def finishedText(run: dict[str, Any], task: str, notices: list[str]) -> str:
             if count != 1
             else _("Explained {count} label in {time} on {device}.")
         )
+        if run.get("classes"):
+            text = (
+                _("Explained {count} classes in {time} on {device}.")
+                if count != 1
+                else _("Explained {count} class in {time} on {device}.")
+            )
         text = text.format(count=count, time=time, device=run.get("device", ""))
+        if run.get("classes"):
+            text += " " + classText(run["classes"])
     return "\n".join([text, *notices])
