@@ -1,0 +1,251 @@
+"""Counterfactuals in the scene: the CTs along λ, what is drawn on each, the HU difference, and the numbers; saved with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from Agg2ExpLib.models.labels import Label, make_labels
+from Agg2ExpLib.views.mrml import add_overlay
+from Agg2ExpLib.views.mrml_nodes import Segment, add_segmentation, add_volume, affine_of, array_of, image_in_steps, prepared_layer
+
+from . import MapDisplay
+from .FrameSequence import FrameSequence
+from .InBackground import inBackground
+from .ResultsInScene import removeNode, removeOverlay
+from .SceneVolumes import CHANGED_CT, segmentIds
+
+if TYPE_CHECKING:
+    from Agg2ExpLib.counterfactuals.outcome import Counterfactual
+
+_MARK = "Agg2Exp.Counterfactual"
+_CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2expDifference", "agg2expBefore", "agg2expAfter"
+DIFFERENCE = "HU difference"  # what the overlay's node tells to be, in place of a label
+_LEAST_ML, _LEAST_SHARE = 1.0, 0.02  # labels that change less are not outlined
+_PERCENTILE = 95.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One CT along λ.
+
+    Attributes:
+        amount: λ.
+        output, probability: what the model says; NaN is None.
+        change: of the CT, in per cent of its intensities.
+        meanHu: mean absolute difference to λ = 0.
+        volumes: of every label in ml.
+    """
+
+    amount: float
+    output: float | None
+    probability: float | None
+    change: float
+    meanHu: float
+    volumes: dict[str, float]
+
+
+class Way:
+    """One counterfactual; a thin view of the volume node that shows its CTs."""
+
+    def __init__(self, node: Any):
+        self.node = node
+        self.frames = FrameSequence(node)
+        content = json.loads(node.GetAttribute(_MARK) or "{}")
+        self.title = str(content.get("title", ""))
+        self.target = str(content.get("target", ""))
+        self.classifies = bool(content.get("classifies"))
+        self.notes = [str(note) for note in content.get("notes", ())]
+        self.steps = [Frame(**step) for step in content.get("steps", ())]
+        self.labels: tuple[Label, ...] = make_labels(
+            [entry["name"] for entry in content.get("labels", ())],
+            {entry["name"]: entry["color"] for entry in content.get("labels", ())},
+            {entry["name"]: entry["group"] for entry in content.get("labels", ())},
+        )
+        self._oriented: dict[int, Any] = {}
+        self._shown = -1
+
+    @property
+    def identifier(self) -> str:
+        """The node's id."""
+        return self.node.GetID() or ""
+
+    @property
+    def ct(self) -> Any:
+        """The CT that was changed, None when it was deleted."""
+        return self.node.GetNodeReference(_CT)
+
+    @property
+    def difference(self) -> Any:
+        """The overlay, or None."""
+        return self.node.GetNodeReference(_DIFFERENCE)
+
+    @property
+    def start(self) -> int:
+        """Number of the frame of λ = 0, what the autoencoder makes of the CT."""
+        return next((index for index, step in enumerate(self.steps) if step.amount == 0), 0)
+
+    @property
+    def outlined(self) -> list[str]:
+        """Labels whose outlines move: the one asked about, and those whose volume changes on the way."""
+        before = self.steps[self.start].volumes
+        names = []
+        for label in self.labels[1:]:
+            values = [step.volumes.get(label.name, 0.0) for step in self.steps]
+            span = max(values, default=0.0) - min(values, default=0.0)
+            least = max(_LEAST_ML, _LEAST_SHARE * before.get(label.name, 0.0))
+            if max(values, default=0.0) > 0 and (label.name == self.target or span >= least):
+                names.append(label.name)
+        return names
+
+    def show(self, index: int) -> None:
+        """Make every node show a frame: the CT, its difference to λ = 0, and the outlines of now."""
+        if index == self._shown:
+            return
+        self._shown = index
+        self.frames.show(index)
+        overlay = self.difference
+        if overlay is not None:
+            # Both are int16: their difference is too, and takes milliseconds.
+            values = array_of(self.node).T - _array(self.frames.image(self.start))
+            overlay.SetAndObserveImageData(_imageOf(values))
+        after, drawn = self.node.GetNodeReference(_AFTER), self.node.GetNodeReference(_DRAWN)
+        if after is not None and drawn is not None:
+            _setImage(after, self._layer(index))
+
+    def display(self, before: bool, after: bool) -> None:
+        """Outline what is drawn at λ = 0 (thin) and now (thick)."""
+        for role, visible, pixels, opacity in ((_BEFORE, before, 1, 0.6), (_AFTER, after, 3, 1.0)):
+            node = self.node.GetNodeReference(role)
+            display = node.GetDisplayNode() if node is not None else None
+            if display is None:
+                continue
+            modified = display.StartModify()
+            display.SetVisibility(visible)
+            display.SetVisibility2D(visible)
+            display.SetVisibility2DFill(False)
+            display.SetVisibility2DOutline(True)
+            display.SetVisibility3D(False)
+            display.SetSliceIntersectionThickness(pixels)
+            display.SetOpacity2DOutline(opacity)
+            for name in segmentIds(node):
+                display.SetSegmentVisibility(name, True)
+            display.EndModify(modified)
+
+    def remove(self) -> None:
+        """Take all of it out of the scene."""
+        others = [self.node.GetNodeReference(role) for role in (_BEFORE, _AFTER)]
+        drawn = self.node.GetNodeReference(_DRAWN)
+        sequences = [*self.frames.nodes(), *(FrameSequence(drawn).nodes() if drawn is not None else ())]
+        if self.difference is not None:
+            removeOverlay(self.difference)
+        for node in (*others, *sequences, drawn, self.node):
+            removeNode(node)
+
+    def _layer(self, index: int) -> Any:
+        """The label map of a frame as segmentations have it, made when it is first shown."""
+        if index not in self._oriented:
+            drawn = self.node.GetNodeReference(_DRAWN)
+            array = _array(FrameSequence(drawn).image(index)).transpose(2, 1, 0)
+            segments = [Segment(label.name, label.title, label.color, label.index) for label in self.labels[1:]]
+            self._oriented[index] = prepared_layer(array, affine_of(drawn), segments).image
+        return self._oriented[index]
+
+
+def waysOf(ct: Any) -> list[Way]:
+    """The counterfactuals of a CT, oldest first."""
+    if ct is None:
+        return []
+    nodes = [node for node in MapDisplay.nodesOfClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(_MARK)]
+    return [Way(node) for node in nodes if node.GetNodeReference(_CT) is ct]
+
+
+def loadWay(folder: Path, ct: Any) -> Generator[str, None, Way]:
+    """Bring a counterfactual's folder into the scene.
+
+    Args:
+        folder: that ``agg2exp counterfactual`` wrote.
+        ct: the volume node that was asked about.
+
+    Raises:
+        InputError: a file of it cannot be read.
+    """
+    from Agg2ExpLib.counterfactuals.read import read_counterfactual
+
+    what = _("Loading the counterfactual …")
+    yield what
+    found = yield from _telling(what, lambda: read_counterfactual(folder))
+    frames, drawn = [], []
+    for step in found.steps:
+        frames.append((yield from _image(step.hu, what)))
+        if step.drawn is not None:
+            drawn.append((yield from _image(step.drawn, what)))
+    extremes = list(found.differences.values())
+    strongest = max(extremes, key=lambda values: float(np.abs(values).sum()), default=None)
+    image = (yield from _image(np.asarray(strongest), what)) if strongest is not None else None
+    with slicer.util.RenderBlocker():
+        way = _add(found, ct, frames, drawn, strongest, image)
+        way.show(way.start)
+        _gather(way, ct)
+    yield what
+    return way
+
+
+def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], strongest: Any, image: Any) -> Way:
+    scene, affine, title = slicer.mrmlScene, found.grid.affine, _titleOf(found)
+    amounts = [step.amount for step in found.steps]
+    names = [label.name for label in found.labels]
+    content = {
+        "title": title,
+        "target": found.target,
+        "classifies": bool(found.run.get("classes")),
+        "notes": _notesOf(found),
+        "labels": [{"name": one.name, "color": list(one.color), "group": one.group} for one in found.labels],
+        "steps": [
+            {
+                "amount": step.amount,
+                "output": _known(step.output),
+                "probability": _known(step.probability),
+                "change": 100 * step.change,
+                "meanHu": step.mean_abs_hu,
+                "volumes": {name: volume for name, volume in step.volumes.items() if name in names},
+            }
+            for step in found.steps
+        ],
+    }
+    tags = {CHANGED_CT: "1", _MARK: json.dumps(content)}
+    start = amounts.index(0)
+    node = add_volume(scene, found.steps[start].hu, affine, f"{found.patient}: {title}", image=frames[start], attributes=tags)
+    source = ct.GetDisplayNode()
+    if source is not None:
+        node.GetDisplayNode().AutoWindowLevelOff()
+        node.GetDisplayNode().SetWindowLevel(source.GetWindow(), source.GetLevel())
+    node.SetNodeReferenceID(_CT, ct.GetID())
+    FrameSequence.create(node, frames, amounts, f"{title} λ").addBrowser(title)
+    if strongest is not None:
+        from Agg2ExpLib.io.volume import Volume
+
+        values = Volume(np.asarray(strongest), affine, title)
+        overlay = add_overlay(scene, values, f"{title}: HU", DIFFERENCE, _PERCENTILE, image)
+        node.SetNodeReferenceID(_DIFFERENCE, overlay.GetID())
+    if drawn:
+        labels = add_volume(scene, found.steps[start].drawn, affine, f"{title} labels", image=drawn[start], attributes={CHANGED_CT: "1"})
+        labels.SetHideFromEditors(True)
+        FrameSequence.create(labels, drawn, amounts, f"{title} labels λ")
+        node.SetNodeReferenceID(_DRAWN, labels.GetID())
+        way = Way(node)
+        segments = [Segment(one.name, one.title, one.color, one.index) for one in found.labels if one.name in way.outlined]
+        every = np.maximum.reduce([np.isin(step.drawn, [one.value for one in segments]) for step in found.steps])
+        del every
+        for role, suffix in ((_BEFORE, _("before")), (_AFTER, _("now"))):
+            layers = [_allSegments(found, segments, affine, start)]
+            outlines = add_segmentation(scene, layers, f"{title}: {suffix}", ct)
+            node.SetNodeReferenceID(role, outlines.GetID())
+    return Way(node)
