@@ -182,7 +182,7 @@ def _run(
     if asked is not None:
         requested_labels(asked.labels, model.card)
     volume = read_ct(ct)
-    checksum = sha256_of(ct) if isinstance(ct, str | Path) else _sha256_of_array(volume)
+    checksum = sha256_of(ct) if isinstance(ct, str | Path) else sha256_of_array(volume)
     parameters = {"target": asked.target, **settings} if asked else dict(settings)
     record = RunRecord(model, volume.name, checksum, began, patient_id, parameters)
     for warning in (*model.warnings, *volume.warnings):
@@ -218,7 +218,7 @@ def _run(
     return Result.of(found)
 
 
-def _sha256_of_array(volume: Volume) -> str:
+def sha256_of_array(volume: Volume) -> str:
     """Of values and affine; an image in memory has no file."""
     digest = hashlib.sha256(volume.affine.tobytes())
     digest.update(f"{volume.array.dtype} {volume.array.shape}".encode())

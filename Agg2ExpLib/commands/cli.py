@@ -13,11 +13,43 @@ from collections.abc import Sequence
 from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
 from ..system.memory import require_start
 from ..version import __version__
-from . import cohort, demo, dicom, evaluate, explain, importance, models, render, report, run, segment, serve, train, whatif
+from . import (
+    cohort,
+    counterfactual,
+    demo,
+    dicom,
+    evaluate,
+    explain,
+    importance,
+    models,
+    render,
+    report,
+    run,
+    segment,
+    serve,
+    train,
+    whatif,
+)
 
 BAD_INPUT = 2
-_COMPUTING = ("demo", "segment", "explain", "run", "cohort", "evaluate", "train", "whatif", "serve")
-_VERBS = (demo, segment, explain, run, importance, whatif, cohort, evaluate, render, report, dicom, serve, train, models)
+_COMPUTING = ("demo", "segment", "explain", "run", "cohort", "evaluate", "train", "whatif", "counterfactual", "serve")
+_VERBS = (
+    demo,
+    segment,
+    explain,
+    run,
+    importance,
+    whatif,
+    counterfactual,
+    cohort,
+    evaluate,
+    render,
+    report,
+    dicom,
+    serve,
+    train,
+    models,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,5 +2,6 @@
 
 LESS, MORE = "less", "more"
 DIRECTIONS = ("both", LESS, MORE)
-OBJECTIVES = ("auto", "logit", "probability")
+VOLUME, LOGIT = "volume", "logit"
+OBJECTIVES = ("auto", VOLUME, LOGIT)
 FRAMES = 10  # a direction

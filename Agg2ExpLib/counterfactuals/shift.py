@@ -63,6 +63,7 @@ class Shift:
         by_hu = gradient * slope(case.prepared.intensities, self._first)
         self._direction = latents.pull_back(latents.start, by_hu, chosen)
         self.scale = self._scale()
+        self._known: dict[float, Tried] = {}
         self.start = Frame(0.0, self._first, self.before, 0.0)
 
     def _scale(self) -> float:
@@ -94,8 +95,11 @@ class Shift:
         if amount == 0:
             return self.start
         hu = self._latents.decode(self._moved(amount * self.scale))
-        measured = self._output.measure(self._case.prepared.intensity(hu), stage)
-        return Frame(amount, hu, measured, share_of_change(self._first, hu, self._low))
+        if amount not in self._known:
+            measured = self._output.measure(self._case.prepared.intensity(hu), stage)
+            self._known[amount] = Tried(amount, measured, share_of_change(self._first, hu, self._low))
+        known = self._known[amount]
+        return Frame(amount, hu, known.measured, known.change)
 
     def find_end(self, sign: int, stage: Stage) -> Found:
         """How far to go in a direction, see :func:`~.search.search`."""
@@ -111,9 +115,12 @@ class Shift:
         return is_certain(sign, self.before)
 
 
-def amounts_of(ends: dict[int, float], frames: int) -> list[float]:
-    """The λ of all frames in rising order, 0 among them: as many evenly spaced steps in each direction."""
-    found = {0.0}
-    for end in ends.values():
-        found |= {end * number / frames for number in range(1, frames + 1)} if end else set()
-    return sorted(found)
+def amounts_of(found: Found, frames: int) -> list[float]:
+    """The λ of the frames in one direction without 0: those of the search nearest to even steps; even ones where it took few."""
+    if not found.end:
+        return []
+    even = [found.end * number / frames for number in range(1, frames + 1)]
+    usable = [tried.amount for tried in found.tried if abs(tried.amount) <= abs(found.end)]
+    if len(usable) < frames:
+        return even
+    return sorted({min(usable, key=lambda amount: abs(amount - wanted)) for wanted in even}, key=abs)

@@ -14,6 +14,7 @@ import pytest
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.runs.results import Results
 
+pytestmark = pytest.mark.xdist_group("server")
 SETTINGS = {"device": "cpu", "precision": "float32"}
 
 
