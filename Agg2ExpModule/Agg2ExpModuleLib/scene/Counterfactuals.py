@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from Agg2ExpLib.models.labels import Label, make_labels
-from Agg2ExpLib.views.mrml import add_overlay
-from Agg2ExpLib.views.mrml_nodes import Segment, add_segmentation, add_volume, affine_of, array_of, image_in_steps, prepared_layer
+from Agg2ExpLib.io.volume import Volume
+from Agg2ExpLib.models.labels import Label, make_labels, title_of
+from Agg2ExpLib.views.mrml import add_overlay, gather
+from Agg2ExpLib.views.mrml_nodes import Layer, Segment, add_segmentation, add_volume, affine_of, image_in_steps, prepared_layer
 
 from . import MapDisplay
 from .FrameSequence import FrameSequence
@@ -25,6 +29,7 @@ from .SceneVolumes import CHANGED_CT, segmentIds
 if TYPE_CHECKING:
     from Agg2ExpLib.counterfactuals.outcome import Counterfactual
 
+T = TypeVar("T")
 _MARK = "Agg2Exp.Counterfactual"
 _CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2expDifference", "agg2expBefore", "agg2expAfter"
 DIFFERENCE = "HU difference"  # what the overlay's node tells to be, in place of a label
@@ -114,11 +119,11 @@ class Way:
         overlay = self.difference
         if overlay is not None:
             # Both are int16: their difference is too, and takes milliseconds.
-            values = array_of(self.node).T - _array(self.frames.image(self.start))
+            values = _array(self.frames.image(index)) - _array(self.frames.image(self.start))
             overlay.SetAndObserveImageData(_imageOf(values))
         after, drawn = self.node.GetNodeReference(_AFTER), self.node.GetNodeReference(_DRAWN)
         if after is not None and drawn is not None:
-            _setImage(after, self._layer(index))
+            _setImage(after, self.layer(index))
 
     def display(self, before: bool, after: bool) -> None:
         """Outline what is drawn at λ = 0 (thin) and now (thick)."""
@@ -149,7 +154,7 @@ class Way:
         for node in (*others, *sequences, drawn, self.node):
             removeNode(node)
 
-    def _layer(self, index: int) -> Any:
+    def layer(self, index: int) -> Any:
         """The label map of a frame as segmentations have it, made when it is first shown."""
         if index not in self._oriented:
             drawn = self.node.GetNodeReference(_DRAWN)
@@ -230,22 +235,98 @@ def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], st
     node.SetNodeReferenceID(_CT, ct.GetID())
     FrameSequence.create(node, frames, amounts, f"{title} λ").addBrowser(title)
     if strongest is not None:
-        from Agg2ExpLib.io.volume import Volume
-
         values = Volume(np.asarray(strongest), affine, title)
         overlay = add_overlay(scene, values, f"{title}: HU", DIFFERENCE, _PERCENTILE, image)
         node.SetNodeReferenceID(_DIFFERENCE, overlay.GetID())
     if drawn:
-        labels = add_volume(scene, found.steps[start].drawn, affine, f"{title} labels", image=drawn[start], attributes={CHANGED_CT: "1"})
+        labels = add_volume(
+            scene, found.steps[start].drawn, affine, f"{title} labels", image=drawn[start], attributes={CHANGED_CT: "1"}
+        )
         labels.SetHideFromEditors(True)
         FrameSequence.create(labels, drawn, amounts, f"{title} labels λ")
         node.SetNodeReferenceID(_DRAWN, labels.GetID())
         way = Way(node)
         segments = [Segment(one.name, one.title, one.color, one.index) for one in found.labels if one.name in way.outlined]
-        every = np.maximum.reduce([np.isin(step.drawn, [one.value for one in segments]) for step in found.steps])
-        del every
         for role, suffix in ((_BEFORE, _("before")), (_AFTER, _("now"))):
-            layers = [_allSegments(found, segments, affine, start)]
-            outlines = add_segmentation(scene, layers, f"{title}: {suffix}", ct)
+            # Also labels that are not drawn at the start: they may appear on the way.
+            layer = Layer(way.layer(start), tuple(segments))
+            outlines = add_segmentation(scene, [layer], f"{title}: {suffix}", ct)
             node.SetNodeReferenceID(role, outlines.GetID())
     return Way(node)
+
+
+def _titleOf(found: Counterfactual) -> str:
+    direction = str(found.run.get("parameters", {}).get("direction", "both"))
+    words = {"less": _("less {name}"), "more": _("more {name}")}.get(direction, _("less and more {name}"))
+    return words.format(name=_lowered(title_of(found.target)))
+
+
+def _notesOf(found: Counterfactual) -> list[str]:
+    """Why the search ended, how far the reconstruction is from the CT, and what the run told."""
+    notes = []
+    for direction, words in (("less", _("Less ended because {why}.")), ("more", _("More ended because {why}."))):
+        why = (found.run.get("search", {}).get(direction) or {}).get("stopped_because")
+        if why:
+            notes.append(words.format(why=why))
+    error, dice = found.errors.get("all voxels"), found.dice.get(found.target)
+    if error is not None and math.isfinite(error):
+        text = _("λ = 0 is what the autoencoder gives back: {error:.0f} HU from the CT on average").format(error=error)
+        if dice is not None and math.isfinite(dice):
+            text += _(", and what the model draws on it overlaps by Dice {dice:.2f}").format(dice=dice)
+        notes.append(f"{text}.")
+    return [*notes, *(str(note) for note in found.run.get("notices", ()))]
+
+
+def _gather(way: Way, ct: Any) -> None:
+    """One folder beside the CT in the data tree."""
+    nodes = [way.node, way.difference, *(way.node.GetNodeReference(role) for role in (_BEFORE, _AFTER))]
+    gather(slicer.mrmlScene, f"{ct.GetName()}: {way.title}", [ct, *(node for node in nodes if node is not None)], False)
+
+
+def _setImage(segmentation: Any, image: Any) -> None:
+    """Give all segments of a node, which share one label map, another one."""
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    modified = segmentation.StartModify()
+    for identifier in segmentIds(segmentation):
+        segmentation.GetSegmentation().GetSegment(identifier).AddRepresentation(name, image)
+    segmentation.Modified()
+    segmentation.EndModify(modified)
+
+
+def _array(image: Any) -> np.ndarray:
+    """Voxels ``[z, y, x]`` of a vtkImageData, a view of its memory."""
+    return np.asarray(vtk_to_numpy(image.GetPointData().GetScalars())).reshape(image.GetDimensions()[::-1])
+
+
+def _imageOf(values: np.ndarray) -> Any:
+    """A vtkImageData of ``[z, y, x]``, whose memory it takes over."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*values.shape[::-1])
+    scalars = numpy_to_vtk(np.ascontiguousarray(values).reshape(-1), deep=False)
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def _image(array: np.ndarray, what: str) -> Generator[str, None, Any]:
+    image = None
+    for image in image_in_steps(array):  # noqa: B007
+        yield what
+    return image
+
+
+def _telling(what: str, work: Callable[[], T]) -> Generator[str, None, T]:
+    waiting = inBackground(work)
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        yield what
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
