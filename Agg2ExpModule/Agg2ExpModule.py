@@ -97,6 +97,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ensureLibrary()
         from Agg2ExpModuleLib.engine.Engine import Engine
         from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.panel.OtherComputer import OtherComputer
         from Agg2ExpModuleLib.panel.PanelState import PanelState
         from Agg2ExpModuleLib.panel.RunController import RunController
 
@@ -108,6 +109,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.state = PanelState(self.ui, widget, Path(self.resourcePath(DEMO_WEIGHTS)))
         self.engine = Engine(parent=widget)
         self.controller = RunController(self.state, self.engine)
+        self.state.elsewhere = OtherComputer(self.state)
+        self.engine.warm.where = self.state.elsewhere.words
         self._makeSections()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -170,6 +173,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             RegionsModel(state),
             self.requirements,
             self.labels,
+            state.elsewhere,
             self.explaining,
             self.display,
             GlobalMaskRow(state),
@@ -219,7 +223,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _prepareEngine(self) -> None:
         """So that the first run begins at once."""
-        if self.state.parameters is not None and not self.state.missing:
+        if self.state.parameters is not None and not self.state.missing and not self.state.elsewhere.host:
             self.engine.warm.prepare(self.state.parameters.device)
 
     def exit(self) -> None:

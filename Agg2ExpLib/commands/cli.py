@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
+from ..errors import Cancelled, InputError, OutOfMemoryError, ToldError, on_command_line, worded
 from ..system.memory import require_start
 from ..version import __version__
 from . import (
@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except InputError as error:
         return _fail(worded(error.template, on_command_line), args.debug, BAD_INPUT)
+    except ToldError as error:
+        return _fail(f"{error.message} {error.hint}", args.debug, 1)
     except OutOfMemoryError as error:
         return _fail(worded(f"{error.template} {error.hint}", on_command_line), args.debug, 1)
     except Exception as error:

@@ -14,7 +14,7 @@ from .checkpoint import SUFFIXES
 from .formats import describe_model
 from .labels import Label
 from .model import demo_weights
-from .model_card import ModelCard, card_beside
+from .model_card import AUTOENCODER, ModelCard, card_beside
 
 _MOST = 500  # folders looked at in one place
 
@@ -116,7 +116,10 @@ def _described(name: str, kind: str, weights: str, path: Path) -> InstalledModel
         return InstalledModel(name, kind, weights, path, None, str(error))
     except OSError as error:
         return InstalledModel(name, kind, weights, path, None, f"{path} cannot be read ({error.strerror or error}).")
-    return InstalledModel(name, kind, weights, path, described.card, "", described.notes)
+    problem = ""
+    if described.card is not None and described.card.task == AUTOENCODER:
+        problem = "It is an autoencoder, which draws nothing: it serves to make counterfactual CTs."
+    return InstalledModel(name, kind, weights, path, described.card, problem, described.notes)
 
 
 def _trained(results: Path) -> Iterator[Path]:

@@ -202,6 +202,16 @@ def test_a_label_appears_where_it_is_drawn_to(small_weights: Path) -> None:
     assert (last.drawn[wanted] == 2).sum() > (found.start.drawn[wanted] == 2).sum()
 
 
+def test_a_stop_ends_it(classifier: agg2exp.Model) -> None:
+    class Stopping(agg2exp.Monitor):
+        def progress(self, stage: str, fraction: float, message: str = "", eta_s: float | None = None) -> None:
+            if stage == "less":
+                self.stop()
+
+    with pytest.raises(agg2exp.Cancelled):
+        ask(classifier, "dense", monitor=Stopping())
+
+
 def test_wrong_kind_of_target_on_the_command_line(
     small_ct: Path, small_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

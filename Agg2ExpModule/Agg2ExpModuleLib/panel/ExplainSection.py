@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -14,10 +14,14 @@ from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
 from .MethodForm import MethodForm
 from .MethodSettings import madeMethod, methods, problemOfMethod
+from .OtherComputer import HOST
 from .PanelState import Changes, PanelState, Topic
 from .RunController import RunController
 from .RunTexts import durationText, problemOf, resultsRoot
 from .SpeedMemory import SpeedMemory
+
+if TYPE_CHECKING:
+    from Agg2ExpLib.runs.estimate import Estimate
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
 _METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed"}
@@ -34,6 +38,7 @@ _COUNTING = _METHOD | {
     "targetSegment",
     "globalMask",
     Topic.SCENE,
+    HOST,
 }
 
 # Beyond these the panel asks before it begins: the paper's model has 16 labels.
@@ -119,7 +124,7 @@ class ExplainSection:
             words = {"steps": _(" × {count} steps"), "coalitions": _(" × {count} coalitions")}
             own = next((name for name in words if hasattr(method, name)), "")
             text += words.get(own, _(" × {count} samples")).format(count=method.samples)
-        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        estimate = self._estimate(count)
         if estimate is not None:
             if estimate.seconds is not None:
                 text += ": " + _("about {time}").format(time=durationText(estimate.seconds))
@@ -128,10 +133,19 @@ class ExplainSection:
             else:
                 text += ": " + _("time not known beforehand")
             text += _(", {memory:.1f} GB memory").format(memory=estimate.memory_bytes / 1e9)
+        elif self.state.elsewhere is not None and self.state.elsewhere.host:
+            text += _(" on {host}").format(host=self.state.elsewhere.host)
         ui.estimateLabel.text = text
         ui.estimateLabel.toolTip = _("Time from earlier runs with this model on this computer. Results go to {folder}.").format(
             folder=resultsRoot(parameters.resultsFolder)
         )
+
+    def _estimate(self, count: int) -> Estimate | None:
+        """What so many labels will take; not known of another computer."""
+        elsewhere = self.state.elsewhere
+        if elsewhere is not None and elsewhere.host:
+            return None
+        return self._speeds.estimate(self.state.ct, self._inputs.model.card, self.state.parameters, count)
 
     def _showButton(self) -> None:
         ui, controller = self.ui, self.controller
@@ -171,7 +185,7 @@ class ExplainSection:
         if parameters is None or parameters.useDrawnTarget:
             return True
         count = len(list(parameters.checkedLabels))
-        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        estimate = self._estimate(count)
         seconds = estimate.seconds if estimate is not None else None
         if count <= MANY_LABELS and (seconds is None or seconds <= LONG_S):
             return True
@@ -182,7 +196,8 @@ class ExplainSection:
         return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Many labels")))
 
     def _onFinished(self, well: bool) -> None:
-        if well:
+        here = self.state.elsewhere is None or not self.state.elsewhere.host
+        if well and here:
             self._speeds.learn(self.controller.lastRun)
             if self.state.parameters is not None:
                 self._showEstimate()  # now time can be told

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.formats import describe_model
 from Agg2ExpLib.models.labels import Label
-from Agg2ExpLib.models.model_card import CLASSIFICATION, WHOLE, ModelCard
+from Agg2ExpLib.models.model_card import CLASSIFICATION, WHOLE, ModelCard, parse_model_card
+from Agg2ExpLib.serving.ssh import THERE
 
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
 
@@ -44,8 +46,36 @@ class ModelInfo:
         return self.card is not None and self.card.task == CLASSIFICATION
 
 
+_there: dict[str, ModelInfo] = {}
+
+
+def isThere(weights: str) -> bool:
+    """Whether a model lies on the other computer."""
+    return weights.strip().startswith(THERE)
+
+
+def rememberThere(models: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what the other computer has told of its models."""
+    for model in models:
+        name, card = str(model["path"]), None
+        try:
+            card = parse_model_card(model["card"], name)[0] if model.get("card") else None
+        except InputError:  # of another version
+            card = None
+        notes = tuple(str(note) for note in model.get("notes", ()))
+        problem = str(model.get("problem") or "")
+        info = ModelInfo(summaryOf(card, notes), detailsOf(name, card, notes), card) if card is not None else _unknownThere()
+        _there[name] = _unusable(problem) if problem else info
+
+
+def _unknownThere() -> ModelInfo:
+    return ModelInfo(_("A model on the other computer: label names are known after the first run."))
+
+
 def readModelInfo(weights: str) -> ModelInfo:
     """Look at a model (weights, or the folder of one) as far as that is possible without loading it."""
+    if isThere(weights):
+        return _there.get(weights.strip()) or _unknownThere()
     if not weights.strip():
         return ModelInfo(_("No model chosen: take the demo model, or give the weights of your own."))
     path = Path(weights.strip())

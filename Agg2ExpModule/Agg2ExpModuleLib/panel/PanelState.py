@@ -5,13 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import qt
 import slicer
 
 from ..scene.ResultRecord import ResultRecord, recordsOf
 from .Parameters import Parameters, snapshot
+
+if TYPE_CHECKING:
+    from .OtherComputer import OtherComputer
 
 _ROUNDS = 20
 
@@ -55,6 +58,7 @@ class PanelState:
         parameters: None while a scene is closed.
         missing: names of packages that a run needs and that are not installed.
         isBusy: tells whether something runs or is being loaded.
+        elsewhere: the other computer that may be computed on.
     """
 
     def __init__(self, ui: Any, root: Any, demoWeights: Path = Path()):
@@ -62,6 +66,7 @@ class PanelState:
         self.parameters: Parameters | None = None
         self.sections: list[Section] = []
         self.missing: list[str] = []
+        self.elsewhere: OtherComputer | None = None
         self.isBusy: Callable[[], bool] = lambda: False
         self._before: dict[str, object] = {}
         self._pending: Changes = set()

@@ -67,6 +67,10 @@ class RunController(Activity):
         """The CT that is being worked on."""
         return self._ct if self.busy else None
 
+    def isAgreed(self) -> bool:
+        """Whether data may go where it is computed with."""
+        return self.state.elsewhere is None or self.state.elsewhere.isAgreed()
+
     def segment(self) -> None:
         """Find the labels in the chosen CT."""
         self._run("segment")
@@ -82,6 +86,8 @@ class RunController(Activity):
         problem = problemOf(self.state, task)
         if parameters is None or problem:
             self.say(problem, failed=True)
+            return
+        if not self.isAgreed():
             return
         self._labels = list(parameters.checkedLabels)
         clearAbandoned()

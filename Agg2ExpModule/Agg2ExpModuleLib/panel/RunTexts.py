@@ -36,6 +36,8 @@ def problemOf(state: PanelState, task: str) -> str:
         checkVolume(ct)
     except InputError as error:
         return str(error)
+    if state.elsewhere is not None and (problem := state.elsewhere.problem(parameters.weights)):
+        return problem
     info = readModelInfo(parameters.weights)
     if info.problem:
         return info.problem
@@ -80,12 +82,14 @@ def progressText(event: dict[str, Any]) -> str:
     stage, message = event.get("stage", ""), str(event.get("message", "") or "")
     what = {
         "read": _("Reading CT and model"),
+        "send": _("Sending to the other computer"),
+        "fetch": _("Fetching the results"),
         "segment": _("Segmenting"),
         "explain": _("Explaining"),
         "importance": _("Summing over regions"),
         "mask": _("Testing the global mask"),
     }.get(stage, str(stage).capitalize())
-    detail = message.replace("_", " ") if stage in ("explain", "importance") else ""
+    detail = message.replace("_", " ") if stage in ("explain", "importance", "send", "fetch") else ""
     eta = event.get("eta_s")
     parts = [f"{what} {detail}".strip()]
     if eta is not None and stage in ("segment", "explain"):

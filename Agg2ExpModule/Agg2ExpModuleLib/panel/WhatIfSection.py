@@ -223,7 +223,7 @@ class WhatIfSection:
 
     def _ask(self, request: dict[str, Any], message: str, onDone: Any, drawn: DrawnSegment | None = None) -> None:
         record, parameters = self.state.record, self.state.parameters
-        if record is None or parameters is None or self.controller.busy:
+        if record is None or parameters is None or self.controller.busy or not self.controller.isAgreed():
             return
         try:
             work = self._folder(record)
