@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -46,7 +47,9 @@ class CurvePainter:
         if start is not None:
             self._text("0", scene.x(start), scene.bottom + 4 + 0.8 * scene.lineHeight, self._colors.faint, 0)
         for curve in self._data.curves:
-            color = self._colors.shown(curve.color) if curve.main else mixed(self._colors.shown(curve.color), self._colors.paper, 0.45)
+            color = (
+                self._colors.shown(curve.color) if curve.main else mixed(self._colors.shown(curve.color), self._colors.paper, 0.45)
+            )
             self._curve(curve.values, color, 2.4 if curve.main else 1.2, current)
         below = scene.bottom + 4 + 0.8 * scene.lineHeight
         self._text(scene.ends[0], scene.left, below, self._colors.faint, -1)
@@ -59,7 +62,7 @@ class CurvePainter:
         places = [(scene.x(index), scene.y(value)) if math.isfinite(value) else None for index, value in enumerate(values)]
         painter.setBrush(qt.QBrush())
         painter.setPen(penOf(color, thickness))
-        for one, other in zip(places, places[1:], strict=False):
+        for one, other in itertools.pairwise(places):
             if one is not None and other is not None:
                 painter.drawLine(qt.QPointF(*one), qt.QPointF(*other))
         at = places[current] if current is not None and current < len(places) else None

@@ -55,6 +55,23 @@ class CounterfactualModel:
             parts.append(f"{own.title} {own.now:.1f}{_SPACE}ml{change}")
         return " · ".join(parts)
 
+    def summary(self) -> str:
+        """What the two ends are, in a sentence each."""
+        way, start = self.way, self.way.start
+        told = []
+        for index in dict.fromkeys((0, len(way.steps) - 1)):
+            if index != start:
+                direction = _("Less") if index < start else _("More")
+                own = next((row for row in self.rows(index) if row.name == way.target), None)
+                step, before = way.steps[index], way.steps[start]
+                text = _("{direction}: the CT changes by {change:.1f} %").format(direction=direction, change=step.change)
+                if own is not None:
+                    text += f", {own.title} {own.before:.0f} → {own.now:.0f}{_SPACE}ml"
+                if step.probability is not None and before.probability is not None:
+                    text += _(", probability {before:.2f} → {now:.2f}").format(before=before.probability, now=step.probability)
+                told.append(f"{text}.")
+        return " ".join(told) or _("The model's answer does not move.")
+
     def rows(self, index: int) -> list[VolumeRow]:
         """Every label that is drawn on the way: the one asked about first, then those that change most over all of it."""
         way = self.way

@@ -144,6 +144,12 @@ class Way:
                 display.SetSegmentVisibility(name, True)
             display.EndModify(modified)
 
+    def jumpTo(self, label: str, sections: MapDisplay.Sections) -> None:
+        """Move all views to the largest cross-section of a label, now or, where there is none now, at λ = 0."""
+        for role in (_AFTER, _BEFORE):
+            if sections.jump(self.node.GetNodeReference(role), label):
+                return
+
     def remove(self) -> None:
         """Take all of it out of the scene."""
         others = [self.node.GetNodeReference(role) for role in (_BEFORE, _AFTER)]
@@ -240,7 +246,12 @@ def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], st
         node.SetNodeReferenceID(_DIFFERENCE, overlay.GetID())
     if drawn:
         labels = add_volume(
-            scene, found.steps[start].drawn, affine, f"{title} labels", image=drawn[start], attributes={CHANGED_CT: "1"}
+            scene,
+            _array(drawn[start]).transpose(2, 1, 0),
+            affine,
+            f"{title} labels",
+            image=drawn[start],
+            attributes={CHANGED_CT: "1"},
         )
         labels.SetHideFromEditors(True)
         FrameSequence.create(labels, drawn, amounts, f"{title} labels λ")
@@ -320,7 +331,7 @@ def _telling(what: str, work: Callable[[], T]) -> Generator[str, None, T]:
         try:
             next(waiting)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value
         yield what
 
 
