@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES
+from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
 from ..counterfactuals.make import Maker, Question
 from ..counterfactuals.outcome import Counterfactual
 from ..errors import OutOfMemoryError
@@ -40,6 +40,7 @@ def counterfactual(
     frames: int = FRAMES,
     end: float | None = None,
     slices: tuple[int, int] | None = None,
+    smooth: float = SMOOTH_MM,
     target_mask: Any = None,
     regions: Mapping[str, Any] | Sequence[str] | None = None,
     segmenter: Model | str | Path | None = None,
@@ -64,6 +65,7 @@ def counterfactual(
         frames: CTs in each direction.
         end: λ of the last CT; by default it is searched for.
         slices: first and last slice that may change, counted from 0 on the model's grid; by default all.
+        smooth: mm, standard deviation of a Gaussian across the slices, without which there are stripes; 0 as in the papers.
         target_mask: where a label is to shrink or appear: an array on the CT's grid, an image or a file.
         regions: further regions, as for :func:`~Agg2ExpLib.api.explain.explain`.
         segmenter: for a classifier, the model that draws regions and volumes.
@@ -85,7 +87,7 @@ def counterfactual(
     """
     began = time.monotonic()
     monitor = monitor or LogMonitor()
-    question = Question(target, direction, objective, frames, end, slices)
+    question = Question(target, direction, objective, frames, end, slices, smooth)
     model = _model(model)
     if model.task != CLASSIFICATION:
         model.require(SEGMENTATION, "A counterfactual")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES
+from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
 from ..errors import InputError
 from .options import add_extra_rois, add_input_options
 
@@ -49,6 +49,13 @@ def add_parser(verbs: Any) -> None:
     what.add_argument("--frames", type=int, default=FRAMES, metavar="N", help=f"CTs in each direction (default {FRAMES})")
     what.add_argument("--lambda", dest="end", type=float, metavar="N", help="of the last CT (default: searched for)")
     what.add_argument("--slices", type=_slices, metavar="FIRST:LAST", help="only these slices may change (default: all)")
+    what.add_argument(
+        "--smooth",
+        type=float,
+        default=SMOOTH_MM,
+        metavar="MM",
+        help=f"Gaussian across the slices, without which there are stripes; 0 as in the papers (default {SMOOTH_MM:g})",
+    )
     what.add_argument("--autoencoder", metavar="FILE", help="of CT slices (default: the one that comes with Agg2Exp)")
     what.add_argument("--segmenter", metavar="PATH", help="for a classifier: the model that draws regions and volumes")
     what.add_argument("--no-picture", dest="picture", action="store_false", help="draw no strip and no moving picture")
@@ -87,6 +94,7 @@ def _make(args: argparse.Namespace, monitor: Monitor) -> str:
             frames=args.frames,
             end=args.end,
             slices=args.slices,
+            smooth=args.smooth,
             target_mask=args.target_mask,
             regions=args.extra_rois,
             segmenter=args.segmenter,

@@ -5,3 +5,4 @@ DIRECTIONS = ("both", LESS, MORE)
 VOLUME, LOGIT = "volume", "logit"
 OBJECTIVES = ("auto", VOLUME, LOGIT)
 FRAMES = 10  # a direction
+SMOOTH_MM = 6.0  # across the slices

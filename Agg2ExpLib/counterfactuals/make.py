@@ -21,7 +21,7 @@ from ..roi_importance.matrix import ImportanceMatrix, Regions, importance_matrix
 from ..runs.case import Case
 from ..runs.partition import Partition, draw_partition, nothing_drawn
 from ..training.reconstruction import TISSUES, errors_of
-from .choices import DIRECTIONS, FRAMES, LESS, LOGIT, MORE, OBJECTIVES, VOLUME
+from .choices import DIRECTIONS, FRAMES, LESS, LOGIT, MORE, OBJECTIVES, SMOOTH_MM, VOLUME
 from .latents import Latents, check_covers, check_fits, parse_slices
 from .outcome import Counterfactual, Step
 from .outputs import Output
@@ -47,6 +47,7 @@ class Question:
         frames: CTs in each direction.
         end: λ of the last frame in place of a search, without a sign; None to search.
         slices: first and last slice that may change; None for all.
+        smooth: mm, standard deviation of a Gaussian across the slices through which the direction goes; 0 as in the papers.
         mask: drawn target, boolean ``[x, y, z]``.
         extra_rois: further regions, name and boolean mask.
 
@@ -60,6 +61,7 @@ class Question:
     frames: int = FRAMES
     end: float | None = None
     slices: tuple[int, int] | None = None
+    smooth: float = SMOOTH_MM
     mask: np.ndarray | None = None
     extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
 
@@ -70,6 +72,8 @@ class Question:
             raise InputError(f"Unknown ⟨objective⟩ '{self.objective}': use {', '.join(OBJECTIVES)}.")
         if not 1 <= self.frames <= _MOST_FRAMES:
             raise InputError(f"⟨frames⟩ must be from 1 to {_MOST_FRAMES}, not {self.frames}.")
+        if not 0 <= self.smooth <= 100:
+            raise InputError(f"⟨smooth⟩ must be from 0 to 100 mm, not {self.smooth:g}.")
         if self.end is not None and not (0 < abs(self.end) <= 1e6):
             raise InputError(f"A λ of {self.end:g} changes nothing: give a ⟨lambda⟩ such as 20, or leave it out to search for one.")
 
@@ -117,7 +121,8 @@ class Maker:
             output = Output(case, label, region, objective)
             assert self._autoencoder.card.hu_window is not None, "checked when it was loaded"
             low = self._autoencoder.card.hu_window[0]
-            shift = Shift(case, latents, output, low, chosen, Stage(monitor, "gradient", 0.12, 0.2))
+            smooth = question.smooth / case.grid.spacing[latents.axis]
+            shift = Shift(case, latents, output, low, chosen, Stage(monitor, "gradient", 0.12, 0.2), smooth)
             found = self._search(shift, question, label)
             amounts = {direction: amounts_of(found[direction], question.frames) for direction in found}
             steps, ends, paths = self._frames(shift, amounts, drawn, partition)
@@ -132,6 +137,7 @@ class Maker:
                 "gradient_multiple": shift.scale,
                 "explained": "λ = 1 is this multiple of ∂f/∂z; it changes the CT by 0.1 %",
             },
+            "smooth_mm": question.smooth,
             "slices": list(question.slices) if question.slices is not None else None,
             "voxels": int(region.sum()),
             "search": {direction: entry.to_json() for direction, entry in found.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from .plots import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from ..counterfactuals.outcome import Counterfactual, Step
 
 STRIP, MOVING = "counterfactual.png", "counterfactual.gif"
 _INK, _PAPER, _TARGET, _LINE = "#e8eaed", "#101214", "#ffd84d", "#7cc4ff"
 _PLANES = ("axial", "coronal", "sagittal")
-_SOFT, _LUNG = (-160.0, 240.0), (-1100.0, 300.0)
+_SOFT, _CONTRAST, _LUNG = (-160.0, 240.0), (-200.0, 500.0), (-1100.0, 300.0)  # HU shown black and white
+_COLUMN = 2.5  # inches
 _LEAST_SHOWN = 0.15  # of the strongest difference
 _COLUMNS, _MOST_LINES = 5, 4
 _MILLISECONDS = 140  # a picture of the moving one
@@ -43,30 +45,33 @@ def draw_counterfactual(found: Counterfactual, folder: Path) -> list[Path]:
 def strip_figure(found: Counterfactual) -> Figure:
     """Columns are CTs from the smallest λ to the largest, rows the three planes; below, the output and volumes along λ.
 
-    Differences to the reconstruction are red (denser) and blue (lighter); the target's outline is solid, dotted where it was.
+    The target's outline is solid, dotted where it was. The last row has the differences to the reconstruction, red
+    where the CT became denser and blue where lighter.
     """
     from matplotlib.figure import Figure
 
     view = _View(found)
     shown = _columns(found.steps)
-    heights = [view.height(name) for name in _PLANES]
-    widest = max(view.width(name) for name in _PLANES)
-    side = 12.5 / (len(shown) * widest)
-    figure = Figure(figsize=(12.5, side * sum(heights) + 3.6), facecolor=_PAPER, layout="constrained")
-    rows = figure.add_gridspec(4, len(shown), height_ratios=[*(side * height for height in heights), 2.5])
+    heights = [*map(view.height, _PLANES), view.height(_PLANES[0])]
+    width = max(_COLUMN * len(shown), 2.6 * _COLUMN)
+    side = width / (max(len(shown), 2.6) * max(map(view.width, _PLANES)))
+    planes = [side * height + 0.12 for height in heights]
+    figure = Figure(figsize=(width, sum(planes) + 3.5), facecolor=_PAPER, layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[sum(planes) + 0.6, 2.9])
+    above, below = parts
+    rows = above.add_gridspec(len(heights), len(shown), height_ratios=planes)
     for column, step in enumerate(shown):
-        for row, name in enumerate(_PLANES):
-            axes = figure.add_subplot(rows[row, column])
-            view.draw(axes, name, step)
+        for row, name in enumerate((*_PLANES, _PLANES[0])):
+            axes = above.add_subplot(rows[row, column])
+            view.draw(axes, name, step, difference=row == len(_PLANES))
             if row == 0:
                 axes.set_title(_caption(step), color=_INK, fontsize=9)
-    half = len(shown) // 2
-    left = figure.add_subplot(rows[3, : half + 1])
-    right = figure.add_subplot(rows[3, half + 1 :]) if half + 1 < len(shown) else None
+    above.suptitle(_title(found), color=_INK, fontsize=11)
+    left, right = below.subplots(1, 2)
     _draw_curve(left, found)
-    if right is not None:
-        _draw_volumes(right, found)
-    figure.suptitle(_title(found), color=_INK, fontsize=11)
+    _draw_volumes(right, found)
+    for part in parts:
+        part.set_facecolor(_PAPER)
     return figure
 
 
@@ -98,7 +103,7 @@ def moving_figure(found: Counterfactual, view: _View, step: Step) -> Figure:
     figure = Figure(figsize=(10, side * max(map(view.height, _PLANES)) + 2.1), facecolor=_PAPER, layout="constrained")
     rows = figure.add_gridspec(2, 3, width_ratios=widths, height_ratios=[side * max(map(view.height, _PLANES)), 1.5])
     for column, name in enumerate(_PLANES):
-        view.draw(figure.add_subplot(rows[0, column]), name, step)
+        view.draw(figure.add_subplot(rows[0, column]), name, step, difference=False)
     curve = figure.add_subplot(rows[1, :])
     _draw_curve(curve, found)
     curve.plot([step.amount], [step.output], "o", color=_TARGET, markersize=8)
@@ -122,7 +127,8 @@ class _View:
         self._index = index if found.run["target"]["kind"] == "label" else None
         inside = self._outline(found.start)
         place = found.hu[inside] if inside is not None and inside.any() else found.hu[tuple(self._at)]
-        self._window = _LUNG if float(np.median(place)) < -400 or inside is None else _SOFT
+        middle = float(np.median(place))
+        self._window = _LUNG if inside is None or middle < -400 else _SOFT if middle < 120 else _CONTRAST
 
     def height(self, name: str) -> float:
         """Of a plane in mm."""
@@ -134,19 +140,20 @@ class _View:
         shape = plane_of(self._start.hu, name, self._at).shape
         return shape[1] * self._spacing[1 if name == "sagittal" else 0]
 
-    def draw(self, axes: Axes, name: str, step: Step) -> None:
-        """One plane of one CT."""
+    def draw(self, axes: Axes, name: str, step: Step, difference: bool) -> None:
+        """One plane of one CT with outlines, or with its difference to the reconstruction."""
         outlines = []
         before, now = self._outline(self._start), self._outline(step)
         if before is not None and now is not None:
             outlines = [(before, _TARGET, "dotted", 0.9), (now, _TARGET, "solid", 1.3)]
-        draw_plane(axes, name, step.hu, self._spacing, self._at, self._window, outlines if step.amount else outlines[1:])
-        if not step.amount:
+        shown = outlines[:1] if difference else outlines if step.amount else outlines[1:]
+        draw_plane(axes, name, self._start.hu if difference else step.hu, self._spacing, self._at, self._window, shown)
+        if not difference:
             return
-        difference = np.asarray(step.hu, np.float32) - self._start.hu
-        values = plane_of(difference, name, self._at)
+        axes.set_facecolor(_PAPER)
+        values = plane_of(np.asarray(step.hu, np.float32) - self._start.hu, name, self._at)
         strength = np.clip(np.abs(values) / self._limit, 0, 1)
-        alpha = np.where(strength < _LEAST_SHOWN, 0.0, 0.25 + 0.5 * strength)
+        alpha = np.where(strength < _LEAST_SHOWN, 0.0, 0.3 + 0.6 * strength)
         extent = (0.0, self.width(name), 0.0, self.height(name))
         axes.imshow(
             values, cmap="RdBu_r", vmin=-self._limit, vmax=self._limit, alpha=alpha, origin="lower", extent=extent, zorder=1.5
@@ -156,7 +163,7 @@ class _View:
         return None if self._index is None or step.drawn is None else np.equal(step.drawn, self._index)
 
 
-def _picture(found: Counterfactual, view: _View, step: Step):  # type: ignore[no-untyped-def]
+def _picture(found: Counterfactual, view: _View, step: Step) -> Image.Image:
     """One picture of the moving one, with a palette."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

@@ -124,7 +124,7 @@ def ask(model: agg2exp.Model, target: str, **more: object) -> Counterfactual:
 def test_a_class_that_depends_on_one_region_changes_there_alone(classifier: agg2exp.Model, small_weights: Path) -> None:
     box = np.zeros((34, 28, 40), bool)
     box[14:20, 10:16, 15:20] = True
-    found = ask(classifier, "dense", frames=2, end=30, regions={"box": box}, segmenter=small_weights)
+    found = ask(classifier, "dense", frames=2, end=30, smooth=0, regions={"box": box}, segmenter=small_weights)
     for direction, sign in (("less", -1), ("more", 1)):
         inside = found.matrix.mass[found.matrix.rows.index(direction), found.matrix.columns.index("box")]
         assert inside == pytest.approx(1, abs=1e-6)
@@ -161,6 +161,7 @@ def test_what_cannot_be_asked_gets_one_sentence(classifier: agg2exp.Model, small
         (model, "heart", {"autoencoder": coarse}, "was made for slices of 9 x 9 mm"),
         (model, "heart", {"autoencoder": soft}, "gives back -200 to 300 HU, but small sees -1024 to 1024 HU"),
         (model, "heart", {"segmenter": model}, "draws its own regions"),
+        (model, "heart", {"smooth": -1.0}, "smooth must be from 0 to 100 mm"),
         (model, "heart", {"direction": "up"}, "Unknown direction"),
         (model, "heart", {"frames": 0}, "frames must be from 1"),
         (exact_autoencoder(), "heart", {}, "needs a segmentation network, but exact is an autoencoder"),

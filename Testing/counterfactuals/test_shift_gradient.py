@@ -10,7 +10,7 @@ from monai.inferers import sliding_window_inference
 from Agg2ExpLib.counterfactuals.intensities import slope
 from Agg2ExpLib.counterfactuals.latents import Latents
 from Agg2ExpLib.counterfactuals.outputs import Output
-from Agg2ExpLib.counterfactuals.shift import Shift
+from Agg2ExpLib.counterfactuals.shift import Shift, across_slices
 from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.inference.network import at_work
 from Agg2ExpLib.io.volume import Volume
@@ -105,6 +105,17 @@ def test_a_class_is_followed_exactly_too() -> None:
     assert shift.before.value == pytest.approx(float(logits[1].detach()), rel=1e-6)
     assert shift.before.probability == pytest.approx(float(torch.softmax(logits, 0)[1].detach()), rel=1e-6)
     assert float((shift._direction - expected).norm() / expected.norm()) < 1e-6
+
+
+def test_a_smooth_direction_still_rises_and_stays_in_its_slices() -> None:
+    direction = torch.randn(20, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    smooth = across_slices(direction, slice(4, 15), 1.5)
+    assert not smooth[:4].any()
+    assert not smooth[15:].any()
+    assert float((smooth * direction).sum()) > 0
+    rough = [(values[1:] - values[:-1]).norm() / values.norm() for values in (smooth[4:15], direction[4:15])]
+    assert rough[0] < 0.5 * rough[1]
+    assert across_slices(direction, slice(None), 0.0) is direction
 
 
 @pytest.mark.parametrize(
