@@ -84,7 +84,7 @@ def test_the_slider_shows_every_frame_at_once(panel: Panel, folder: Path) -> Non
     assert "Less: the CT changes by" in ui.statusLabel.text
     assert ui.counterSlider.maximum == len(found.steps) - 1
     assert ui.counterSlider.value == 0, "the end is shown, at λ = 0 there is nothing to see"
-    assert backgrounds() == {way.node.GetID()}
+    assert backgrounds() == {way.volume.GetID()}
     assert foregrounds() == {way.difference.GetID()}
     zero = way.start
     after = way.node.GetNodeReference("agg2expAfter")
@@ -92,20 +92,24 @@ def test_the_slider_shows_every_frame_at_once(panel: Panel, folder: Path) -> Non
     assert set(way.outlined) >= {"heart"}
     slowest = 0.0
     for index in (*range(len(found.steps)), 0):
-        began = time.perf_counter()
+        began = time.thread_time()  # others use the machine
         ui.counterSlider.value = index
-        slowest = max(slowest, time.perf_counter() - began)
+        slowest = max(slowest, time.thread_time() - began)
         step = found.steps[index]
-        np.testing.assert_array_equal(array(way.node), step.hu)
+        np.testing.assert_array_equal(array(way.volume), step.hu)
         np.testing.assert_array_equal(array(way.difference), step.hu.astype(int) - found.steps[zero].hu)
-        np.testing.assert_array_equal(drawn(after, "heart", way.node), step.drawn == 2)
-        np.testing.assert_array_equal(drawn(before, "heart", way.node), found.steps[zero].drawn == 2)
+        np.testing.assert_array_equal(drawn(after, "heart", way.volume), step.drawn == 2)
+        np.testing.assert_array_equal(drawn(before, "heart", way.volume), found.steps[zero].drawn == 2)
         item = ui.counterTree.topLevelItem(0)
         assert item.text(0) == "Heart"
         assert float(item.text(2)) == pytest.approx(step.volumes["heart"], abs=0.051)
         assert section.curves.current == index
     assert slowest < 0.1
     assert "λ = 0" in section._model.line(zero)
+    way.frames.browser.SetSelectedItemNumber(2)  # as Slicer's sequence toolbar does
+    assert ui.counterSlider.value == 2
+    np.testing.assert_array_equal(array(way.volume), found.steps[2].hu)
+    np.testing.assert_array_equal(drawn(after, "heart", way.volume), found.steps[2].drawn == 2)
     scene = section.curves.placed()
     assert scene.pointAt(scene.x(2) + 1, (scene.top + scene.bottom) / 2) == 2
     own = section.curves.curves().curves[-1]
@@ -128,7 +132,7 @@ def test_what_is_shown_can_be_chosen_and_given_back(panel: Panel, folder: Path) 
     assert backgrounds() == {panel.widget.state.ct.GetID()}
     assert not panel.widget.countering._showing
     ui.counterSlider.value = way.start  # who moves it wants to see it
-    assert backgrounds() == {way.node.GetID()}
+    assert backgrounds() == {way.volume.GetID()}
     assert ui.counterCtCheckBox.checked
     panel.parameters.mapLabel = "lung"  # who chooses a map wants to see that
     assert backgrounds() == {panel.widget.state.ct.GetID()}
@@ -139,8 +143,14 @@ def test_what_is_shown_can_be_chosen_and_given_back(panel: Panel, folder: Path) 
 def test_it_is_kept_in_the_scene_and_goes_whole(panel: Panel, folder: Path, tmp_path: Path) -> None:
     import slicer
 
+    from Agg2ExpModuleLib.scene.SceneVolumes import isCt
+
+    def volumes() -> list[Any]:
+        return list(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+
     names = {slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes())}
     way, found = loaded(panel, folder)
+    assert {node.GetName() for node in volumes() if isCt(node)} == {"chest"}
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     panel.click(panel.ui.counterRemoveButton)
     left = {slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes())}
@@ -153,11 +163,12 @@ def test_it_is_kept_in_the_scene_and_goes_whole(panel: Panel, folder: Path, tmp_
     again = panel.widget.countering.way
     assert again is not None
     assert again.steps == way.steps
+    assert not [node for node in volumes() if isCt(node) and node.GetName() != "chest"]
     for index in (1, len(found.steps) - 1):
         panel.ui.counterSlider.value = index
-        np.testing.assert_array_equal(array(again.node), found.steps[index].hu)
+        np.testing.assert_array_equal(array(again.volume), found.steps[index].hu)
         after = again.node.GetNodeReference("agg2expAfter")
-        np.testing.assert_array_equal(drawn(after, "heart", again.node), found.steps[index].drawn == 2)
+        np.testing.assert_array_equal(drawn(after, "heart", again.volume), found.steps[index].drawn == 2)
 
 
 def test_one_is_made_by_a_process_and_refused_in_words(panel: Panel, tmp_path: Path) -> None:

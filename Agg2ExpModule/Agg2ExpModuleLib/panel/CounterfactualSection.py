@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ class CounterfactualSection:
         self._file: Path | None = None
         self._showing = False
         self._busy = False  # the slider is being set from here
+        self._unwatch: Callable[[], None] = lambda: None
         ui = self.ui
         self.curves = CurveView(ui.counterCurveFrame)
         layout = qt.QVBoxLayout(ui.counterCurveFrame)
@@ -88,6 +89,8 @@ class CounterfactualSection:
     def refresh(self, changed: Changes) -> None:
         parameters = self.state.parameters
         if parameters is None:
+            self._unwatch()
+            self._unwatch = lambda: None
             self.way = self._model = None
             return
         if "counterDirection" in changed:
@@ -107,6 +110,7 @@ class CounterfactualSection:
     def shutdown(self) -> None:
         """The panel goes: what is being made is given up."""
         self._child.shutdown()
+        self._unwatch()
 
     def go(self, index: int) -> None:
         """Show a frame."""
@@ -265,6 +269,7 @@ class CounterfactualSection:
         """Take another counterfactual; it is shown where one was."""
         ui = self.ui
         before, was = self.way, self._showing
+        self._unwatch()
         if before is not None and before.node.GetScene() is not None:
             before.display(False, False)
         self.way = next((way for way in waysOf(self.state.ct) if way.identifier == identifier), None)
@@ -287,6 +292,7 @@ class CounterfactualSection:
         ui.counterOutlinesCheckBox.enabled = bool(self.way.outlined)
         self._fillTree()
         self._tell()
+        self._unwatch = self.way.frames.observe(self._onToolbar)
         if was:
             self._show()
 
@@ -327,7 +333,7 @@ class CounterfactualSection:
         ct, difference = ui.counterCtCheckBox.checked, ui.counterDifferenceCheckBox.checked and way.difference is not None
         parameters = self.state.parameters
         opacity = parameters.opacity if parameters is not None else 1.0
-        background = way.node if ct else self.state.ct
+        background = way.volume if ct else self.state.ct
         if difference:
             MapDisplay.showLayers(background, way.difference, opacity)
             MapDisplay.showLegend(way.difference, self._overlays(), _("HU against λ = 0\nred denser\nblue less dense"), True)
@@ -389,6 +395,11 @@ class CounterfactualSection:
                     box.blockSignals(False)
             with slicer.util.RenderBlocker():
                 self._show()
+
+    def _onToolbar(self, index: int) -> None:
+        """Slicer's sequence toolbar goes through the frames, too."""
+        if 0 <= index != self.index:
+            self.go(index)
 
     def _onShown(self, *_unused: Any) -> None:
         with slicer.util.RenderBlocker():

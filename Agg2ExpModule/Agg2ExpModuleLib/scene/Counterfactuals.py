@@ -21,7 +21,7 @@ from Agg2ExpLib.views.mrml import add_overlay, gather
 from Agg2ExpLib.views.mrml_nodes import Layer, Segment, add_segmentation, add_volume, affine_of, image_in_steps, prepared_layer
 
 from . import MapDisplay
-from .FrameSequence import FrameSequence
+from .FrameSequence import FrameSequence, sequenceOf
 from .InBackground import inBackground
 from .ResultsInScene import removeNode, removeOverlay
 from .SceneVolumes import CHANGED_CT, segmentIds
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MARK = "Agg2Exp.Counterfactual"
+_VOLUME = "agg2expVolume"
 _CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2expDifference", "agg2expBefore", "agg2expAfter"
 DIFFERENCE = "HU difference"  # what the overlay's node tells to be, in place of a label
 _LEAST_ML, _LEAST_SHARE = 1.0, 0.02  # labels that change less are not outlined
@@ -58,12 +59,13 @@ class Frame:
 
 
 class Way:
-    """One counterfactual; a thin view of the volume node that shows its CTs."""
+    """One counterfactual; a thin view of its hidden node (what plays a sequence replaces the attributes of the volume it shows)."""
 
     def __init__(self, node: Any):
         self.node = node
-        self.frames = FrameSequence(node)
-        content = json.loads(node.GetAttribute(_MARK) or "{}")
+        self.volume = node.GetNodeReference(_VOLUME)
+        self.frames = FrameSequence(self.volume)
+        content = json.loads(node.GetParameter("content") or "{}")
         self.title = str(content.get("title", ""))
         self.target = str(content.get("target", ""))
         self.classifies = bool(content.get("classifies"))
@@ -116,6 +118,7 @@ class Way:
             return
         self._shown = index
         self.frames.show(index)
+        self.volume.SetAttribute(CHANGED_CT, "1")
         overlay = self.difference
         if overlay is not None:
             # Both are int16: their difference is too, and takes milliseconds.
@@ -154,19 +157,19 @@ class Way:
         """Take all of it out of the scene."""
         others = [self.node.GetNodeReference(role) for role in (_BEFORE, _AFTER)]
         drawn = self.node.GetNodeReference(_DRAWN)
-        sequences = [*self.frames.nodes(), *(FrameSequence(drawn).nodes() if drawn is not None else ())]
         if self.difference is not None:
             removeOverlay(self.difference)
-        for node in (*others, *sequences, drawn, self.node):
+        slicer.mrmlScene.RemoveNode(self.node)
+        for node in (*others, *self.frames.nodes(), drawn, self.volume):
             removeNode(node)
 
     def layer(self, index: int) -> Any:
         """The label map of a frame as segmentations have it, made when it is first shown."""
         if index not in self._oriented:
             drawn = self.node.GetNodeReference(_DRAWN)
-            array = _array(FrameSequence(drawn).image(index)).transpose(2, 1, 0)
+            array = _array(drawn.GetNthDataNode(index).GetImageData()).transpose(2, 1, 0)
             segments = [Segment(label.name, label.title, label.color, label.index) for label in self.labels[1:]]
-            self._oriented[index] = prepared_layer(array, affine_of(drawn), segments).image
+            self._oriented[index] = prepared_layer(array, affine_of(self.volume), segments).image
         return self._oriented[index]
 
 
@@ -174,8 +177,11 @@ def waysOf(ct: Any) -> list[Way]:
     """The counterfactuals of a CT, oldest first."""
     if ct is None:
         return []
-    nodes = [node for node in MapDisplay.nodesOfClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(_MARK)]
-    return [Way(node) for node in nodes if node.GetNodeReference(_CT) is ct]
+    nodes = [node for node in MapDisplay.nodesOfClass("vtkMRMLScriptedModuleNode") if node.GetAttribute(_MARK)]
+    mine = [Way(node) for node in nodes if node.GetNodeReference(_CT) is ct and node.GetNodeReference(_VOLUME) is not None]
+    for way in mine:
+        way.volume.SetAttribute(CHANGED_CT, "1")  # a scene that was saved lacks it
+    return mine
 
 
 def loadWay(folder: Path, ct: Any) -> Generator[str, None, Way]:
@@ -231,31 +237,30 @@ def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], st
             for step in found.steps
         ],
     }
-    tags = {CHANGED_CT: "1", _MARK: json.dumps(content)}
     start = amounts.index(0)
-    node = add_volume(scene, found.steps[start].hu, affine, f"{found.patient}: {title}", image=frames[start], attributes=tags)
+    tags = {CHANGED_CT: "1"}
+    volume = add_volume(scene, found.steps[start].hu, affine, f"{found.patient}: {title}", image=frames[start], attributes=tags)
     source = ct.GetDisplayNode()
     if source is not None:
-        node.GetDisplayNode().AutoWindowLevelOff()
-        node.GetDisplayNode().SetWindowLevel(source.GetWindow(), source.GetLevel())
+        volume.GetDisplayNode().AutoWindowLevelOff()
+        volume.GetDisplayNode().SetWindowLevel(source.GetWindow(), source.GetLevel())
+    node = slicer.vtkMRMLScriptedModuleNode()
+    node.SetName(f"Agg2Exp {title}")
+    node.SetAttribute(_MARK, "1")
+    node.SetHideFromEditors(True)
+    node.SetParameter("content", json.dumps(content))
+    scene.AddNode(node)
     node.SetNodeReferenceID(_CT, ct.GetID())
-    FrameSequence.create(node, frames, amounts, f"{title} λ").addBrowser(title)
+    node.SetNodeReferenceID(_VOLUME, volume.GetID())
+    sequence = FrameSequence(volume)
+    sequence.keep(frames, amounts, f"{title} λ")
+    sequence.addBrowser(title)
     if strongest is not None:
         values = Volume(np.asarray(strongest), affine, title)
         overlay = add_overlay(scene, values, f"{title}: HU", DIFFERENCE, _PERCENTILE, image)
         node.SetNodeReferenceID(_DIFFERENCE, overlay.GetID())
     if drawn:
-        labels = add_volume(
-            scene,
-            _array(drawn[start]).transpose(2, 1, 0),
-            affine,
-            f"{title} labels",
-            image=drawn[start],
-            attributes={CHANGED_CT: "1"},
-        )
-        labels.SetHideFromEditors(True)
-        FrameSequence.create(labels, drawn, amounts, f"{title} labels λ")
-        node.SetNodeReferenceID(_DRAWN, labels.GetID())
+        node.SetNodeReferenceID(_DRAWN, sequenceOf(volume, drawn, amounts, f"{title} labels λ").GetID())
         way = Way(node)
         segments = [Segment(one.name, one.title, one.color, one.index) for one in found.labels if one.name in way.outlined]
         for role, suffix in ((_BEFORE, _("before")), (_AFTER, _("now"))):
@@ -290,7 +295,7 @@ def _notesOf(found: Counterfactual) -> list[str]:
 
 def _gather(way: Way, ct: Any) -> None:
     """One folder beside the CT in the data tree."""
-    nodes = [way.node, way.difference, *(way.node.GetNodeReference(role) for role in (_BEFORE, _AFTER))]
+    nodes = [way.volume, way.difference, *(way.node.GetNodeReference(role) for role in (_BEFORE, _AFTER))]
     gather(slicer.mrmlScene, f"{ct.GetName()}: {way.title}", [ct, *(node for node in nodes if node is not None)], False)
 
 

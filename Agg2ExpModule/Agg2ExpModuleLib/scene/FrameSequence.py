@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import slicer
+import vtk
 
 _FRAMES, _BROWSER = "agg2expFrames", "agg2expBrowser"
+
+
+def sequenceOf(volume: Any, images: Sequence[Any], amounts: Sequence[float], name: str) -> Any:
+    """A sequence node of images (vtkImageData) of the grid of a volume, each with its λ."""
+    sequence = slicer.vtkMRMLSequenceNode()
+    sequence.SetName(name)
+    sequence.SetIndexName("lambda")
+    sequence.SetIndexUnit("")
+    sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
+    slicer.mrmlScene.AddNode(sequence)
+    for image, amount in zip(images, amounts, strict=True):
+        frame = slicer.vtkMRMLScalarVolumeNode()
+        frame.SetName(f"{name} {amount:g}")
+        frame.CopyOrientation(volume)
+        frame.SetAndObserveImageData(image)
+        sequence.SetDataNodeAtValue(frame, repr(float(amount)))
+    return sequence
 
 
 class FrameSequence:
@@ -20,24 +38,9 @@ class FrameSequence:
     def __init__(self, volume: Any):
         self.volume = volume
 
-    @classmethod
-    def create(cls, volume: Any, images: Sequence[Any], amounts: Sequence[float], name: str) -> FrameSequence:
-        """Keep images (vtkImageData) of the grid of ``volume`` with their λ, and make the node show them."""
-        scene = slicer.mrmlScene
-        sequence = slicer.vtkMRMLSequenceNode()
-        sequence.SetName(name)
-        sequence.SetIndexName("lambda")
-        sequence.SetIndexUnit("")
-        sequence.SetIndexType(slicer.vtkMRMLSequenceNode.NumericIndex)
-        scene.AddNode(sequence)
-        for image, amount in zip(images, amounts, strict=True):
-            frame = slicer.vtkMRMLScalarVolumeNode()
-            frame.SetName(f"{name} {amount:g}")
-            frame.CopyOrientation(volume)
-            frame.SetAndObserveImageData(image)
-            sequence.SetDataNodeAtValue(frame, repr(float(amount)))
-        volume.SetNodeReferenceID(_FRAMES, sequence.GetID())
-        return cls(volume)
+    def keep(self, images: Sequence[Any], amounts: Sequence[float], name: str) -> None:
+        """Keep images (vtkImageData) of the grid of the volume, each with its λ."""
+        self.volume.SetNodeReferenceID(_FRAMES, sequenceOf(self.volume, images, amounts, name).GetID())
 
     def addBrowser(self, name: str) -> None:
         """Have Slicer's sequence toolbar play it; without the Sequences module nothing happens."""
@@ -46,10 +49,13 @@ class FrameSequence:
         browser = slicer.vtkMRMLSequenceBrowserNode()
         browser.SetName(name)
         slicer.mrmlScene.AddNode(browser)
+        modified = browser.StartModify()  # the module would make a volume of its own as soon as it heard of the sequence
         browser.SetAndObserveMasterSequenceNodeID(self.sequence.GetID())
         browser.AddProxyNode(self.volume, self.sequence, False)
         browser.SetPlaybackRateFps(5.0)
         browser.SetSaveChanges(self.sequence, False)
+        browser.SetOverwriteProxyName(self.sequence, False)
+        browser.EndModify(modified)
         self.volume.SetNodeReferenceID(_BROWSER, browser.GetID())
 
     @property
@@ -76,6 +82,14 @@ class FrameSequence:
         if self.browser is not None and self.browser.GetSelectedItemNumber() != index:
             self.browser.SetSelectedItemNumber(index)
         self.volume.SetAndObserveImageData(self.image(index))
+
+    def observe(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Be told which image Slicer's toolbar has gone to; returns what ends that."""
+        browser = self.browser
+        if browser is None:
+            return lambda: None
+        tag = browser.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_unused: callback(browser.GetSelectedItemNumber()))
+        return lambda: browser.RemoveObserver(tag)
 
     def nodes(self) -> list[Any]:
         """All that belongs to it but the volume."""
