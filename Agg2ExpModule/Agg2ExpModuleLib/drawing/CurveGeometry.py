@@ -93,9 +93,13 @@ def placeCurves(data: CurveData, width: float, fontSize: int, measure: Measure) 
         low=low,
         high=high,
         ticks=ticks,
-        ends=(f"λ {data.amounts[0]:.3g}", f"{data.amounts[-1]:.3g}") if data.amounts else ("", ""),
+        ends=(f"λ {_number(data.amounts[0])}", _number(data.amounts[-1])) if data.amounts else ("", ""),
         caption=caption,
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _round(low: float, high: float) -> list[float]:
