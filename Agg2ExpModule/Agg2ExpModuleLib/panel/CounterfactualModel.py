@@ -94,7 +94,7 @@ class CounterfactualModel:
         others: list[Curve] = []
         for label in way.labels[1:]:
             start = before.get(label.name, 0.0)
-            if label.name in way.outlined and start > 0:
+            if label.name in way.changing and start > 0:
                 values = tuple(100 * step.volumes.get(label.name, math.nan) / start for step in way.steps)
                 own = label.name == way.target
                 (main if own else others).append(Curve(label.name, label.title, label.color, values, own))

@@ -59,6 +59,8 @@ class CounterfactualSection:
         self._model: CounterfactualModel | None = None
         self._file: Path | None = None
         self._showing = False
+        self._own: tuple[str, ...] = ()  # labels that are outlined; and the one whose row was clicked
+        self._clicked = ""
         self._busy = False  # the slider is being set from here
         self._unwatch: Callable[[], None] = lambda: None
         ui = self.ui
@@ -271,7 +273,7 @@ class CounterfactualSection:
         before, was = self.way, self._showing
         self._unwatch()
         if before is not None and before.node.GetScene() is not None:
-            before.display(False, False)
+            before.outline(())
         self.way = next((way for way in waysOf(self.state.ct) if way.identifier == identifier), None)
         self._model = CounterfactualModel(self.way) if self.way is not None else None
         ui.counterAnswerFrame.visible = self.way is not None
@@ -289,7 +291,9 @@ class CounterfactualSection:
         ui.counterNotes.text = "\n".join(f"• {note}" for note in self.way.notes)
         ui.counterNotes.visible = bool(self.way.notes)
         ui.counterDifferenceCheckBox.enabled = self.way.difference is not None
-        ui.counterOutlinesCheckBox.enabled = bool(self.way.outlined)
+        ui.counterOutlinesCheckBox.enabled = bool(self.way.drawn)
+        first = [row.name for row in self._model.rows(self.index)]
+        self._own, self._clicked = tuple(first[:1] if self.way.target in first else first[:3]), ""
         self._fillTree()
         self._tell()
         self._unwatch = self.way.frames.observe(self._onToolbar)
@@ -344,7 +348,7 @@ class CounterfactualSection:
             if background is not None:
                 MapDisplay.showBackground(background)
         outlines = ui.counterOutlinesCheckBox.checked
-        way.display(outlines, outlines)
+        way.outline({*self._own, self._clicked} if outlines else ())
         if not (ct or difference or outlines):
             self._give()
 
@@ -357,7 +361,7 @@ class CounterfactualSection:
         way, self._showing = self.way, False
         if way is None or way.node.GetScene() is None:
             return
-        way.display(False, False)
+        way.outline(())
         if way.difference is not None:
             MapDisplay.removeLayers([way.difference])
             MapDisplay.showLegend(None, [way.difference], "", False)
@@ -424,6 +428,9 @@ class CounterfactualSection:
         name = item.data(_NAME, qt.Qt.UserRole)
         if name and self.way is not None:
             with slicer.util.RenderBlocker():
+                self._clicked = str(name)
+                if self._showing:
+                    self._show()
                 self.way.jumpTo(str(name), self._display.sections)
 
     def _onAutoencoder(self, *_unused: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +34,7 @@ _MARK = "Agg2Exp.Counterfactual"
 _VOLUME = "agg2expVolume"
 _CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2expDifference", "agg2expBefore", "agg2expAfter"
 DIFFERENCE = "HU difference"  # what the overlay's node tells to be, in place of a label
-_LEAST_ML, _LEAST_SHARE = 1.0, 0.02  # labels that change less are not outlined
+_LEAST_ML, _LEAST_SHARE = 1.0, 0.02  # labels that change less are not told of
 _PERCENTILE = 95.0
 
 
@@ -100,8 +100,8 @@ class Way:
         return next((index for index, step in enumerate(self.steps) if step.amount == 0), 0)
 
     @property
-    def outlined(self) -> list[str]:
-        """Labels whose outlines move: the one asked about, and those whose volume changes on the way."""
+    def changing(self) -> list[str]:
+        """Labels worth a look: the one asked about, and those whose volume changes on the way."""
         before = self.steps[self.start].volumes
         names = []
         for label in self.labels[1:]:
@@ -111,6 +111,11 @@ class Way:
             if max(values, default=0.0) > 0 and (label.name == self.target or span >= least):
                 names.append(label.name)
         return names
+
+    @property
+    def drawn(self) -> list[str]:
+        """Labels that are drawn on any frame."""
+        return [one.name for one in self.labels[1:] if any(step.volumes.get(one.name, 0.0) > 0 for step in self.steps)]
 
     def show(self, index: int) -> None:
         """Make every node show a frame: the CT, its difference to λ = 0, and the outlines of now."""
@@ -128,9 +133,10 @@ class Way:
         if after is not None and drawn is not None:
             _setImage(after, self.layer(index))
 
-    def display(self, before: bool, after: bool) -> None:
-        """Outline what is drawn at λ = 0 (thin) and now (thick)."""
-        for role, visible, pixels, opacity in ((_BEFORE, before, 1, 0.6), (_AFTER, after, 3, 1.0)):
+    def outline(self, names: Collection[str]) -> None:
+        """Outline labels as they are drawn at λ = 0 (thin) and now (thick); with none nothing."""
+        visible = bool(names)
+        for role, pixels, opacity in ((_BEFORE, 1, 0.7), (_AFTER, 3, 1.0)):
             node = self.node.GetNodeReference(role)
             display = node.GetDisplayNode() if node is not None else None
             if display is None:
@@ -144,7 +150,7 @@ class Way:
             display.SetSliceIntersectionThickness(pixels)
             display.SetOpacity2DOutline(opacity)
             for name in segmentIds(node):
-                display.SetSegmentVisibility(name, True)
+                display.SetSegmentVisibility(name, name in names)
             display.EndModify(modified)
 
     def jumpTo(self, label: str, sections: MapDisplay.Sections) -> None:
@@ -262,7 +268,7 @@ def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], st
     if drawn:
         node.SetNodeReferenceID(_DRAWN, sequenceOf(volume, drawn, amounts, f"{title} labels λ").GetID())
         way = Way(node)
-        segments = [Segment(one.name, one.title, one.color, one.index) for one in found.labels if one.name in way.outlined]
+        segments = [Segment(one.name, one.title, one.color, one.index) for one in found.labels[1:] if one.name in way.drawn]
         for role, suffix in ((_BEFORE, _("before")), (_AFTER, _("now"))):
             # Also labels that are not drawn at the start: they may appear on the way.
             layer = Layer(way.layer(start), tuple(segments))
