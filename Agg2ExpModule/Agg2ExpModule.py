@@ -168,6 +168,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.countering = CounterfactualSection(state, controller, self.inputs, self.display, Child(root))
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         self.dicom = DicomSection(state, controller, Child(root))
+        self.exporting.onCounterfactual = self.countering.load
         state.sections += [
             self.comparison,
             self.inputs,

@@ -106,7 +106,7 @@ def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
         widget.state.parameters.besideWhat, widget.state.parameters.beside = args.beside, True
     window.resize(WIDTH + 2 * SIZE + 20, 2 * (SIZE + BAR) + 60)
     manager.viewport().setFixedSize(2 * SIZE + 8, 2 * (SIZE + BAR) + 8)
-    app.app.processEvents()
+    app.wait(lambda: False, 0.3)  # until everything has its size
     manager.drawsSlices = True
     panel, views = window._panel.grab(), manager.viewport().grab()
     manager.drawsSlices = False

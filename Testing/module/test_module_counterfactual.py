@@ -72,7 +72,7 @@ def foregrounds() -> set[str | None]:
 
 
 def loaded(panel: Panel, folder: Path) -> tuple[Any, Counterfactual]:
-    assert panel.widget.countering.load(folder)
+    assert panel.widget.exporting.load(folder)
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
     return panel.widget.countering.way, read_counterfactual(folder)
@@ -119,6 +119,17 @@ def test_the_slider_shows_every_frame_at_once(panel: Panel, folder: Path) -> Non
     assert own.values[0] == pytest.approx(100 * found.steps[0].volumes["heart"] / found.steps[zero].volumes["heart"])
     assert any(note.startswith("Less ended because") for note in way.notes)
     assert "HU from the CT" in ui.counterNotes.text
+
+
+def test_of_another_ct_it_is_refused(panel: Panel, folder: Path) -> None:
+    panel.parameters.inputVolume = panel.add_ct("other", shift=30.0)
+    assert panel.widget.exporting.load(folder)
+    panel.wait()
+    assert "of another CT" in panel.controller.message
+    assert panel.widget.countering.way is None
+    panel.parameters.inputVolume = None
+    assert not panel.widget.exporting.load(folder)
+    assert panel.controller.message.startswith("Load the CT")
 
 
 def test_what_is_shown_can_be_chosen_and_given_back(panel: Panel, folder: Path) -> None:

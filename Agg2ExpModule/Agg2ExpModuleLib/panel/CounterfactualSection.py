@@ -226,10 +226,11 @@ class CounterfactualSection:
         """Bring a folder that ``agg2exp counterfactual`` wrote, of the chosen CT; False when something else goes on."""
         ct = self.state.ct
         if ct is None:
+            self.controller.say(_("Load the CT of this counterfactual first, and choose it (Input)."), failed=True)
             return False
 
         def steps() -> Iterator[str]:
-            way = yield from loadWay(folder, ct)
+            way = yield from loadWay(folder, ct, check=True)
             self._loaded(way)
 
         def done() -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.labels import Label, make_labels, title_of
 from Agg2ExpLib.views.mrml import add_overlay, gather
@@ -23,7 +25,7 @@ from Agg2ExpLib.views.mrml_nodes import Layer, Segment, add_segmentation, add_vo
 from . import MapDisplay
 from .FrameSequence import FrameSequence, sequenceOf
 from .InBackground import inBackground
-from .ResultsInScene import removeNode, removeOverlay
+from .ResultsInScene import isSame, removeNode, removeOverlay, volumeOf
 from .SceneVolumes import CHANGED_CT, segmentIds
 
 if TYPE_CHECKING:
@@ -190,21 +192,24 @@ def waysOf(ct: Any) -> list[Way]:
     return mine
 
 
-def loadWay(folder: Path, ct: Any) -> Generator[str, None, Way]:
+def loadWay(folder: Path, ct: Any, check: bool = False) -> Generator[str, None, Way]:
     """Bring a counterfactual's folder into the scene.
 
     Args:
         folder: that ``agg2exp counterfactual`` wrote.
         ct: the volume node that was asked about.
+        check: whether it may be another one.
 
     Raises:
-        InputError: a file of it cannot be read.
+        InputError: a file of it cannot be read, or it is of another CT.
     """
     from Agg2ExpLib.counterfactuals.read import read_counterfactual
 
     what = _("Loading the counterfactual …")
     yield what
     found = yield from _telling(what, lambda: read_counterfactual(folder))
+    if check and not (yield from _telling(what, partial(isSame, volumeOf(ct), Volume(found.hu, found.grid.affine)))):
+        raise InputError(_("This counterfactual is of another CT: choose that one first (Input)."))
     frames, drawn = [], []
     for step in found.steps:
         frames.append((yield from _image(step.hu, what)))
