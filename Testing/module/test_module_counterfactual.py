@@ -17,6 +17,7 @@ import Agg2ExpLib as agg2exp
 from Agg2ExpLib.counterfactuals.outcome import Counterfactual
 from Agg2ExpLib.counterfactuals.read import read_counterfactual
 from support.autoencoders import exact_autoencoder, write_exact_autoencoder
+from support.classifiers import write_small_classifier
 from support.module_panel import AFFINE, Panel
 from support.networks import small_chest
 
@@ -204,9 +205,21 @@ def test_one_is_made_by_a_process_and_refused_in_words(panel: Panel, tmp_path: P
     assert way.steps[0].volumes["heart"] < way.steps[way.start].volumes["heart"]
     (result,) = panel.results.iterdir()
     assert json.loads((result / "run.json").read_text())["patient"] == "chest"
-    panel.click(ui.counterButton)
-    panel.wait(lambda: panel.controller.cancellable and panel.controller.fraction is not None)
-    panel.click(ui.counterButton)
-    panel.wait()
-    assert panel.controller.message.startswith("Cancelled")
-    assert len(list(panel.results.iterdir())) == 1
+
+
+def test_of_a_class_the_probability_is_drawn(panel: Panel, small_weights: Path, tmp_path: Path) -> None:
+    from Agg2ExpLib.io.volume import Volume
+
+    classifier = write_small_classifier(tmp_path)
+    ct, asked = Volume(small_chest(), AFFINE, "chest"), {"autoencoder": exact_autoencoder(), "device": "cpu"}
+    found = agg2exp.counterfactual(ct, classifier, "opacity", frames=2, end=4, segmenter=small_weights, **asked)
+    panel.parameters.weights = str(classifier)
+    assert panel.ui.counterTargetLabel.text == "Class:"
+    assert [panel.ui.counterTargetCombo.itemText(index) for index in range(3)] == ["Opacity", "Effusion", "Contrast"]
+    way, _found = loaded(panel, found.save(tmp_path / "class"))
+    assert way.classifies
+    curve = panel.widget.countering.curves.curves().curves[-1]
+    assert curve.main
+    np.testing.assert_allclose(curve.values, [100 * step.probability for step in found.steps], atol=1e-4)
+    assert panel.ui.counterTree.topLevelItemCount == 3, "labels of the model that draws the regions"
+    assert f"probability {found.steps[0].probability:.3f}" in panel.ui.counterLine.text

@@ -233,7 +233,7 @@ def _add(found: Counterfactual, ct: Any, frames: list[Any], drawn: list[Any], st
     content = {
         "title": title,
         "target": found.target,
-        "classifies": bool(found.run.get("classes")),
+        "classifies": found.run.get("target", {}).get("kind") == "class",
         "notes": _notesOf(found),
         "labels": [{"name": one.name, "color": list(one.color), "group": one.group} for one in found.labels],
         "steps": [
