@@ -39,7 +39,7 @@ class Output:
     """A label of a segmentation network over fixed voxels R, or a class of a classifier over any one voxel.
 
     With ``logit`` the output f is the mean of its stitched logits over R: ``f̂_c / |R|`` of the attributions. With
-    ``probability`` it is the mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits
+    ``volume`` it is the mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits
     are linear in what the windows give, so the exact gradient is a sum of vector-Jacobian products, one a window; only the logits
     of the voxels of R are kept, and one batch of windows.
 
@@ -47,7 +47,7 @@ class Output:
         case: with its network at work.
         label: of the model.
         region: R, boolean ``[x, y, z]``, not empty.
-        objective: ``logit`` or ``probability``.
+        objective: ``logit`` or ``volume``.
     """
 
     def __init__(self, case: Case, label: Label, region: np.ndarray, objective: str):

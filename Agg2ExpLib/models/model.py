@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 DEMO_NAME = "agg2exp_demo.safetensors"
+AUTOENCODER_NAME = "agg2exp_slices.safetensors"
 DEMO_PACKAGE = "Agg2ExpLib.demo_data"
 
 
@@ -193,6 +194,19 @@ def demo_weights() -> Path:
     Raises:
         InputError: they are in none of these places.
     """
+    return _shipped(DEMO_NAME, "The demo weights")
+
+
+def demo_autoencoder() -> Path:
+    """The autoencoder of CT slices that comes with the project, in the same places as :func:`demo_weights`.
+
+    Raises:
+        InputError: it is in none of them.
+    """
+    return _shipped(AUTOENCODER_NAME, "The autoencoder")
+
+
+def _shipped(name: str, words: str) -> Path:
     home = Path(__file__).resolve().parents[2]
     places = [
         *_packaged(),
@@ -200,9 +214,10 @@ def demo_weights() -> Path:
         home / "Resources" / "Demo",
     ]
     for place in places:
-        if (place / DEMO_NAME).is_file():
-            return place / DEMO_NAME
-    raise InputError(f"The demo weights {DEMO_NAME} are not installed: reinstall Agg2Exp, or name your own weights.")
+        if (place / name).is_file():
+            return place / name
+    verb = "are" if words.endswith("s") else "is"
+    raise InputError(f"{words} {name} {verb} not installed: reinstall Agg2Exp, or name your own weights.")
 
 
 def _packaged() -> list[Path]:

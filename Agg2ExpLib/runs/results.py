@@ -131,6 +131,10 @@ class Results:
         """Names of the labels that have a map."""
         return tuple(self.run.get("explained", ()))
 
+    def probability(self, name: str) -> str:
+        """What a classifier says of a class, as ``93 %``; empty for a segmentation network."""
+        return next((told_percent(entry["probability"]) for entry in self.run.get("classes", []) if entry["name"] == name), "")
+
     def ct(self) -> Volume:
         """The CT in HU."""
         return self._read(self.folder / CT_FILE)
@@ -205,6 +209,12 @@ class Results:
         from ..io.read import read_volume
 
         return read_volume(path)
+
+
+def told_percent(probability: float) -> str:
+    """A probability as people read it: ``93 %``, ``< 1 %``, ``> 99 %``."""
+    percent = 100 * float(probability)
+    return "< 1 %" if percent < 1 else "> 99 %" if percent > 99 else f"{percent:.0f} %"
 
 
 def _labels(entries: list[dict[str, Any]]) -> tuple[Label, ...]:
