@@ -97,6 +97,7 @@ def main(argv: list[str] | None = None) -> None:
         server = Talk("serve")
         server.until("ready")
         for number, words in enumerate(("a process that stays alive, first run", "second run", "third run")):
+            time.sleep(0 if args.smoke else 1)  # nobody clicks in the moment that a run ends
             tell(words, timed(server, {"id": number, "do": "run", "job": job(ct, weights, folder / f"r{number}")}))
         server.process.kill()
         server.process.communicate()

@@ -25,6 +25,7 @@ from ..runs.case import make_case
 from ..runs.partition import check_segmenter
 from ..runs.pipeline import volumes_do_not_fit
 from ..runs.record import RunRecord
+from ..runs.results import COUNTERFACTUAL
 from .explain import sha256_of_array
 from .log_monitor import LogMonitor
 from .sources import mask_on_grid, read_ct, regions_on_grid
@@ -126,7 +127,7 @@ def counterfactual(
         raise volumes_do_not_fit(compute) from error
     counts = np.bincount(found.drawn.ravel(), minlength=len(found.labels)) if found.drawn is not None else _all(found)
     content = record.content(compute, case.grid, found.labels, counts, monitor.notices) | {
-        "task": "counterfactual",
+        "task": COUNTERFACTUAL,
         "extra_rois": list(found.extra_rois),
         "target_mask": mask is not None,
     }

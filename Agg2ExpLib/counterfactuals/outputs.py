@@ -65,7 +65,9 @@ class Output:
         total = plan.weight_sum(compute.dtype)[plan.inside][mask]
         self._total = total.to(compute.device)
         self._weight = plan.weight.to(compute.device, compute.dtype)
-        self._batch: BatchSize = case.batch()
+        # A batch with gradients takes more memory than one without.
+        self._forward, self._backward = case.batch(), case.batch()
+        self._settled: set[int] = set()
 
     def measure(self, image: np.ndarray, stage: Stage) -> Measured:
         """f of an image ``[x, y, z]`` of the model's intensities, by forward passes alone."""
@@ -95,7 +97,7 @@ class Output:
                     cotangents[row][:, chosen] = (outer[:, place] * self._weight[chosen]).to(outputs.dtype)
                 return torch.autograd.grad(outputs, inputs, cotangents)[0][:, 0]
 
-        for now, gradients, done in self._through_windows(work):
+        for now, gradients, done in self._through_windows(work, self._backward):
             for window, gradient in zip(now, gradients, strict=True):
                 result[window] += gradient.to(result.device, result.dtype)
             stage.update(0.3 + 0.7 * done, "gradient")
@@ -115,7 +117,7 @@ class Output:
             check_output(outputs, inputs, channels)
             return outputs
 
-        for now, outputs, done in self._through_windows(work):
+        for now, outputs, done in self._through_windows(work, self._forward):
             for row, window in enumerate(now):
                 place, chosen = self._chosen(window)
                 part = outputs[row][:, chosen].to(self._weight.dtype) * self._weight[chosen]
@@ -126,12 +128,15 @@ class Output:
         assert found is not None, "a region meets a window"
         return found / self._total
 
-    def _through_windows(self, work: Callable[[list[Window]], torch.Tensor]) -> Any:
+    def _through_windows(self, work: Callable[[list[Window]], torch.Tensor], batch: BatchSize) -> Any:
         """Batches of windows, what the work makes of each, and the share that is done."""
+        if id(batch) not in self._settled:
+            self._settled.add(id(batch))
+            batch.choose(lambda: work(self._windows[:1]))
         todo = list(self._windows)
         while todo:
-            now = todo[: self._batch.current]
-            found = self._batch.attempt(lambda now=now: work(now))  # type: ignore[misc]
+            now = todo[: batch.current]
+            found = batch.attempt(lambda now=now: work(now))  # type: ignore[misc]
             if found is not None:
                 todo = todo[len(now) :]
                 yield now, found, 1 - len(todo) / len(self._windows)

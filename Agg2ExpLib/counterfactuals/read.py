@@ -13,7 +13,7 @@ from ..io.read import read_map, read_volume
 from ..models.labels import make_labels
 from ..roi_importance.tables import read_tidy
 from ..runs.result_checks import checked_run
-from ..runs.results import CT_FILE, RUN_FILE, SEGMENTATION_FILE, TARGET_MASK_FILE, TIDY_FILE, extra_roi_path
+from ..runs.results import COUNTERFACTUAL, CT_FILE, RUN_FILE, SEGMENTATION_FILE, TARGET_MASK_FILE, TIDY_FILE, extra_roi_path
 from ..system.json_files import read_json
 from .choices import LESS, MORE
 from .outcome import (
@@ -27,8 +27,6 @@ from .outcome import (
     frame_path,
 )
 
-TASK = "counterfactual"
-
 
 def is_counterfactual(folder: str | Path) -> bool:
     """Whether a folder holds a counterfactual, by its record."""
@@ -36,7 +34,7 @@ def is_counterfactual(folder: str | Path) -> bool:
     if not path.is_file():
         return False
     run = read_json(path, "The record")
-    return isinstance(run, dict) and run.get("task") == TASK
+    return isinstance(run, dict) and run.get("task") == COUNTERFACTUAL
 
 
 def read_counterfactual(folder: str | Path) -> Counterfactual:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..roi_importance.slices import SliceImportance
 
 RUN_FILE = "run.json"
+COUNTERFACTUAL = "counterfactual"  # task of a folder that is none of these
 CT_FILE = "ct.nii.gz"
 SEGMENTATION_FILE = "segmentation.nii.gz"
 TARGET_MASK_FILE = "target_mask.nii.gz"
@@ -104,6 +105,8 @@ class Results:
         if not (folder / RUN_FILE).is_file():
             raise InputError(f"{folder} is not a results folder of Agg2Exp: it has no {RUN_FILE}.")
         run = checked_run(read_json(folder / RUN_FILE, "The record"), folder / RUN_FILE)
+        if run.get("task") == COUNTERFACTUAL:
+            raise InputError(f"{folder} is a counterfactual, no explanation: agg2exp render draws it, and nothing else takes it.")
         return cls(folder, run)
 
     @property

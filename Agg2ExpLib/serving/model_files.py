@@ -24,7 +24,7 @@ def model_files(path: Path) -> tuple[list[tuple[str, Path]], str]:
         path: weights, or a model's folder.
 
     Returns:
-        Relative names with files, and the relative name of ``path`` itself among them (empty for the whole folder).
+        Relative names with files, and the relative name of ``path`` itself.
 
     Raises:
         InputError: there is nothing of a model, or so much that it cannot be meant.
@@ -42,13 +42,16 @@ def model_files(path: Path) -> tuple[list[tuple[str, Path]], str]:
         named = [path.with_suffix(".json"), path.with_name("labels.csv"), *(root / name for name in _NAMED)]
         files = [path, *(file for file in named if file.is_file())]
         files += _settings(root / "configs") if _is_bundle(root) else []
+    # The folder's name tells which model it is, that of an nnU-Net with its data set's.
+    above = list(root.parents)[: 2 if (root / "plans.json").is_file() else 1]
+    base = above[-1] if above else root
     files = sorted(set(files))
     if not any(file.suffix.lower() in _WEIGHTS for file in files):
         raise InputError(f"{path.name} holds no weights that could be sent: give a model's file or folder.")
     if len(files) > _MOST_FILES:
         raise InputError(f"{path.name} holds {len(files)} files: give the folder of one model.")
-    names = ["/".join(fit_name(part) for part in file.relative_to(root).parts) for file in files]
-    own = "/".join(fit_name(part) for part in path.relative_to(root).parts)
+    names = ["/".join(fit_name(part) for part in file.relative_to(base).parts) for file in files]
+    own = "/".join(fit_name(part) for part in path.relative_to(base).parts)
     return list(zip(names, files, strict=True)), own
 
 

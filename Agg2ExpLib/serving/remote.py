@@ -85,7 +85,7 @@ class Remote:
         what, entries = check_entries(request)
         if what not in _DOES:
             raise InputError(f"Unknown request {what!r}: use {', '.join(_DOES)}.")
-        if what == "forget" and self._channel is None:
+        if what == "forget" and not self._is_open:
             return {}
         try:
             channel = self._ready(monitor)
@@ -98,6 +98,11 @@ class Remote:
                     self._drop(channel, "ct", "asked")
                 return _plain(channel.ask({"do": what}, monitor))
             return self._question(what, entries, channel, monitor)
+        except InputError as error:
+            _key, folder = self._sent.get("", (None, ""))
+            if folder and folder in error.template:  # where it lies there tells nobody anything
+                raise InputError(error.template.replace(f"{folder}/", "")) from None
+            raise
         except Lost:
             gone, self._channel = self._channel, None
             status = gone.status() if gone is not None else None
@@ -123,8 +128,12 @@ class Remote:
         if channel is not None:
             channel.close() if hard else channel.end()
 
+    @property
+    def _is_open(self) -> bool:
+        return self._channel is not None and self._channel.open and self._channel.alive
+
     def _ready(self, monitor: Monitor) -> Channel:
-        if self._channel is not None and self._channel.open and self._channel.alive:
+        if self._channel is not None and self._is_open:
             return self._channel
         if self._channel is not None:
             self._channel.close()
@@ -227,7 +236,7 @@ class Remote:
         files, own = model_files(path)
         key = (weights, tuple(stamp(file) for _name, file in files))
         place = self._keep(into, key, lambda: self._put(into, files, channel, monitor))
-        return {"weights": f"{place}/{own}" if own != "." else place, **found}
+        return {"weights": f"{place}/{own}", **found}
 
     def _send_ct(self, ct: str, channel: Channel, monitor: Monitor) -> str:
         """The CT's path on the other computer, where it is sent unless it is there already."""
@@ -371,8 +380,8 @@ def _lost(host: str, status: int | None) -> ToldError:
         message = f"The computation on {host} was ended by the system (signal 9), most often for lack of memory."
         return ToldError("killed", message, "Close other programs there or explain fewer labels at a time, then start again.")
     if status in (None, 0, 255) or status < 0:
-        message = f"The connection to {host} was lost, so this ended; nothing of it was kept."
-        return ToldError("connection_lost", message, "Check the network and start again.")
+        message = f"The connection to {host} was lost, or the computation there was ended by its system; nothing of it was kept."
+        return ToldError("connection_lost", message, "Check the network, and the memory that is free there, then start again.")
     return ToldError("crashed", f"The computation on {host} ended without a result (exit status {status}).", "See the log.")
 
 

@@ -100,6 +100,14 @@ def test_pictures_of_a_folder(folder: Path, tmp_path: Path, capsys: pytest.Captu
         assert moving.n_frames == 2 * 6  # there and back, both ends once
 
 
+def test_it_is_not_taken_for_an_explanation(folder: Path, tmp_path: Path) -> None:
+    for read in (agg2exp.Result.open, agg2exp.importance):
+        with pytest.raises(InputError, match="is a counterfactual, no explanation"):
+            read(folder, *(["x.nrrd"] if read is agg2exp.importance else []))
+    with pytest.raises(InputError, match="is no counterfactual"):
+        read_counterfactual(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def classifier() -> agg2exp.Model:
     """Says "dense" of a CT that is dense in a box, and knows nothing else."""

@@ -197,10 +197,8 @@ def test_what_the_other_computer_refuses_is_told(there, small_ct, small_weights,
     assert "demo" in [model["name"] for model in models]
 
 
-def test_the_line_breaks_and_the_next_run_has_another(small_ct, small_weights, tmp_path):
-    folder = tmp_path / "there"
-    folder.mkdir()
-    remote = Remote("there", lambda: channel({"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}))
+def test_the_line_breaks_and_the_next_request_has_another(there, small_ct, small_weights, tmp_path):
+    remote, folder = there
 
     def breaks(stage: str, fraction: float) -> bool:
         if stage == "explain" and fraction > 0.1 and remote._channel.alive:
@@ -210,13 +208,11 @@ def test_the_line_breaks_and_the_next_run_has_another(small_ct, small_weights, t
     with pytest.raises(ToldError, match="on there was ended by the system") as told:
         remote.answer(job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(breaks))
     assert told.value.hint
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    assert kept(folder), "a killed server cannot clear away"
+    assert not list(tmp_path.iterdir())
     before = list(folder.iterdir())
+    assert before, "a killed server cannot clear away"
     remote.answer({"do": "models"}, Watched())
     assert not any(path.exists() for path in before), "but the next one does"
-    remote.close()
-    assert not list(folder.iterdir())
 
 
 def test_a_server_whose_client_is_gone_leaves_nothing(small_ct, tmp_path):
@@ -316,19 +312,19 @@ def test_lines_are_bounded():
 def test_only_what_is_of_a_model_is_sent(small_weights, tmp_path):
     for name in ("mine.pt", "mine.json", "other.json", "letter.csv"):
         (tmp_path / name).write_text("x")
-    assert [name for name, _file in model_files(tmp_path / "mine.pt")[0]] == ["mine.json", "mine.pt"]
-    fold = tmp_path / "nnU" / "fold_0"
+    folder = fit_name(tmp_path.name)
+    assert [name for name, _file in model_files(tmp_path / "mine.pt")[0]] == [f"{folder}/mine.json", f"{folder}/mine.pt"]
+    fold = tmp_path / "Dataset7_Chest" / "Trainer__Plans__3d" / "fold_0"
     fold.mkdir(parents=True)
     names = ("../plans.json", "../dataset.json", "checkpoint_final.pth", "checkpoint_best.pth", "progress.png")
     for file in (fold / name for name in names):
         file.write_text("x")
-    names, own = model_files(fold / "checkpoint_final.pth")
-    assert ([name for name, _file in names], own) == (
-        ["dataset.json", "fold_0/checkpoint_final.pth", "plans.json"],
-        "fold_0/checkpoint_final.pth",
-    )
-    names, own = model_files(fold.parent)
-    assert (len(names), own) == (3, "")
+    above = "Dataset7_Chest/Trainer__Plans__3d"
+    wanted = [f"{above}/{name}" for name in ("dataset.json", "fold_0/checkpoint_final.pth", "plans.json")]
+    found, own = model_files(fold / "checkpoint_final.pth")
+    assert ([name for name, _file in found], own) == (wanted, wanted[1])
+    found, own = model_files(fold.parent)
+    assert ([name for name, _file in found], own) == (wanted, above)
     with pytest.raises(InputError, match="no weights"):
         model_files(tmp_path / "letter.csv")
 
