@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 DEMO_NAME = "agg2exp_demo.safetensors"
+DEMO_CLASSIFIER_NAME = "agg2exp_demo_classifier.safetensors"
 DEMO_PACKAGE = "Agg2ExpLib.demo_data"
 
 
@@ -193,6 +194,19 @@ def demo_weights() -> Path:
     Raises:
         InputError: they are in none of these places.
     """
+    return _demo(DEMO_NAME)
+
+
+def demo_classifier() -> Path:
+    """The small demo classifier of findings in the chest; see :func:`demo_weights`.
+
+    Raises:
+        InputError: it is in none of the places.
+    """
+    return _demo(DEMO_CLASSIFIER_NAME)
+
+
+def _demo(name: str) -> Path:
     home = Path(__file__).resolve().parents[2]
     places = [
         *_packaged(),
@@ -200,9 +214,9 @@ def demo_weights() -> Path:
         home / "Resources" / "Demo",
     ]
     for place in places:
-        if (place / DEMO_NAME).is_file():
-            return place / DEMO_NAME
-    raise InputError(f"The demo weights {DEMO_NAME} are not installed: reinstall Agg2Exp, or name your own weights.")
+        if (place / name).is_file():
+            return place / name
+    raise InputError(f"The demo weights {name} are not installed: reinstall Agg2Exp, or name your own weights.")
 
 
 def _packaged() -> list[Path]:
