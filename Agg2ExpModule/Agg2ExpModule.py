@@ -67,6 +67,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     Attributes:
         state: what the sections share.
         inputs, labels, explaining, display, importance, comparing, exporting, requirements: the sections.
+        dicom: the part of Export that writes DICOM.
         beside: graph or matrix large in a layout of its own.
         strip: tells what goes on.
         spots: hot spots of the map shown.
@@ -120,6 +121,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.BesideSection import BesideSection
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
+        from Agg2ExpModuleLib.panel.DicomSection import DicomSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
         from Agg2ExpModuleLib.panel.ExplainSection import ExplainSection
         from Agg2ExpModuleLib.panel.ExportSection import ExportSection
@@ -157,6 +159,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
+        self.dicom = DicomSection(state, controller, Child(root))
         state.sections += [
             self.comparison,
             self.inputs,
@@ -173,6 +176,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparing,
             self.asking,
             self.exporting,
+            self.dicom,
             self.strip,
         ]
 
@@ -182,6 +186,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.controller.shutdown()
             self.requirements.shutdown()
             self.exporting.shutdown()
+            self.dicom.shutdown()
             self.asking.shutdown()
             self.beside.shutdown()
             self.inputs.stopFindingDevices()
@@ -195,7 +200,10 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """The module is opened."""
+        from Agg2ExpModuleLib.panel.PanelState import Topic
+
         self.initializeParameterNode()
+        self.state.tell({Topic.SEGMENTS})
         self.strip.place()
         self.shortcuts.on()
         self.requirements.check()
@@ -241,7 +249,11 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The first CT of a scene is taken, once it can be drawn: Slicer's readers give it its colours only after it was added."""
         from Agg2ExpModuleLib.panel.PanelState import Topic
 
-        if self._parameterNode is None or not _isCandidate(node):
+        if self._parameterNode is None:
+            return
+        if node.IsA("vtkMRMLSegmentationNode"):  # its segments come after it
+            qt.QTimer.singleShot(0, lambda: self.state.tell({Topic.SEGMENTS}))
+        if not _isCandidate(node):
             return
         display = node.GetDisplayNode()
         if display is not None and display.GetColorNode() is not None:

@@ -1,10 +1,11 @@
-"""Writes docs/slicer_panel.png: the module's panel, the three slice views and the graph in one picture, without a screen.
+"""Writes docs/slicer_panel.png: the module's panel, and the views with the graph beside the slices, without a screen.
 
 Usage::
 
     QT_QPA_PLATFORM=offscreen python Testing/module_screenshot.py [--result FOLDER] [--output PNG]
 
-Without ``--result`` the demo model explains the demo CT first (some minutes on a processor).
+Without ``--result`` the demo model explains the demo CT first (some minutes on a processor). ``--sections`` names what is unfolded,
+``--beside`` what lies in the fourth view.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--label", default=LABELS[0])
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--caption", default="Synthetic CT (no patient), demo model.")
+    parser.add_argument("--sections", default="input,labels,explain,display", help="of the panel, unfolded")
+    parser.add_argument("--beside", choices=("graph", "matrix"), default="graph")
     args = parser.parse_args()
     import slicer_standin
 
@@ -68,27 +71,31 @@ def explained(app: Any, widget: Any, args: argparse.Namespace, folder: Path) -> 
 
 
 def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
-    """Panel and views, and a line below that says where they come from."""
+    """The main window's panel and views, and a line below that says where they come from."""
     import qt
+    import slicer
 
-    widget = frame.self()
-    ui = widget.ui
-    for name in ("input", "labels", "explain", "display", "importance", "export"):
-        getattr(ui, f"{name}Section").collapsed = name not in ("input", "labels", "explain", "display")
-    graph = type(widget.importance.graph)()  # a larger one than in the panel
-    graph.setGraph(widget.importance.graph.graph())
-    graph.selected = args.label
-    graph.resize(SIZE, SIZE + BAR)
-    app.renderViews(args.output, frame, size=SIZE, extra=graph)
-    sheet = qt.QImage(str(args.output))
-    below = qt.QImage(sheet.width(), sheet.height() + 26, qt.QImage.Format_RGB32)
+    widget, window, manager = frame.self(), slicer.util.mainWindow(), slicer.app.layoutManager()
+    for name in ("input", "labels", "explain", "display", "importance", "compare", "whatIf", "export"):
+        getattr(widget.ui, f"{name}Section").collapsed = name not in args.sections.split(",")
+    widget.state.parameters.besideWhat, widget.state.parameters.beside = args.beside, True
+    window.resize(WIDTH + 2 * SIZE + 20, 2 * (SIZE + BAR) + 60)
+    manager.viewport().setFixedSize(2 * SIZE + 8, 2 * (SIZE + BAR) + 8)
+    app.app.processEvents()
+    manager.drawsSlices = True
+    panel, views = window._panel.grab(), manager.viewport().grab()
+    manager.drawsSlices = False
+    below = qt.QImage(panel.width() + 8 + views.width(), views.height() + 26, qt.QImage.Format_RGB32)
     below.fill(qt.QColor(255, 255, 255))
     painter = qt.QPainter(below)
-    painter.drawImage(0, 0, sheet)
+    painter.drawPixmap(0, 0, panel)
+    painter.drawPixmap(panel.width() + 8, 0, views)
     painter.setPen(qt.QColor(90, 96, 104))
-    painter.drawText(8, sheet.height() + 18, CAPTION.format(what=args.caption))
+    painter.drawText(8, views.height() + 18, CAPTION.format(what=args.caption))
     painter.end()
-    below.save(str(args.output))
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    if not below.save(str(args.output)):
+        raise SystemExit(f"{args.output} could not be written")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def predicted_targets(network, image, plan, labels):
 
 
 CASES = given(
-    shape=st.tuples(*[st.integers(9, 30)] * 3),
+    shape=st.tuples(*[st.integers(9, 24)] * 3),
     roi=st.tuples(*[st.sampled_from((8, 12, 16))] * 3),
     overlap=st.sampled_from((0.0, 0.25, 0.5, 0.6)),
     blend=st.sampled_from(("constant", "gaussian")),
@@ -84,7 +84,7 @@ def check_exact(shape, roi, overlap, blend, batch, labels, method, seed):
 @pytest.fixture
 def scene():
     network = random_network(seed=4)
-    image = torch.rand((26, 20, 30), dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    image = torch.rand((22, 18, 24), dtype=torch.float64, generator=torch.Generator().manual_seed(9))
     plan = WindowPlan(image.shape, (16, 16, 16), 0.25, "gaussian")
     return network, image, plan, predicted_targets(network, image, plan, range(5))
 
@@ -92,7 +92,7 @@ def scene():
 def test_drawn_mask_in_place_of_the_segment(scene):
     network, image, plan, _ = scene
     mask = np.zeros(tuple(image.shape), dtype=bool)
-    mask[3:9, 10:14, 20:29] = True
+    mask[3:9, 10:14, 14:23] = True
     target = Target("blob", 2, mask)
     method = make_method("gradient")
     ours = explain(network, image, plan, [target], method)["blob"]
@@ -145,14 +145,14 @@ def test_one_forward_pass_serves_all_labels(scene):
     assert len(calls) == len(plan.windows)
 
 
-@pytest.mark.parametrize("batch", [2, 3, 7, 16])
-def test_same_maps_whatever_the_window_batch(scene, batch):
+def test_same_maps_whatever_the_window_batch(scene):
     network, image, plan, targets = scene
     method = make_method("smoothgrad", samples=5, seed=11)
     one = explain(network, image, plan, targets, method, 1)
-    many = explain(network, image, plan, targets, method, batch)
-    for name, expected in one.items():
-        torch.testing.assert_close(many[name], expected, rtol=1e-11, atol=1e-13)
+    for batch in (2, 3, 7, 16):
+        many = explain(network, image, plan, targets, method, batch)
+        for name, expected in one.items():
+            torch.testing.assert_close(many[name], expected, rtol=1e-11, atol=1e-13)
 
 
 def test_noise_depends_on_seed_and_sample_alone():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -71,13 +73,20 @@ def working(driver: subprocess.Popen, output: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(table, small_weights, tmp_path_factory) -> dict[str, bytes]:
-    """The tables of a run that nobody disturbs."""
+def cluster() -> Iterator[Client]:
+    """A running cluster of one worker that holds a GPU, so to speak."""
+    with open_client(None, 1, 1) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def undisturbed(table, small_weights, tmp_path_factory, cluster) -> dict[str, bytes]:
+    """The tables of a run that nobody disturbs, on workers that run already."""
     output = tmp_path_factory.mktemp("run") / "plain"
-    driver = start(table, small_weights, output)
-    told, errors = driver.communicate(timeout=600)
-    assert driver.returncode == 0, errors
-    assert "3 patients finished; 0 failed." in told
+    args = ["cohort", "run", str(table), "--weights", str(small_weights), "--output", str(output), *OPTIONS[:-1]]
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        assert main([*args, "--scheduler", cluster.scheduler.address]) == 0
+    assert "3 patients finished; 0 failed." in told.getvalue()
     patient = output / "patients" / "p0"
     assert not (patient / "attributions").exists(), "maps are dropped unless wanted"
     assert (patient / "run.json").is_file()
@@ -111,13 +120,6 @@ def test_killed_workers_and_a_killed_driver_change_nothing(table, small_weights,
     assert len(done) == 3
     assert {name: (output / name).read_bytes() for name in TABLES} == undisturbed
     assert not list((output / "patients").glob(".*")), "nothing half-done is left"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Client]:
-    """A running cluster of one worker that holds a GPU, so to speak."""
-    with open_client(None, 1, 1) as client:
-        yield client
 
 
 def test_a_failing_patient_is_reported_and_the_rest_goes_on(table, small_weights, tmp_path, capfd, cluster):

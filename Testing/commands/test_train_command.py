@@ -24,7 +24,9 @@ from Agg2ExpLib.training.synthetic_source import SyntheticSource
 from Agg2ExpLib.training.validation import validate
 
 SMALL = ["--network-options", '{"feature_size": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1], "window_size": [4, 4, 4]}']
-QUICK = [*SMALL, "--roi", "32", "32", "64", "--spacing", "8", "--batch", "1", "--threads", "1", "--accelerator", "cpu"]
+SIZE = ["--roi", "32", "32", "64", "--spacing", "8", "--batch", "1", "--threads", "1", "--accelerator", "cpu"]
+QUICK = [*SMALL, *SIZE]
+UNET = ["--network", "unet", "--network-options", '{"channels": [4, 8, 8, 8, 8]}']  # where any network will do
 
 
 def test_synthetic_training_writes_weights_and_a_card_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,9 +69,8 @@ NAMES = ",".join(label.name for label in PAPER_LABELS)
 
 def test_training_on_pairs(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    unet = ["--network", "unet", "--network-options", '{"channels": [4, 8, 8, 8, 8]}']
     size = ["--roi", "32", "--spacing", "6", "--batch", "2", "--steps", "1", "--accelerator", "cpu", "--licence", "mine"]
-    assert main(["train", "--data", str(pairs), "--label-map", NAMES, *unet, *size, "--output", str(out)]) == 0
+    assert main(["train", "--data", str(pairs), "--label-map", NAMES, *UNET, *size, "--output", str(out)]) == 0
     model = load_model(out / "model.safetensors")
     assert model.card.network is not None
     assert model.card.network["class"] == "UNet"
@@ -81,7 +82,7 @@ def test_training_on_pairs(pairs: Path, tmp_path: Path) -> None:
 
 def run(*options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "Agg2ExpLib", "train", "--phantoms", "1", *QUICK, "--held-out", "1", *options]
+    command = [sys.executable, "-m", "Agg2ExpLib", "train", "--phantoms", "1", *UNET, *SIZE, "--held-out", "1", *options]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -90,14 +91,14 @@ def test_sigterm_keeps_the_state_and_the_command_goes_on(tmp_path: Path) -> None
     process = run(*options)
     deadline = time.monotonic() + 120
     while not (tmp_path / "model.checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "repeat the command to go on" in errors
     assert not (tmp_path / "model.json").exists()
     taken = int(errors.split("Stopped after step ")[1].split(":")[0])
-    again = ["train", "--phantoms", "1", *QUICK, "--held-out", "1", "--steps", str(taken + 1), "--output", str(tmp_path)]
+    again = ["train", "--phantoms", "1", *UNET, *SIZE, "--held-out", "1", "--steps", str(taken + 1), "--output", str(tmp_path)]
     assert main(again) == 0
     training = json.loads((tmp_path / "model.json").read_text())["metrics"]["training"]
     assert training["steps_taken"] == taken + 1
@@ -130,7 +131,7 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
 )
 def test_bad_input(options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = [] if "--roi" in options else ["--roi", "32", "32", "64"]
-    size = [*small, *([] if "--spacing" in options else ["--spacing", "4"])]
+    size = [*small, *([] if "--spacing" in options else ["--spacing", "8"])]
     assert main(["train", *options, *SMALL, *size, "--accelerator", "cpu", "--output", str(tmp_path / "out")]) == 2
     message = capsys.readouterr().err
     assert sentence in message

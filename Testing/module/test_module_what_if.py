@@ -154,6 +154,48 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     assert not panel.widget.asking.engine.alive
 
 
+def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(panel: Panel) -> None:
+    import slicer
+
+    from Agg2ExpLib.interventions.outcome import CT_AFTER
+    from Agg2ExpLib.io.read import read_volume
+    from Agg2ExpModuleLib.scene.ResultsOfScene import ResultsOfScene
+    from Agg2ExpModuleLib.scene.SceneVolumes import segmentIds
+
+    node = panel.draw("blob", (slice(10, 24), slice(8, 20), slice(12, 26)))
+    panel.app.app.processEvents()
+    combo = panel.ui.whatIfRegionCombo
+    assert combo.itemText(combo.count - 1) == "blob (drawn: Drawn)"
+    combo.currentIndex = combo.count - 1
+    panel.widget.asking._fill.combo.currentIndex = 3  # air
+    panel.click(panel.ui.whatIfButton)
+    panel.wait()
+    assert not panel.controller.failed, panel.controller.message
+    (answer,) = answers(panel)
+    assert answer.title == "without blob (filled with air)"
+    assert "blob" not in panel.record.matrix.columns, "the result stays as it is"
+    # what was changed is what was drawn
+    folder = next((Path(panel.record.folder) / "what_if").iterdir())
+    changed = read_volume(folder / CT_AFTER).array
+    mask = ResultsOfScene(panel.record)._onGrid(node, "Segment_1")
+    assert mask.sum() > 500
+    assert (np.asarray(changed)[mask] == -1000).all()
+
+    new, old = answer.node.GetDisplayNode(), panel.record.segmentation.GetDisplayNode()
+    there = segmentIds(panel.record.segmentation)
+    outlined = [name for name in there if old.GetSegmentVisibility(name)]
+    assert outlined == [name for name in there if name in answer.changed] != []
+    assert new.GetSliceIntersectionThickness() >= 3 * old.GetSliceIntersectionThickness()
+    colors = {label.name: label.color for label in panel.record.labels}
+    for name in outlined:
+        assert sum(old.GetSegmentOverrideColor(name)) > sum(colors[name]) / 255, "paler"
+    panel.click(panel.ui.whatIfRemoveButton)
+    assert [name for name in there if old.GetSegmentVisibility(name)] == [panel.parameters.mapLabel]
+    assert old.GetSliceIntersectionThickness() == 2
+    slicer.mrmlScene.RemoveNode(node)
+    assert panel.widget.asking._region.value in colors
+
+
 def test_cancel_and_a_killed_process(panel: Panel) -> None:
     engine = panel.widget.asking.engine
     panel.click(panel.ui.whatIfAllButton)

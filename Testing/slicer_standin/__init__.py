@@ -16,7 +16,16 @@ from typing import Any
 
 _installed: StandIn | None = None
 _SUBMODULES = ("slicer.i18n", "slicer.parameterNodeWrapper", "slicer.ScriptedLoadableModule")
-_ATTRIBUTES = ("mrmlScene", "app", "modules", "i18n", "parameterNodeWrapper", "ScriptedLoadableModule", "selfTests")
+_ATTRIBUTES = (
+    "mrmlScene",
+    "app",
+    "dicomDatabase",
+    "modules",
+    "i18n",
+    "parameterNodeWrapper",
+    "ScriptedLoadableModule",
+    "selfTests",
+)
 
 
 @dataclass
@@ -97,12 +106,14 @@ def install() -> StandIn:
     if qt.QApplication.instance() is None:
         _keep.append(qt.QApplication(["Slicer"]))
     dialogs.replace_file_dialogs(qt)
-    from . import ctk_module, mrml_widgets, sample_data, scripted_module, ui_loader
+    from . import ctk_module, dicom, mrml_widgets, sample_data, scripted_module, ui_loader
 
     qt.QUiLoader = ui_loader.QUiLoader
     sys.modules["qt"] = qt
     sys.modules["ctk"] = _keep_one("ctk", ctk_module.make)
     sys.modules["SampleData"] = _keep_one("SampleData", sample_data.make)
+    sys.modules["DICOMLib"] = _keep_one("DICOMLib", dicom.make)
+    slicer.dicomDatabase = dicom.ctkDICOMDatabase()
     sys.modules["slicer.i18n"] = slicer.i18n = i18n
     sys.modules["slicer.parameterNodeWrapper"] = slicer.parameterNodeWrapper = parameters
     sys.modules["slicer.ScriptedLoadableModule"] = slicer.ScriptedLoadableModule = scripted_module
@@ -150,7 +161,7 @@ def uninstall() -> None:
     invented, complaints = qt_module.invented_attributes(), _installed.complaints
     _installed.state.release()
     _installed.app.close_standin()
-    for name in ("qt", "ctk", "SampleData", *_SUBMODULES):
+    for name in ("qt", "ctk", "SampleData", "DICOMLib", *_SUBMODULES):
         sys.modules.pop(name, None)
     for name in _ATTRIBUTES:
         if hasattr(slicer, name):

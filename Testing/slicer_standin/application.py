@@ -84,6 +84,7 @@ class Application(Connectable):
         self.slicerHome = str(Path(sys.prefix))
         self.defaultScenePath = self._folder.name
         settings = Path(self._folder.name) / "Slicer.ini"
+        self.slicerUserSettingsFilePath = str(settings)
         qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
         qt.QSettings.setPath(qt.QSettings.IniFormat, qt.QSettings.UserScope, str(settings.parent))
         self._qt_application.organizationName, self._qt_application.applicationName = "NA-MIC", "Slicer"

@@ -186,7 +186,7 @@ class Activity:
             task: what it is.
             message: shown at first.
             steps: the preparation.
-            child: does it; its ``progress`` events give the fraction.
+            child: does it; its ``progress`` events give the fraction, its notices go to the log.
             arguments: of Python, asked for when all is prepared.
             onDone: called with the outcome of a child that is done; returns the closing message.
 
@@ -200,6 +200,8 @@ class Activity:
         def heard(event: dict[str, object]) -> None:
             if event["event"] == "progress":
                 self.progress(message, float(str(event.get("fraction", 0.0))))
+            elif event["event"] == "notice":
+                self.log(inPanelWords(str(event.get("template") or event.get("message", ""))))
 
         def finished(outcome: RunOutcome) -> None:
             child.onEvent.remove(heard)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
+from collections.abc import Iterable
 from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -15,15 +13,14 @@ from ..scene.PictureKey import ENRICHMENT, SHARE, SUPPORT, VOXELS, shownBy
 from ..scene.Pictures import Request
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord, allRecords, recordsOf
 from ..scene.SceneVolumes import segmentIds
-from ..words.MethodWords import shortTitle
 from .Activity import Phase
 from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
+from .LivePreview import LivePreview
 from .MapIn3D import MapIn3D
 from .PanelState import Changes, PanelState, Topic
 from .PictureMaker import PictureMaker
 from .RunController import RunController
-from .Steps import Steps
 
 _PICTURES = (VOXELS, SHARE, ENRICHMENT, SUPPORT)
 _SIGNS = ("both", "supporting", "opposing")
@@ -47,7 +44,6 @@ _SEEN = {
 }
 _PICTURED = {"picture", "smoothing", "absolute"}
 _CHOSEN = {Topic.RECORD, Topic.SCENE, Topic.BUSY, "record", "mapLabel"}
-_LIVE_EVERY_S = 1.5  # a preliminary map is read and measured anew: not more often than this
 
 
 class DisplaySection:
@@ -70,11 +66,9 @@ class DisplaySection:
         self._sign = ChoiceBox(self.ui.signCombo, lambda value: self._set("sign", value))
         self._shown: Any = None  # the map in the views
         self._ct = ""  # id of the CT behind it
-        self._lastLive = 0.0
+        self._before: frozenset[str] = frozenset()
         self._mayJump = False
-        self._reading = Steps(state.root)
-        self._liveTimer = qt.QTimer(state.root)
-        self._liveTimer.timeout.connect(self._onLiveTimer)
+        self._live = LivePreview(state, controller, inputs, self._onLiveRead)
         self.ui.jumpButton.clicked.connect(self._onJump)
         self.ui.strongestVoxelButton.clicked.connect(self._onStrongest)
 
@@ -106,7 +100,7 @@ class DisplaySection:
             titles = (_("Voxels"), _("Organs: share"), _("Organs: enrichment"), _("Organs: net support"))
             self._picture.setChoices(list(zip(_PICTURES, titles, strict=True)), parameters.picture)
         if Topic.PARTIAL in changed:
-            self._onPartial()
+            self._live.show()
         if Topic.BUSY in changed:
             self._onPhase()
         if changed & ({"inputVolume"} | _CHOSEN | _PICTURED):
@@ -258,6 +252,16 @@ class DisplaySection:
             return
         segmentation, segment = self._outlined()
         MapDisplay.showOutline(nodes, segmentation, segment, parameters.outline)
+        if record is not None and self._before and parameters.outline:
+            colors = {label.name: label.color for label in record.labels if label.name in self._before}
+            MapDisplay.showBefore(record.segmentation, colors)
+
+    def showBefore(self, names: Iterable[str]) -> None:
+        """Outline these labels thin and pale, as what there was before a change; with none, the label shown as ever."""
+        if frozenset(names) != self._before:
+            self._before = frozenset(names)
+            if self.state.parameters is not None:
+                self._showOutline()
 
     def _showLegend(self) -> None:
         parameters, record = self.state.parameters, self.state.record
@@ -285,7 +289,7 @@ class DisplaySection:
     def _onPhase(self) -> None:
         phase, record = self.controller.phase, self.state.record
         if phase is not Phase.EXPLAINING:
-            self._reading.stop()
+            self._live.stop()
         if phase is Phase.PREPARING:
             self._mayJump = True  # who has just clicked Explain wants to see the label
         elif phase is Phase.IDLE:
@@ -298,32 +302,6 @@ class DisplaySection:
             self._mayJump = False
             self.jump()
 
-    def _onPartial(self) -> None:
-        wait = self._lastLive + _LIVE_EVERY_S - time.monotonic()
-        if wait <= 0:
-            self._showLive()
-        elif not self._liveTimer.active:
-            self._liveTimer.start(int(1000 * wait) + 1)
-
-    def _onLiveTimer(self) -> None:
-        self._liveTimer.stop()
-        self._showLive()
-
-    def _showLive(self) -> None:
-        parameters, controller = self.state.parameters, self.controller
-        if parameters is None or controller.phase is not Phase.EXPLAINING or not controller.partials:
-            return
-        if controller.ct is not self.state.ct or self._reading.running:  # the user looks at another patient, or it is too early
-            return
-        self._lastLive = time.monotonic()
-        wanted = parameters.mapLabel
-        label = wanted if wanted in controller.partials else controller.live.label or next(iter(controller.partials))
-        path, samples, of = controller.partials[label]
-        title = {entry.name: entry.title for entry in self._inputs.model.labels}.get(label, label)
-        name = f"{shortTitle(title)} {samples}/{of}"  # the corner of a view has little room
-        steps = controller.live.steps(path, label, name, 100.0 - parameters.strongest, parameters.sign)
-        self._reading.start(steps, self._onLiveRead, self._onLiveFailed)
-
     def _onLiveRead(self) -> None:
         if self.controller.phase is not Phase.EXPLAINING:
             return
@@ -335,9 +313,6 @@ class DisplaySection:
             self._show3D()
             self._jumpOnce()
             self._enable()
-
-    def _onLiveFailed(self, error: Exception) -> None:
-        logging.warning("The preliminary map cannot be shown: %s", error)
 
     # What the user does
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import qt
-import slicer
 from slicer.i18n import tr as _
 
 from .ChoiceBox import ChoiceBox
 from .Exporter import ExportChoice, Exporter
+from .FolderQuestion import askFolder
 from .ImportanceSection import ImportanceSection
 from .PanelState import Changes, PanelState, Topic
 from .RunController import RunController
@@ -100,24 +99,14 @@ class ExportSection:
         return controller.loadFolder(folder, candidate=ct)
 
     def _onExport(self, *_unused: Any) -> None:
-        folder = self._ask(_("Export to"))
+        folder = askFolder(_("Export to"))
         if folder is not None:
             self.export(folder)
 
     def _onLoad(self, *_unused: Any) -> None:
-        folder = self._ask(_("Load result folder"))
+        folder = askFolder(_("Load result folder"))
         if folder is not None:
             self.load(folder)
-
-    def _ask(self, title: str) -> Path | None:
-        key = "Agg2Exp/LastFolder"
-        settings = qt.QSettings()
-        last = settings.value(key) or ""
-        chosen = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, str(last))
-        if not chosen:
-            return None
-        settings.setValue(key, str(chosen))
-        return Path(str(chosen))
 
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None:

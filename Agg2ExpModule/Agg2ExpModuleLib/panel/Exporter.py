@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 from ..engine.RunOutcome import RunOutcome
 from ..scene.ResultRecord import TARGET_MASK, ResultRecord
-from ..scene.ResultsOfScene import ResultsOfScene
-from ..scene.SceneVolumes import fileNameOf, segmentIds, segmentMask, volumeAffine, writeArraySteps
+from ..scene.SceneVolumes import fileNameOf, segmentIds, segmentMask, volumeAffine
 from ..setup.LibraryPath import isInstalled
+from .ResultParts import ResultParts
 
 if TYPE_CHECKING:
     from ..drawing.GraphView import GraphView
@@ -89,13 +89,7 @@ class Exporter:
         yield _("Preparing the export …")
         self._folder = folder
         self.target.mkdir(parents=True, exist_ok=True)
-        job: dict[str, Any] = {
-            "target": str(self.target),
-            "patient": record.patient,
-            "labels": [{"name": entry.name, "color": entry.color, "group": entry.group} for entry in record.labels],
-            "matrix": json.loads(record.node.GetParameter("matrix")),
-            "tables": choice.tables,
-        }
+        job: dict[str, Any] = {"target": str(self.target), **self._parts().about(), "tables": choice.tables}
         if choice.pictures:
             job["plots"] = self._plots()
             yield _("Preparing the export …")
@@ -103,7 +97,8 @@ class Exporter:
         if choice.maps:
             yield from self._maps(job)
         if choice.folder:
-            yield from self._wholeFolder(job)
+            parts = yield from self._parts().folder(job.get("maps"))
+            job["folder"] = {"name": f"{fileNameOf(record.patient)} result", **parts}
         self._jobFile.write_text(json.dumps(job), encoding="utf-8")
 
     @property
@@ -210,57 +205,10 @@ class Exporter:
                 raise InputError(_("The CT is gone from the scene: choose the model's voxels."))
             shape = [int(size) for size in record.ct.GetImageData().GetDimensions()]
             job["map_grid"] = {"shape": shape, "affine": volumeAffine(record.ct).tolist()}
-        job["maps"] = yield from self._mapFiles()
+        job["maps"] = yield from self._parts().maps(_("Preparing the maps …"))
 
-    def _mapFiles(self) -> Generator[str, None, dict[str, str]]:
-        """Label's file name to the file of its map; returned at the end."""
-        files = {}
-        for index, (label, node) in enumerate(self.record.overlays.items()):
-            file = self._folder / f"map{index}.nrrd"
-            for _piece in writeArraySteps(array_of(node), affine_of(node), file):
-                yield _("Preparing the maps …")
-            files[fileNameOf(label)] = str(file)
-        return files
-
-    def _wholeFolder(self, job: dict[str, Any]) -> Iterator[str]:
-        name = f"{fileNameOf(self.record.patient)} result"
-        if self.record.folder is not None:
-            job["folder"] = {"name": name, "source": str(self.record.folder)}
-            return
-        if not isInstalled("nibabel") or not isInstalled("scipy"):
-            raise InputError(_("The result folder needs the packages nibabel and scipy: install the requirements (Input)."))
-        results = ResultsOfScene(self.record)
-        what = _("Preparing the result folder …")
-        written = 0
-
-        def file() -> Path:
-            nonlocal written
-            written += 1
-            return self._folder / f"part{written}.nrrd"
-
-        parts: dict[str, Any] = {"name": name, "run": self.record.run, "ct": str(file())}
-        for _piece in writeArraySteps(array_of(self.record.ct), volumeAffine(self.record.ct), Path(parts["ct"])):
-            yield what
-        labels = results.labelMap()
-        for _label in results.fillSteps(labels):
-            yield what
-        masks = results.extra_rois()
-        yield what
-        parts["regions"] = {}
-        single = {"segmentation": labels, "target_mask": results.target_mask(), "global_mask": results.global_mask()}
-        for key, volume in [*single.items(), *masks.items()]:
-            if volume is None:
-                continue
-            path = file()
-            for _piece in writeArraySteps(volume.array, volume.affine, path):
-                yield what
-            (parts if key in single else parts["regions"])[key] = str(path)
-        maps = job.get("maps")
-        if maps is None:
-            maps = yield from self._mapFiles()
-        explained = {fileNameOf(label): label for label in results.explained}
-        parts["maps"] = {explained[key]: path for key, path in maps.items() if key in explained}
-        job["folder"] = parts
+    def _parts(self) -> ResultParts:
+        return ResultParts(self.record, self._folder)
 
 
 def _legendOf(overlay: Any, outline: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class LabelSection:
             self.list.setChecked(parameters.checkedLabels)
         if changed & {"mapLabel", Topic.RECORD}:
             self.list.select(parameters.mapLabel)
-        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", Topic.SCENE, Topic.BUSY}:
+        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", Topic.SCENE, Topic.SEGMENTS, Topic.BUSY}:
             self._showTarget()
         self._showButton()
 

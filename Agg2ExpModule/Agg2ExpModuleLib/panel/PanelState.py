@@ -22,6 +22,7 @@ class Topic(enum.Enum):
     BUSY = enum.auto()  # what goes on
     SCENE = enum.auto()
     VOLUMES = enum.auto()  # a CT was added
+    SEGMENTS = enum.auto()  # segments may have been drawn or added
     MODEL = enum.auto()  # what is known of the chosen weights
     MISSING = enum.auto()  # packages
     PARTIAL = enum.auto()  # a preliminary map can be read

@@ -81,6 +81,7 @@ class Parameters:
     exportMaps: bool = True
     exportPictures: bool = True
     exportFolderCopy: bool = False
+    exportToDatabase: bool = False
     mapFormat: str = "nrrd"
     mapGrid: str = "model"
 

@@ -14,8 +14,9 @@ from ..engine.RunOutcome import DONE, ERROR
 from ..engine.WorkFolder import WorkFolder
 from ..scene import MapDisplay
 from ..scene.Answers import Answer, answersOf, loadAnswer
+from ..scene.DrawnSegments import DrawnSegment, drawnSegments
 from ..scene.ResultFolder import resultFolder
-from ..scene.SceneVolumes import segmentIds
+from ..scene.SceneVolumes import segmentIds, writeSegment
 from ..words.OptionWords import inPanelWords
 from .Activity import Ending, Phase
 from .ChoiceBox import ChoiceBox
@@ -94,7 +95,7 @@ class WhatIfSection:
                 ("soft_tissue", _("soft tissue")),
             ]
             self._fill.setChoices(fills, parameters.whatIfFill)
-        if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume", "whatIfRegion"}:
+        if changed & {Topic.RECORD, Topic.SCENE, Topic.SEGMENTS, "record", "inputVolume", "whatIfRegion"}:
             self._fillRegions()
         if changed & {Topic.RECORD, Topic.SCENE, "record", "inputVolume"}:
             self._fillAnswers()
@@ -115,6 +116,7 @@ class WhatIfSection:
             found = set(segmentIds(record.segmentation))
             choices = [(label.name, label.title) for label in record.labels[1:] if label.name in found]
             choices += [(name, name.replace("_", " ")) for name in record.run.get("extra_rois", ())]
+            choices += [(drawn.key, drawn.title) for drawn in drawnSegments()]
         names = [name for name, _title in choices]
         chosen = parameters.whatIfRegion if parameters.whatIfRegion in names else ""
         self._region.setChoices(choices, chosen or (names[0] if names else ""))
@@ -132,6 +134,7 @@ class WhatIfSection:
             here = answer.identifier == self._answer
             answer.show(here)
             shown = answer if here else shown
+        self.display.showBefore(shown.changed if shown is not None else ())
         ui.whatIfAnswerFrame.visible = bool(every)
         ui.whatIfTree.clear()
         for row in shown.rows if shown is not None else ():
@@ -200,15 +203,16 @@ class WhatIfSection:
             return
         filled = parameters.whatIfAction in _FILLED
         request: dict[str, Any] = {"do": "what_if", "action": parameters.whatIfAction, "regions": [self._region.value]}
+        drawn = next((each for each in drawnSegments() if each.key == self._region.value), None)
         request |= {"fill": parameters.whatIfFill} if filled else {"amount": float(self.ui.whatIfAmountSpinBox.value)}
-        self._ask(request, _("Asking the model …"), self._load)
+        self._ask(request, _("Asking the model …"), self._load, drawn)
 
     def _onAll(self, *_unused: Any) -> None:
         parameters = self.state.parameters
         if parameters is not None:
             self._ask({"do": "causal", "fill": parameters.whatIfFill}, _("Removing every region in turn …"), self._tellAll)
 
-    def _ask(self, request: dict[str, Any], message: str, onDone: Any) -> None:
+    def _ask(self, request: dict[str, Any], message: str, onDone: Any, drawn: DrawnSegment | None = None) -> None:
         record, parameters = self.state.record, self.state.parameters
         if record is None or parameters is None or self.controller.busy:
             return
@@ -242,15 +246,21 @@ class WhatIfSection:
             self.engine.ask(question, heard, finished)
 
         if controller.begin("whatIf", _("Preparing the CT …"), self.engine.stop, Phase.PREPARING):
-            controller.goOn(self._prepare(record, work, question), launch)
+            controller.goOn(self._prepare(record, work, question, drawn), launch)
 
-    def _prepare(self, record: ResultRecord, work: Path, question: dict[str, Any]) -> Iterator[str]:
-        """Write what is read, where it is not there from the last question."""
+    def _prepare(self, record: ResultRecord, work: Path, question: dict[str, Any], drawn: DrawnSegment | None) -> Iterator[str]:
+        """Write what is read, where it is not there from the last question; a drawn segment may have changed since then."""
         parameters = self.state.parameters
         assert parameters is not None
         ct = yield from self.controller.ctFile.steps(record.ct, parameters.caseName.strip())
         folder = yield from resultFolder(record, work)
         question |= {"result": str(folder), "ct": str(ct), "weights": parameters.weights}
+        if drawn is not None:
+            taken = [label.name for label in record.labels] + list(record.run.get("extra_rois", ()))
+            name = drawn.name if drawn.name not in taken else _("{name} drawn").format(name=drawn.name)
+            writeSegment(drawn.node, drawn.identifier, work / "drawn.nrrd")
+            question |= {"extra_rois": [f"{work / 'drawn.nrrd'}:{name}"], "regions": [name]}
+            yield _("Preparing the drawn segment …")
         question |= {"device": parameters.device, "precision": str(record.run.get("precision") or "auto")}
 
     def _folder(self, record: ResultRecord) -> Path:

@@ -70,6 +70,12 @@ class Answer:
         """Every label, the most changed first."""
         return [LabelRow(*row) for row in self._content.get("rows", ())]
 
+    @property
+    def changed(self) -> list[str]:
+        """Labels that are outlined since they are drawn otherwise now, or that are gone."""
+        here = set(segmentIds(self.node))
+        return [row.name for row in self.rows if row.name in here or (row.before and not row.after)]
+
     def show(self, visible: bool) -> None:
         """Outline what is drawn now in the labels' own colours, thicker than other outlines."""
         display = self.node.GetDisplayNode()
@@ -91,12 +97,17 @@ class Answer:
         removeNode(ct)
 
 
+def isAnswer(node: Any) -> bool:
+    """Whether a segmentation node is an answer."""
+    return bool(node.GetAttribute(_MARK))
+
+
 def answersOf(record: ResultRecord | None) -> list[Answer]:
     """The answers about a record, oldest first."""
     if record is None:
         return []
     nodes = MapDisplay.nodesOfClass("vtkMRMLSegmentationNode")
-    return [Answer(node) for node in nodes if node.GetAttribute(_MARK) and node.GetNodeReference(_RECORD) is record.node]
+    return [Answer(node) for node in nodes if isAnswer(node) and node.GetNodeReference(_RECORD) is record.node]
 
 
 def loadAnswer(folder: Path, record: ResultRecord, labels: list[dict[str, Any]], title: str) -> Generator[str, None, Answer]:

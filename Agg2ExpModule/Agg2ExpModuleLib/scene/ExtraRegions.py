@@ -23,12 +23,12 @@ from .SceneVolumes import segmentIds, segmentName, writeSegment
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|,>=\x00-\x1f\x7f]')
 
 
-def regionNames(segmentation: Any) -> dict[str, str]:
-    """Segment id to region name for every segment that is not hidden."""
+def regionNames(segmentation: Any, hidden: bool = False) -> dict[str, str]:
+    """Segment id to region name for every segment, or every one that is not hidden."""
     display = segmentation.GetDisplayNode() if segmentation is not None else None
     names: dict[str, str] = {}
     for identifier in segmentIds(segmentation):
-        if display is not None and not display.GetSegmentVisibility(identifier):
+        if not hidden and display is not None and not display.GetSegmentVisibility(identifier):
             continue
         base = name = _FORBIDDEN.sub("_", segmentName(segmentation, identifier)).strip(" ._-") or identifier
         number = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .SceneVolumes import segmentIds, segmentMask, transformToWorld
 
 YELLOW = (1.0, 0.92, 0.24)
 _OUTLINE_PIXELS = 2
+_BEFORE_PIXELS, _PALE = 1, 0.3  # what there was, beside the strong lines of what there is now
 
 
 def nodesOfClass(name: str) -> list[Any]:
@@ -110,6 +111,31 @@ def showOutline(segmentations: list[Any], shown: Any, segmentId: str, visible: b
                 else:
                     display.UnsetSegmentOverrideColor(name)
         display.EndModify(modified)
+
+
+def showBefore(segmentation: Any, colors: Mapping[str, Sequence[int]]) -> None:
+    """Outline segments thin and pale in their own colours, beside what is outlined already: what there was before a change.
+
+    Args:
+        segmentation: node of the segments.
+        colors: of each segment, 0..255.
+    """
+    display = segmentation.GetDisplayNode() if segmentation is not None else None
+    if display is None:
+        return
+    modified = display.StartModify()
+    if not display.GetVisibility2D():  # nothing else of it is outlined
+        for name in segmentIds(segmentation):
+            display.SetSegmentVisibility(name, False)
+    display.SetVisibility(True)
+    display.SetVisibility2D(True)
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(_BEFORE_PIXELS)
+    for name in set(segmentIds(segmentation)) & set(colors):
+        display.SetSegmentVisibility(name, True)
+        display.SetSegmentOverrideColor(name, *(1 - _PALE * (1 - part / 255) for part in colors[name]))
+    display.EndModify(modified)
 
 
 def showAllSegments(segmentation: Any) -> None:
