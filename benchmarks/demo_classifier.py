@@ -32,10 +32,10 @@ FIRST_SEED = 3_000_000  # of the volumes measured; training and its validation d
 SHAPE, SPACING, NODULES_MM = (80, 64, 72), 5.0, (10.0, 30.0)
 RECIPE = [
     *("--phantoms", "4", "--volumes", "600", "--held-out", "40", "--spacing", "5", "--roi", "80", "64", "72"),
-    *("--network", "slice_resnet10", "--steps", "560", "--batch", "8", "--learning-rate", "1e-3", "--warmup", "40"),
+    *("--network", "slice_resnet10", "--steps", "480", "--batch", "8", "--learning-rate", "1e-3", "--warmup", "30"),
     *("--network-options", '{"block_inplanes": [16, 32, 64, 128], "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": true}'),
-    *("--validate-every", "70", "--save-every", "20", "--accelerator", "cpu", "--devices", "2", "--threads", "1"),
-    *("--name", "agg2exp_demo_classifier"),
+    *("--validate-every", "80", "--save-every", "20", "--accelerator", "cpu", "--devices", "4", "--threads", "1"),
+    *("--hu-window", "-600", "400", "--name", "agg2exp_demo_classifier"),
 ]
 
 

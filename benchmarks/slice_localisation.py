@@ -1,6 +1,6 @@
 """Do slice attention, signed contributions or gradients find the slices of a finding? Synthetic chests, where they are known.
 
-python benchmarks/slice_localisation.py [--data ../shared/data] [--seeds 2] [--chests 40] [--keep DIR] [--smoke]
+python benchmarks/slice_localisation.py [--data ../shared/data] [--seeds 1] [--chests 25] [--keep DIR] [--smoke]
 
 Classifiers with attention and with mean pooling, of one recipe (chests of 8 mm painted on two TotalSegmentator label maps and four
 phantoms, a small ResNet), are asked about chests that no training saw, each with one finding alone, with or without contrast agent.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SHAPE, SPACING, NODULES_MM = (50, 40, 45), 8.0, (16.0, 30.0)
 RESNET = {"block_inplanes": [16, 32, 64, 128], "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True}
 KINDS = ("attention", "mean")
-VOLUMES, STEPS, BATCH, PEAK = 600, 400, 8, 1e-3
+VOLUMES, STEPS, BATCH, PEAK, HU_WINDOW = 600, 300, 8, 1e-3, (-600.0, 400.0)
 ASKED = (LEFT, RIGHT, EFFUSION, NODULE)
 MEASURES = ("attention weights", "signed contributions", "gradient")
 
@@ -63,7 +63,9 @@ def train(kind: str, seed: int, maps: Sequence[Path], folder: Path, smoke: bool)
         "validate_every": steps,
         "save_every": 20,
     }
-    settings = settings_of("classification", {**given, **recipe, "seed": seed, "keep": "last", "accelerator": "cpu"})
+    settings = settings_of(
+        "classification", {**given, **recipe, "hu_window": HU_WINDOW, "seed": seed, "keep": "last", "accelerator": "cpu"}
+    )
     source = FindingsSource(maps, 1 if smoke else 4, settings, folder / "cache", 24 if smoke else VOLUMES, 8)
     task = ClassificationTask(settings, source)
     name = f"{kind}_{seed}"
@@ -147,8 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--chests", type=int, default=40, help="with each finding")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--chests", type=int, default=25, help="with each finding")
     parser.add_argument("--kinds", default=",".join(KINDS), help="of pooling, a comma between")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for painted chests and weights, so that the benchmark can go on")
