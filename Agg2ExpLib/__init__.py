@@ -21,6 +21,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .api.cohort import cohort as cohort
+    from .api.counterfactual import counterfactual as counterfactual
     from .api.dicom import write_dicom as write_dicom
     from .api.evaluate import evaluate as evaluate
     from .api.explain import explain as explain
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .attribution.method import parameter as parameter
     from .attribution.methods import methods as methods
     from .attribution.methods import register as register
+    from .counterfactuals.outcome import Counterfactual as Counterfactual
     from .errors import Cancelled as Cancelled
     from .errors import InputError as InputError
     from .errors import OutOfMemoryError as OutOfMemoryError
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 # Where each public name comes from.
 _PLACES = {
     "Cancelled": "errors",
+    "Counterfactual": "counterfactuals.outcome",
     "Effects": "interventions.effects",
     "ImportanceMatrix": "roi_importance.matrix",
     "InputError": "errors",
@@ -71,6 +74,7 @@ _PLACES = {
     "WhatIf": "interventions.outcome",
     "causal_matrix": "api.what_if",
     "cohort": "api.cohort",
+    "counterfactual": "api.counterfactual",
     "evaluate": "api.evaluate",
     "explain": "api.explain",
     "importance": "api.importance",

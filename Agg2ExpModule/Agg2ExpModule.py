@@ -71,6 +71,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         beside: graph or matrix large in a layout of its own.
         strip: tells what goes on.
         spots: hot spots of the map shown.
+        slices: which slices a classifier's class comes from.
         shortcuts: keys for reading.
         comparison: of the results shown with a cohort.
         controller: runs and loads, and knows what goes on.
@@ -95,6 +96,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         ensureLibrary()
         from Agg2ExpModuleLib.engine.Engine import Engine
+        from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.panel.OtherComputer import OtherComputer
         from Agg2ExpModuleLib.panel.PanelState import PanelState
         from Agg2ExpModuleLib.panel.RunController import RunController
 
@@ -103,9 +106,11 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = Agg2ExpModuleLogic()
-        self.state = PanelState(self.ui, widget)
+        self.state = PanelState(self.ui, widget, Path(self.resourcePath(DEMO_WEIGHTS)))
         self.engine = Engine(parent=widget)
         self.controller = RunController(self.state, self.engine)
+        self.state.elsewhere = OtherComputer(self.state)
+        self.engine.warm.where = self.state.elsewhere.words
         self._makeSections()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -132,19 +137,19 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.InstalledModels import InstalledModels
         from Agg2ExpModuleLib.panel.LabelSection import LabelSection
         from Agg2ExpModuleLib.panel.LabelWords import LabelWords
-        from Agg2ExpModuleLib.panel.ModelInfo import DEMO_WEIGHTS
+        from Agg2ExpModuleLib.panel.RegionsModel import RegionsModel
         from Agg2ExpModuleLib.panel.RequirementsSection import RequirementsSection
         from Agg2ExpModuleLib.panel.Shortcuts import Shortcuts
+        from Agg2ExpModuleLib.panel.SlicesSection import SlicesSection
         from Agg2ExpModuleLib.panel.SpeedMemory import SpeedMemory
         from Agg2ExpModuleLib.panel.StatusStrip import StatusStrip
         from Agg2ExpModuleLib.panel.WhatIfSection import WhatIfSection
         from Agg2ExpModuleLib.setup.Installer import Installer
 
         state, controller, root = self.state, self.controller, self.state.root
-        demo = Path(self.resourcePath(DEMO_WEIGHTS))
         devices = Child(root)
         devices.onFinished.append(lambda outcome: self._prepareEngine())
-        self.inputs = InputSection(state, controller, demo, self.logic.loadDemoCase, devices)
+        self.inputs = InputSection(state, controller, state.demoWeights, self.logic.loadDemoCase, devices)
         self.installed = InstalledModels(state, Child(root))
         self.requirements = RequirementsSection(state, controller, Installer(), Child(root))
         self.comparison = CohortComparison(state, Child(root))
@@ -153,7 +158,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.explaining = ExplainSection(state, controller, self.inputs, SpeedMemory())
         self.display = DisplaySection(state, controller, self.inputs)
         self.spots = HotSpotList(state)
-        self.shortcuts = Shortcuts(state, self.spots)
+        self.slices = SlicesSection(state)
+        self.shortcuts = Shortcuts(state, self.spots, self.slices)
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
@@ -164,12 +170,15 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparison,
             self.inputs,
             self.installed,
+            RegionsModel(state),
             self.requirements,
             self.labels,
+            state.elsewhere,
             self.explaining,
             self.display,
             GlobalMaskRow(state),
             self.spots,
+            self.slices,
             self.importance,
             self.beside,
             LabelWords(state, self.importance, self.comparison),
@@ -194,6 +203,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.comparison.stop(1000)
             self.strip.takeBack()
             self.shortcuts.off()
+            self.slices.shutdown()
             self.state.sections.clear()
             self.setParameterNode(None)
         self.removeObservers()
@@ -213,7 +223,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _prepareEngine(self) -> None:
         """So that the first run begins at once."""
-        if self.state.parameters is not None and not self.state.missing:
+        if self.state.parameters is not None and not self.state.missing and not self.state.elsewhere.host:
             self.engine.warm.prepare(self.state.parameters.device)
 
     def exit(self) -> None:

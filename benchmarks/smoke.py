@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from Agg2ExpLib.models.model import Model
+
 SPACING = 8.0  # the coarsest that a phantom can have
 ROI = 16
 _TINY: dict[str, Any] = {"spatial_dims": 3, "in_channels": 1, "out_channels": 17, "channels": [4, 8], "strides": [2]}
@@ -42,6 +44,18 @@ def tiny_weights(folder: Path) -> Path:
     }
     weights.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
     return weights
+
+
+def tiny_autoencoder() -> Model:
+    """A small autoencoder with random weights, for coarse grids."""
+    from torch import manual_seed
+
+    from Agg2ExpLib.models.model import Model
+    from Agg2ExpLib.models.slice_autoencoder import SliceAutoencoder
+
+    manual_seed(0)
+    network = SliceAutoencoder([4, 6], 3, [1, 1]).eval()
+    return Model(network, (), spacing=(SPACING,) * 3, hu_window=(-1024, 1024), task="autoencoder", name="tiny")
 
 
 def coarse_phantom(path: Path) -> Path:

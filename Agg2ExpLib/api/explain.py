@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..attribution.keep import KEEP, check_keep
+from ..attribution.method import Method
 from ..attribution.methods import DEFAULT_METHOD, make_method
 from ..attribution.spec import MethodSpec
 from ..errors import InputError, OutOfMemoryError
@@ -80,7 +81,7 @@ def explain(
     ct: Any,
     model: Model | str | Path,
     labels: Sequence[str] | str = (),
-    method: str = DEFAULT_METHOD,
+    method: str | Method = DEFAULT_METHOD,
     *,
     regions: Mapping[str, Any] | Sequence[str] | None = None,
     target: str = "sum",
@@ -103,7 +104,7 @@ def explain(
         ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
         model: a model, or the file of its weights.
         labels: names to explain; by default all that the model finds. Of a classifier the classes, by default all.
-        method: name of an attribution method, see :func:`Agg2ExpLib.methods`.
+        method: name of an attribution method, see :func:`Agg2ExpLib.methods`, or one with its parameters.
         regions: further regions of interest: masks by name (arrays on the CT's grid, images, files), or files as on the command
             line, such as ``"lesions.nrrd:tumour,node"``.
         target: ``sum`` or ``mean`` of the label's logits over its voxels.
@@ -127,6 +128,8 @@ def explain(
         >>> result = agg2exp.explain("chest.nii.gz", model, labels=["heart"], samples=8, antithetic=True)
         >>> result.matrix.to_frame().loc["heart"].nlargest(5)
         >>> lesion = agg2exp.explain("chest.nii.gz", model, labels=["lung"], method="gradient", regions={"lesion": "lesion.nrrd"})
+        >>> shap = agg2exp.methods()["kernel_shap"](supervoxels="cubes", regions=6, coalitions=40)
+        >>> values = agg2exp.explain("chest.nii.gz", model, labels=["heart"], method=shap)
         >>> lesion.matrix.to_frame("enrichment").loc["lung", "lesion"]  # 1 is chance
         >>> sorted_in = agg2exp.explain("chest.nii.gz", "classifier.safetensors", method="gradient", segmenter=model)
         >>> sorted_in.run["classes"][0]["probability"], sorted_in.slices.strongest("opacity", "axial")[:3]
@@ -135,7 +138,10 @@ def explain(
     if target not in TARGETS:
         raise InputError(f"Unknown ⟨target⟩ '{target}': use sum or mean.")
     check_keep(keep)
-    asked = _Asked(names, MethodSpec(method, parameters), regions, target, target_mask, mask, keep, segmenter)
+    if isinstance(method, Method) and parameters:
+        raise InputError(f"The method {method.name} was given with its parameters: set '{next(iter(parameters))}' there.")
+    spec = MethodSpec.of(method) if isinstance(method, Method) else MethodSpec(method, parameters)
+    asked = _Asked(names, spec, regions, target, target_mask, mask, keep, segmenter)
     windows = {"overlap": overlap, "blend": blend, "device": device, "precision": precision}
     return _run(ct, model, asked, windows, window_batch, patient_id, monitor)
 
@@ -182,7 +188,7 @@ def _run(
     if asked is not None:
         requested_labels(asked.labels, model.card)
     volume = read_ct(ct)
-    checksum = sha256_of(ct) if isinstance(ct, str | Path) else _sha256_of_array(volume)
+    checksum = sha256_of(ct) if isinstance(ct, str | Path) else sha256_of_array(volume)
     parameters = {"target": asked.target, **settings} if asked else dict(settings)
     record = RunRecord(model, volume.name, checksum, began, patient_id, parameters)
     for warning in (*model.warnings, *volume.warnings):
@@ -218,7 +224,7 @@ def _run(
     return Result.of(found)
 
 
-def _sha256_of_array(volume: Volume) -> str:
+def sha256_of_array(volume: Volume) -> str:
     """Of values and affine; an image in memory has no file."""
     digest = hashlib.sha256(volume.affine.tobytes())
     digest.update(f"{volume.array.dtype} {volume.array.shape}".encode())

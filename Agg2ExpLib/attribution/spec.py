@@ -30,6 +30,11 @@ class MethodSpec:
         object.__setattr__(self, "values", {name: known[name].check(value) for name, value in self.values.items()})
 
     @classmethod
+    def of(cls, method: Method) -> MethodSpec:
+        """A registered method with the parameters that it has."""
+        return cls(method.name, {entry.name: getattr(method, entry.name) for entry in method.parameters()})
+
+    @classmethod
     def picked(cls, name: str, entries: Mapping[str, Any]) -> MethodSpec:
         """A method with those of the entries that are parameters of it."""
         own = {entry.name for entry in find_method(name).parameters()}

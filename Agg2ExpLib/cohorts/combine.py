@@ -39,7 +39,7 @@ def combine(patients: Sequence[PatientMatrix], extra_rois: tuple[str, ...] = (),
     names = [label.name for label in labels]
     columns = (*names, *sorted(extra))
     explained = {row for one in patients for row in one.rows}
-    rows = tuple(name for name in names if name in explained)
+    rows = (*(name for name in names if name in explained), *_classes(patients, explained.difference(columns)))
     shape = (len(patients), len(rows), len(columns))
     values = {name: np.full(shape, np.nan) for name in VALUES}
     voxels = np.full((shape[0], shape[2]), np.nan)
@@ -149,6 +149,12 @@ def _labels(patients: Sequence[PatientMatrix], extra: set[str]) -> tuple[Label, 
         return known
     order = [label.name for label in PAPER_LABELS if label.name in names]
     return make_labels([*order, *(name for name in names if name not in order)])
+
+
+def _classes(patients: Sequence[PatientMatrix], found: set[str]) -> tuple[str, ...]:
+    """Rows that are no region: the classes of a classifier, in the order of its outputs."""
+    order = dict.fromkeys(row for one in patients for row in one.rows if row in found)
+    return tuple(order)
 
 
 def _check_rows(one: PatientMatrix, extra: set[str]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.labels import BACKGROUND, PATHOLOGY_GROUP, group_color
+from ..models.labels import BACKGROUND, CLASS_GROUP, PATHOLOGY_GROUP, group_color
 from ..views.plain_text import plain_text
 from .matrices import CohortMatrices
 
@@ -103,9 +103,13 @@ def context_figure(cohorts: Named) -> Figure:
 
 
 def context_order(cohort: CohortMatrices) -> list[str]:
-    """Explained labels without the background, the one with the largest mean context (smallest ``E[a, a]``) first."""
+    """Explained labels without the background, the one with the largest mean context (smallest ``E[a, a]``) first.
+
+    The classes of a classifier are no labels and have no context.
+    """
     inside = cohort.inside()
-    mean = {cohort.rows[row]: float(np.nanmean(inside[:, row])) for row in cohort.foreground}
+    labels = [row for row in cohort.foreground if cohort.rows[row] in cohort.columns]
+    mean = {cohort.rows[row]: float(np.nanmean(inside[:, row])) for row in labels}
     return sorted(mean, key=lambda name: (mean[name], name))
 
 
@@ -160,7 +164,7 @@ def histogram_figure(cohorts: Named, labels: Sequence[str]) -> Figure:
 
 def histogram_labels(cohort: CohortMatrices) -> list[str]:
     """The group of labels that is shown when none is asked for: the lung lobes where there are two or more, else the first five."""
-    names = [cohort.rows[row] for row in cohort.foreground]
+    names = [cohort.rows[row] for row in cohort.foreground if cohort.rows[row] in cohort.columns]
     lungs = [name for name in names if name.startswith("lung")]
     return lungs if len(lungs) > 1 else names[:5]
 
@@ -215,7 +219,8 @@ def wrapped(title: str, longest: int = 14) -> str:
 
 def region_color(cohort: CohortMatrices, name: str) -> str:
     """Colour of a region's system as ``#rrggbb``."""
-    group = next((label.group for label in cohort.labels if label.name == name), PATHOLOGY_GROUP)
+    otherwise = PATHOLOGY_GROUP if name in cohort.columns else CLASS_GROUP
+    group = next((label.group for label in cohort.labels if label.name == name), otherwise)
     red, green, blue = group_color(group)
     return f"#{red:02x}{green:02x}{blue:02x}"
 
@@ -225,16 +230,17 @@ def _boxes_of_label(axes: Axes, cohort: CohortMatrices, row: int, regions: int) 
     shares = 100 * cohort.mass[:, row]
     columns = [index for index, column in enumerate(cohort.columns) if column != BACKGROUND and np.isfinite(shares[:, index]).any()]
     columns.sort(key=lambda index: (-np.nanmedian(shares[:, index]), index))
-    shown, own = columns[:regions], cohort.columns.index(name)
-    if own not in shown:
+    shown, own = columns[:regions], cohort.columns.index(name) if name in cohort.columns else None
+    if own is not None and own not in shown:
         shown = [*shown[: regions - 1], own]
     for line, column in enumerate(shown):
         box(axes, shares[:, column], line, 0.66, region_color(cohort, cohort.columns[column]))
     plain_axes(axes, [cohort.title(cohort.columns[column]) for column in shown])
     axes.set_yticks(range(len(shown)))
-    axes.get_yticklabels()[shown.index(own)].set_fontweight("bold")
+    if own is not None:
+        axes.get_yticklabels()[shown.index(own)].set_fontweight("bold")
     axes.set_xlim(left=0)
-    count = int(np.isfinite(shares[:, own]).sum())
+    count = int(cohort.present[:, row].sum())
     missing = f"  ({count} patients)" if count < len(cohort.patients) else ""
     axes.set_title(cohort.title(name) + missing, size=10, weight="bold", color=INK, loc="left", pad=3)
 

@@ -109,9 +109,15 @@ class CohortMatrices:
         return [index for index, name in enumerate(self.rows) if name != BACKGROUND]
 
     def inside(self) -> np.ndarray:
-        """``E[a, a]``: the share of a label's attribution inside its own segment, ``[patients, rows]``; the rest is context."""
-        columns = [self.columns.index(name) for name in self.rows]
-        return self.mass[:, np.arange(len(self.rows)), columns]
+        """``E[a, a]``: the share of a label's attribution inside its own segment, ``[patients, rows]``; the rest is context.
+
+        NaN for the classes of a classifier, which have no segment.
+        """
+        found = np.full((len(self.patients), len(self.rows)), np.nan)
+        for row, name in enumerate(self.rows):
+            if name in self.columns:
+                found[:, row] = self.mass[:, row, self.columns.index(name)]
+        return found
 
     def title(self, name: str) -> str:
         """A label or region as people read it."""

@@ -166,7 +166,8 @@ def _slices(results: Results, label: str) -> list[dict[str, Any]]:
     """Coronal and axial slice through the label's largest cross-section; arrays ``[across, up]`` with the patient's right first."""
     ct, affine = _canonical(results.ct())
     segmentation, _ = _canonical(results.segmentation())
-    mask = segmentation == next(one.index for one in results.labels if one.name == label)
+    index = next((one.index for one in results.labels if one.name == label), None)  # a classifier's class has no voxels
+    mask = np.equal(segmentation, index) if index is not None else np.zeros(segmentation.shape, dtype=bool)
     overlay = None
     if label in results.explained:
         from ..runs.results import attribution_path
@@ -177,7 +178,7 @@ def _slices(results: Results, label: str) -> list[dict[str, Any]]:
     limit = float(np.quantile(np.abs(overlay), 0.95)) if overlay is not None else 0.0
     pictures = []
     for axis in (1, 2):
-        area = mask.sum(axis=tuple(other for other in range(3) if other != axis))
+        area = (mask if index is not None or overlay is None else np.abs(overlay)).sum(axis=tuple({0, 1, 2} - {axis}))
         at = int(area.argmax()) if area.any() else mask.shape[axis] // 2
 
         def cut(array: np.ndarray, axis: int = axis, at: int = at) -> np.ndarray:

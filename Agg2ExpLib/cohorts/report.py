@@ -46,12 +46,8 @@ def write_report(path: Path, summary: Summary, figures: dict[str, Path]) -> None
     page.figure(figures["importance_graph"], f"Mean RoI importance, {summary.name}: top-3 edges into each label.")
     if "importance_graph_2" in figures:
         page.figure(figures["importance_graph_2"], f"Mean RoI importance, {summary.other_name}: top-3 edges into each label.")
-    page.section("Context", "How much of a label's attribution lies outside its own segment, and where it goes.")
-    page.figure(figures["context"], "Share of the attribution inside the label's own segment; the rest is context.", narrow=True)
-    page.table(*_context_table(cohort, overall))
-    if summary.differences:
-        header = ["label", f"inside, {summary.name}", f"inside, {summary.other_name}", "p (Mann–Whitney U)", "p adjusted (BH)"]
-        page.table(header, _difference_rows(summary))
+    if "context" in figures:  # a classifier's classes have none
+        _context(page, summary, figures)
     page.section(
         "Matrix",
         "Mean over patients. The background takes most of the mass by its size alone and stands apart in grey. Relative to size "
@@ -83,14 +79,24 @@ def write_report(path: Path, summary: Summary, figures: dict[str, Path]) -> None
     page.write(path)
 
 
+def _context(page: Page, summary: Summary, figures: dict[str, Path]) -> None:
+    page.section("Context", "How much of a label's attribution lies outside its own segment, and where it goes.")
+    page.figure(figures["context"], "Share of the attribution inside the label's own segment; the rest is context.", narrow=True)
+    page.table(*_context_table(summary.cohort, summary.overall))
+    if summary.differences:
+        header = ["label", f"inside, {summary.name}", f"inside, {summary.other_name}", "p (Mann–Whitney U)", "p adjusted (BH)"]
+        page.table(header, _difference_rows(summary))
+
+
 def _cards(cohort: CohortMatrices, overall: GlobalImportance) -> list[tuple[str, str]]:
-    cards = [(str(len(cohort.patients)), "patients"), (str(len(cohort.foreground)), "explained labels")]
-    rows = cohort.foreground
+    order, rows = context_order(cohort), cohort.foreground
+    kind = "labels" if order or not rows else "classes"
+    cards = [(str(len(cohort.patients)), "patients"), (str(len(rows)), f"explained {kind}")]
     if BACKGROUND in overall.columns and rows:
         share = np.nanmean(overall.mass[rows, overall.columns.index(BACKGROUND)])
         cards.append((f"{100 * share:.0f} %", "of a label's attribution lies in the background, on average"))
-    if rows:
-        inside = np.nanmean([overall.mass[row, overall.columns.index(overall.rows[row])] for row in rows])
+    if order:
+        inside = np.nanmean([overall.mass[overall.rows.index(name), overall.columns.index(name)] for name in order])
         cards.append((f"{100 * inside:.1f} %", "of it lies inside the label's own segment, on average"))
     if np.isfinite(cohort.dice[:, rows]).any():
         cards.append((f"{np.nanmean(cohort.dice[:, rows]):.3f}", "mean Dice"))
@@ -100,8 +106,6 @@ def _cards(cohort: CohortMatrices, overall: GlobalImportance) -> list[tuple[str,
 def _findings(cohort: CohortMatrices, overall: GlobalImportance) -> list[str]:
     """The strongest lessons in words."""
     order = context_order(cohort)
-    if not order:
-        return []
     told = []
     edges = []
     for row in cohort.foreground:
@@ -207,7 +211,7 @@ def _patients(cohort: CohortMatrices) -> tuple[list[str], list[list[Cell]]]:
     rows: list[list[Cell]] = []
     for index, patient in enumerate(cohort.patients):
         count = int(present[index].sum())
-        mean = float(np.nanmean(inside[index])) if count else float("nan")
+        mean = float(np.nanmean(inside[index])) if np.isfinite(inside[index]).any() else float("nan")
         score = float(np.nanmean(dice[index])) if np.isfinite(dice[index]).any() else float("nan")
         rows.append([patient, Number(float(count), str(count)), percent(mean), fixed(score)])
     return ["patient", "explained labels", "mean share inside the label", "mean Dice"], rows

@@ -154,7 +154,7 @@ def _compute(cohort: CohortMatrices, other: CohortMatrices | None, options: Summ
 
 
 def _histogram_group(cohort: CohortMatrices, other: CohortMatrices | None, options: SummaryOptions) -> list[str]:
-    names = [cohort.rows[row] for row in cohort.foreground if other is None or cohort.rows[row] in other.rows]
+    names = [name for name in context_order(cohort) if other is None or name in other.rows]
     if options.histogram_labels:
         known = [label for label in cohort.labels if label.name in names]
         return [label.name for label in select_labels(options.histogram_labels, known)]
@@ -191,10 +191,11 @@ def _draw(folder: Path, summary: Summary, pairs: list[str], stage: Stage) -> dic
         "importance_graph": lambda: graph_figure(importance_graph(matrix, cohort.labels), positions, title=count),
         "importance_matrix": lambda: matrix_figure(matrix, cohort.labels, title=f"mean of {count}"),
         "distributions": lambda: distribution_figure(cohort, name),
-        "context": lambda: context_figure(both),
         "system_matrix": lambda: matrix_figure(systems, labels, title="systems"),
         "system_graph": lambda: graph_figure(importance_graph(systems, labels), title=f"systems, {count}"),
     }
+    if context_order(cohort):
+        figures["context"] = lambda: context_figure(both)
     if np.isfinite(overall.values["enrichment"]).any():
         figures["enrichment_matrix"] = lambda: matrix_figure(matrix, cohort.labels, "enrichment", title=f"mean of {count}")
     if len(pairs) > 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color
+from ..models.labels import BACKGROUND, CLASS_GROUP, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color
 from ..system.json_files import read_json
 from .matrices import VALUES, CohortMatrices
 
@@ -19,7 +19,7 @@ def by_system(cohort: CohortMatrices) -> CohortMatrices:
 
     ``S[A, B] = mean over the labels a of system A that the patient has of Σ_{b in B} E[a, b]``: how much of an average label of A
     falls into B. Extra regions form the column "pathologies"; they may overlap the labels, and are outside the rows' sum.
-    Only mass and its signed parts are joined; sizes and enrichment are not.
+    The classes of a classifier are one row, "classes". Only mass and its signed parts are joined; sizes and enrichment are not.
     """
     system = {label.name: label.group for label in cohort.labels}
     system |= dict.fromkeys(cohort.extra, PATHOLOGY_GROUP)
@@ -28,7 +28,8 @@ def by_system(cohort: CohortMatrices) -> CohortMatrices:
     order += [name for name in found if name not in GROUP_COLORS]
     own = [*order, *(name for name in (BACKGROUND,) if name in found)]
     columns = [*own, *(name for name in (PATHOLOGY_GROUP,) if name in found)]
-    rows = [name for name in own if any(system[row] == name for row in cohort.rows)]
+    of_row = [system.get(row, CLASS_GROUP) for row in cohort.rows]
+    rows = [name for name in (*own, *({CLASS_GROUP} - set(own))) if name in of_row]
     shape = (len(cohort.patients), len(rows), len(columns))
     values = {name: np.full(shape, np.nan) for name in VALUES}
     for key in ("mass", "positive_mass", "negative_mass"):
@@ -39,7 +40,7 @@ def by_system(cohort: CohortMatrices) -> CohortMatrices:
             # a region that a patient lacks adds nothing; a row that it lacks stays undefined
             joined = np.where(np.isfinite(part).any(axis=2), np.nansum(part, axis=2), np.nan)
             for i, row in enumerate(rows):
-                mine = joined[:, [index for index, name in enumerate(cohort.rows) if system[name] == row]]
+                mine = joined[:, [index for index, name in enumerate(of_row) if name == row]]
                 count = np.isfinite(mine).sum(axis=1)
                 total = np.nansum(mine, axis=1)
                 values[key][:, i, j] = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)

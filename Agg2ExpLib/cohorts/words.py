@@ -19,9 +19,11 @@ def summary_in_words(summary: Summary, count: int = 3) -> str:
     """For every label the regions with the largest mean share, with confidence intervals."""
     overall = summary.overall
     patients = len(summary.cohort.patients)
-    lines = [f"{summary.name}: {patients} patient{'s' * (patients > 1)}, {len(summary.cohort.foreground)} labels"]
+    names = context_order(summary.cohort) or [summary.cohort.rows[row] for row in summary.cohort.foreground]
+    kind = "labels" if set(names) & set(overall.columns) else "classes"
+    lines = [f"{summary.name}: {patients} patient{'s' * (patients > 1)}, {len(summary.cohort.foreground)} {kind}"]
     width = max(len(name) for name in overall.rows)
-    for name in context_order(summary.cohort):
+    for name in names:
         row = overall.rows.index(name)
         columns = [c for c, region in enumerate(overall.columns) if region != BACKGROUND and np.isfinite(overall.mass[row, c])]
         columns.sort(key=lambda column: (-overall.mass[row, column], column))

@@ -10,14 +10,46 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from ..errors import Cancelled, InputError, OutOfMemoryError, on_command_line, worded
+from ..errors import Cancelled, InputError, OutOfMemoryError, ToldError, on_command_line, worded
 from ..system.memory import require_start
 from ..version import __version__
-from . import cohort, demo, dicom, evaluate, explain, importance, models, render, report, run, segment, serve, train, whatif
+from . import (
+    cohort,
+    counterfactual,
+    demo,
+    dicom,
+    evaluate,
+    explain,
+    importance,
+    models,
+    render,
+    report,
+    run,
+    segment,
+    serve,
+    train,
+    whatif,
+)
 
 BAD_INPUT = 2
-_COMPUTING = ("demo", "segment", "explain", "run", "cohort", "evaluate", "train", "whatif", "serve")
-_VERBS = (demo, segment, explain, run, importance, whatif, cohort, evaluate, render, report, dicom, serve, train, models)
+_COMPUTING = ("demo", "segment", "explain", "run", "cohort", "evaluate", "train", "whatif", "counterfactual", "serve")
+_VERBS = (
+    demo,
+    segment,
+    explain,
+    run,
+    importance,
+    whatif,
+    counterfactual,
+    cohort,
+    evaluate,
+    render,
+    report,
+    dicom,
+    serve,
+    train,
+    models,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except InputError as error:
         return _fail(worded(error.template, on_command_line), args.debug, BAD_INPUT)
+    except ToldError as error:
+        return _fail(f"{error.message} {error.hint}", args.debug, 1)
     except OutOfMemoryError as error:
         return _fail(worded(f"{error.template} {error.hint}", on_command_line), args.debug, 1)
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_explain_options, add_input_options, describe_methods, job_from
+from .options import add_explain_options, add_host_options, add_input_options, describe_methods, job_from
 
 _EXAMPLES = """examples:
   agg2exp explain --ct chest.nii.gz --weights swin_unetr.pt --labels aorta,heart --output result
@@ -27,6 +27,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_input_options(parser)
     add_explain_options(parser)
+    add_host_options(parser)
     parser.set_defaults(do=main)
 
 
@@ -36,5 +37,5 @@ def main(args: argparse.Namespace) -> int:
     from ..runs.summary import summarise
     from .terminal import run_in_terminal
 
-    print(summarise(Results.open(run_in_terminal(job_from(args, task="explain")))))
+    print(summarise(Results.open(run_in_terminal(job_from(args, task="explain"), args.host, args.host_command))))
     return 0

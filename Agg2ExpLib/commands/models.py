@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..models.model_card import CLASSIFICATION, SEGMENTATION
+
 if TYPE_CHECKING:
     from ..models.installed import InstalledModel
 
@@ -55,13 +57,15 @@ def _text(model: InstalledModel) -> str:
         return "\n".join([*lines, f"  cannot be explained: {model.problem}", ""])
     if model.card is not None:
         spacing, window = model.card.spacing, " × ".join(map(str, model.card.roi_size))
+        seen = f"windows of {window} voxels" if model.card.task == SEGMENTATION else "the whole CT at once"
         told = f"{' × '.join(f'{step:g}' if step else 'own' for step in spacing)} mm, " if any(spacing) else ""
-        lines.append(f"  can be explained: {told}windows of {window} voxels")
+        lines.append(f"  can be explained: {told}{seen}")
         names = [label.name for label in model.labels]
         shown = ", ".join(names)
         if len(shown) > _WIDTH:
             shown = shown[:_WIDTH].rpartition(",")[0] + ", …"
-        lines.append(f"  {len(names)} label{'s' if len(names) != 1 else ''}: {shown}")
+        one, many = ("class", "classes") if model.card.task == CLASSIFICATION else ("label", "labels")
+        lines.append(f"  {len(names)} {one if len(names) == 1 else many}: {shown}")
         if model.card.licence:
             lines.append(f"  licence: {model.card.licence}")
     else:

@@ -69,6 +69,20 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_host_options(parser: argparse.ArgumentParser) -> None:
+    """Another computer to compute on."""
+    group = parser.add_argument_group("another computer")
+    group.add_argument(
+        "--host",
+        default="",
+        metavar="USER@HOST",
+        help="compute there through ssh: the CT and what else is read is sent, results come back, nothing stays there",
+    )
+    group.add_argument(
+        "--host-command", default="", metavar="COMMAND", help="what starts the server there (default: agg2exp serve --stdio)"
+    )
+
+
 def add_explain_options(parser: argparse.ArgumentParser) -> None:
     """What is explained and how."""
     group = parser.add_argument_group("explanation")

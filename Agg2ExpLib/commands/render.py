@@ -35,6 +35,16 @@ def add_parser(verbs: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Render and list what was written."""
+    from ..counterfactuals.read import is_counterfactual, read_counterfactual
+
+    if is_counterfactual(args.result):
+        from ..views.counterfactual_views import draw_counterfactual
+
+        output = args.output or args.result / "views"
+        output.mkdir(parents=True, exist_ok=True)
+        for path in draw_counterfactual(read_counterfactual(args.result), output):
+            print(path)
+        return 0
     from ..views.render import render_results
 
     output = args.output or args.result / "views"

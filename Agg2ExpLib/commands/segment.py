@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_input_options, job_from
+from .options import add_host_options, add_input_options, job_from
 
 _EXAMPLES = """example:
   agg2exp segment --ct chest.nii.gz --weights swin_unetr.pt --output segmented
@@ -16,6 +16,7 @@ def add_parser(verbs: Any) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("segment", help="segment one CT", epilog=_EXAMPLES, description=__doc__)
     add_input_options(parser)
+    add_host_options(parser)
     parser.set_defaults(do=main)
 
 
@@ -25,5 +26,5 @@ def main(args: argparse.Namespace) -> int:
     from ..runs.summary import summarise_volumes
     from .terminal import run_in_terminal
 
-    print(summarise_volumes(Results.open(run_in_terminal(job_from(args, task="segment")))))
+    print(summarise_volumes(Results.open(run_in_terminal(job_from(args, task="segment"), args.host, args.host_command))))
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .options import add_host_options
+
 _MORE = """requests, one JSON object a line on stdin; paths are absolute:
   {"id": 1, "do": "load", "weights": "/models/swin_unetr.pt"}
   {"id": 2, "do": "run", "job": {"ct": "/data/chest.nii.gz", "weights": "/models/swin_unetr.pt", "output": "/data/result"}}
@@ -18,8 +20,11 @@ events, one JSON object a line on stdout, with the request's id: those of `agg2e
 Model, CT and the windows of the last result are kept, so that a second question is answered from the windows that change.
 Where a stopped request does not end by itself the process does ({"event": "cancelled", "ended": true}): start it anew.
 
-on another computer, through its ssh and with its files:
-  ssh workstation agg2exp serve
+
+on another computer: the same requests with the paths of this one, done there (see docs/how-to/other-computer.md):
+  agg2exp serve --host user@workstation
+What is read is sent through ssh, results come back, and nothing of it stays there. Weights are sent too, unless they are named as
+they lie there (host:/models/swin_unetr.pt). The server there, which ssh starts, is `agg2exp serve --stdio`.
 """
 
 
@@ -30,6 +35,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--idle", type=float, default=900.0, metavar="S", help="end after so many seconds without one (default 900)"
     )
+    add_host_options(parser)
     parser.add_argument("--name", metavar="TEXT", help="any text, by which the process can be told from others of its kind")
     parser.set_defaults(do=main)
 
@@ -37,8 +43,14 @@ def add_parser(verbs: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Serve; the events tell everything."""
     from ..errors import InputError
-    from ..serving.server import Here, serve_on_stdio
+    from ..serving.here import Here
+    from ..serving.server import Worker, serve_on_stdio
 
     if not args.idle > 0:
         raise InputError(f"⟨idle⟩ must be a positive number of seconds, not {args.idle:g}.")
-    serve_on_stdio(Here(), args.idle, args.debug)
+    worker: Worker = Here()
+    if args.host:
+        from ..serving.remote import remote_by_ssh
+
+        worker = remote_by_ssh(args.host, args.host_command)
+    serve_on_stdio(worker, args.idle, args.debug)

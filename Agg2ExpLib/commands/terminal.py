@@ -59,14 +59,27 @@ class TerminalMonitor(Monitor):
             self._bar.close()
 
 
-def run_in_terminal(job: Job) -> Path:
+def run_in_terminal(job: Job, host: str = "", command: str = "") -> Path:
     """Do a job and return the results folder; Ctrl-C ends it within two seconds.
+
+    Args:
+        job: what to do.
+        host: another computer to do it on, as for ssh.
+        command: that starts the server there.
 
     Raises:
         Exception: what :func:`Agg2ExpLib.runs.pipeline.run_job` raises.
     """
 
     def work(monitor: Monitor) -> Path:
+        if host:
+            from ..serving.remote import remote_by_ssh
+
+            remote = remote_by_ssh(host, command)
+            try:
+                return Path(str(remote.answer({"do": "run", "job": job.to_json()}, monitor)["result"]))
+            finally:
+                remote.close()
         from ..runs.pipeline import run_job
 
         return run_job(job, monitor)

@@ -2,5 +2,7 @@
 
 LESS, MORE = "less", "more"
 DIRECTIONS = ("both", LESS, MORE)
-OBJECTIVES = ("auto", "logit", "probability")
+VOLUME, LOGIT = "volume", "logit"
+OBJECTIVES = ("auto", VOLUME, LOGIT)
 FRAMES = 10  # a direction
+SMOOTH_MM = 6.0  # across the slices

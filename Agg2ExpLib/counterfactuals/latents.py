@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..io.grid import Grid
     from ..models.slice_autoencoder import SliceAutoencoder
 
-# The pixels of a slice may be so much larger or smaller than those that the autoencoder was made for.
-TOLERANCE = 1.3
+# The pixels of a slice may be so much larger or smaller than those that the autoencoder was made for: training sees 0.75 to 1.25.
+TOLERANCE = 1.34
 _CHUNK_PIXELS = 2**18  # of slices that pass together
 
 

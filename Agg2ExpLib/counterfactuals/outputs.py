@@ -39,7 +39,7 @@ class Output:
     """A label of a segmentation network over fixed voxels R, or a class of a classifier over any one voxel.
 
     With ``logit`` the output f is the mean of its stitched logits over R: ``f̂_c / |R|`` of the attributions. With
-    ``probability`` it is the mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits
+    ``volume`` it is the mean of its softmax (or sigmoid), a soft volume where R is more than the label has. Stitched logits
     are linear in what the windows give, so the exact gradient is a sum of vector-Jacobian products, one a window; only the logits
     of the voxels of R are kept, and one batch of windows.
 
@@ -47,7 +47,7 @@ class Output:
         case: with its network at work.
         label: of the model.
         region: R, boolean ``[x, y, z]``, not empty.
-        objective: ``logit`` or ``probability``.
+        objective: ``logit`` or ``volume``.
     """
 
     def __init__(self, case: Case, label: Label, region: np.ndarray, objective: str):
@@ -65,7 +65,9 @@ class Output:
         total = plan.weight_sum(compute.dtype)[plan.inside][mask]
         self._total = total.to(compute.device)
         self._weight = plan.weight.to(compute.device, compute.dtype)
-        self._batch: BatchSize = case.batch()
+        # A batch with gradients takes more memory than one without.
+        self._forward, self._backward = case.batch(), case.batch()
+        self._settled: set[int] = set()
 
     def measure(self, image: np.ndarray, stage: Stage) -> Measured:
         """f of an image ``[x, y, z]`` of the model's intensities, by forward passes alone."""
@@ -95,7 +97,7 @@ class Output:
                     cotangents[row][:, chosen] = (outer[:, place] * self._weight[chosen]).to(outputs.dtype)
                 return torch.autograd.grad(outputs, inputs, cotangents)[0][:, 0]
 
-        for now, gradients, done in self._through_windows(work):
+        for now, gradients, done in self._through_windows(work, self._backward):
             for window, gradient in zip(now, gradients, strict=True):
                 result[window] += gradient.to(result.device, result.dtype)
             stage.update(0.3 + 0.7 * done, "gradient")
@@ -115,7 +117,7 @@ class Output:
             check_output(outputs, inputs, channels)
             return outputs
 
-        for now, outputs, done in self._through_windows(work):
+        for now, outputs, done in self._through_windows(work, self._forward):
             for row, window in enumerate(now):
                 place, chosen = self._chosen(window)
                 part = outputs[row][:, chosen].to(self._weight.dtype) * self._weight[chosen]
@@ -126,12 +128,15 @@ class Output:
         assert found is not None, "a region meets a window"
         return found / self._total
 
-    def _through_windows(self, work: Callable[[list[Window]], torch.Tensor]) -> Any:
+    def _through_windows(self, work: Callable[[list[Window]], torch.Tensor], batch: BatchSize) -> Any:
         """Batches of windows, what the work makes of each, and the share that is done."""
+        if id(batch) not in self._settled:
+            self._settled.add(id(batch))
+            batch.choose(lambda: work(self._windows[:1]))
         todo = list(self._windows)
         while todo:
-            now = todo[: self._batch.current]
-            found = self._batch.attempt(lambda now=now: work(now))  # type: ignore[misc]
+            now = todo[: batch.current]
+            found = batch.attempt(lambda now=now: work(now))  # type: ignore[misc]
             if found is not None:
                 todo = todo[len(now) :]
                 yield now, found, 1 - len(todo) / len(self._windows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .intensities import slope
 from .latents import Latents, share_of_change
 from .outputs import Measured, Output
 from .search import FIRST_CHANGE, Found, Tried, is_certain, search
+
+if TYPE_CHECKING:
+    import torch
 
 _TRIALS = 6  # to find the length of the first step
 
@@ -45,6 +48,7 @@ class Shift:
         low: HU that are intensity 0 of the autoencoder.
         chosen: slices whose latents may change.
         stage: is told progress.
+        smooth: standard deviation in slices of a Gaussian across them, through which the direction goes; 0 for none.
 
     Attributes:
         start: ``x_0 = D(E(x))``.
@@ -55,14 +59,15 @@ class Shift:
         InputError: the output does not depend on the CT, or not on the chosen slices.
     """
 
-    def __init__(self, case: Case, latents: Latents, output: Output, low: float, chosen: slice, stage: Stage):
+    def __init__(self, case: Case, latents: Latents, output: Output, low: float, chosen: slice, stage: Stage, smooth: float = 0.0):
         self._case, self._latents, self._output, self._low = case, latents, output, low
         self._first = latents.decode(latents.start)
         image = case.prepared.intensity(self._first)
         self.before, gradient = output.gradient(image, stage)
         by_hu = gradient * slope(case.prepared.intensities, self._first)
-        self._direction = latents.pull_back(latents.start, by_hu, chosen)
+        self._direction = across_slices(latents.pull_back(latents.start, by_hu, chosen), chosen, smooth)
         self.scale = self._scale()
+        self._known: dict[float, Tried] = {}
         self.start = Frame(0.0, self._first, self.before, 0.0)
 
     def _scale(self) -> float:
@@ -94,8 +99,11 @@ class Shift:
         if amount == 0:
             return self.start
         hu = self._latents.decode(self._moved(amount * self.scale))
-        measured = self._output.measure(self._case.prepared.intensity(hu), stage)
-        return Frame(amount, hu, measured, share_of_change(self._first, hu, self._low))
+        if amount not in self._known:
+            measured = self._output.measure(self._case.prepared.intensity(hu), stage)
+            self._known[amount] = Tried(amount, measured, share_of_change(self._first, hu, self._low))
+        known = self._known[amount]
+        return Frame(amount, hu, known.measured, known.change)
 
     def find_end(self, sign: int, stage: Stage) -> Found:
         """How far to go in a direction, see :func:`~.search.search`."""
@@ -111,9 +119,34 @@ class Shift:
         return is_certain(sign, self.before)
 
 
-def amounts_of(ends: dict[int, float], frames: int) -> list[float]:
-    """The λ of all frames in rising order, 0 among them: as many evenly spaced steps in each direction."""
-    found = {0.0}
-    for end in ends.values():
-        found |= {end * number / frames for number in range(1, frames + 1)} if end else set()
-    return sorted(found)
+def across_slices(direction: torch.Tensor, chosen: slice, smooth: float) -> torch.Tensor:
+    """A direction through a Gaussian across the slices (the first axis), those that may not change left at 0.
+
+    The autoencoder knows single slices, so the plain gradient differs from slice to slice and leaves stripes. A Gaussian is
+    symmetric and positive, so what comes out is still a direction in which f rises.
+
+    Args:
+        direction: ``[slices, …]``.
+        chosen: slices that may change.
+        smooth: standard deviation in slices.
+    """
+    if not smooth:
+        return direction
+    import torch
+    from scipy import ndimage
+
+    smoothed = torch.zeros_like(direction)
+    values = ndimage.gaussian_filter1d(direction[chosen].cpu().numpy(), smooth, axis=0, mode="constant")
+    smoothed[chosen] = torch.from_numpy(values).to(direction.device)
+    return smoothed
+
+
+def amounts_of(found: Found, frames: int) -> list[float]:
+    """The λ of the frames in one direction without 0: those of the search nearest to even steps; even ones where it took few."""
+    if not found.end:
+        return []
+    even = [found.end * number / frames for number in range(1, frames + 1)]
+    usable = [tried.amount for tried in found.tried if abs(tried.amount) <= abs(found.end)]
+    if len(usable) < frames:
+        return even
+    return sorted({min(usable, key=lambda amount: abs(amount - wanted)) for wanted in even}, key=abs)

@@ -17,6 +17,8 @@ from ..models.labels import Label
 from ..models.model import Model
 from ..monitor import Stage
 from ..runs.case import make_case
+from ..runs.partition import nothing_drawn
+from ..runs.targets import class_targets
 from ..system.resumable_folder import FolderError
 from .drops import output_drops
 from .measure import Subject, measure, measuring_device, warm_up
@@ -150,8 +152,12 @@ def evaluate_patient(
     if not methods:
         return outcome
     segmenting = Part(stage, _READ_END, _READ_END + _segmenting_share(settings, methods), "segmenting")
-    drawn, channel = case.segment(segmenting), case.model.card.channel
-    targets = tuple(Target(label.name, channel(label), mask) for label in setup.labels if (mask := drawn.mask(label.index)).any())
+    drawn, channel = nothing_drawn(case.grid).drawn if case.classifies else case.segment(segmenting), case.model.card.channel
+    if case.classifies:
+        targets = tuple(class_targets([label.name for label in setup.labels], case.model.card, case.grid.shape))
+    else:
+        found = ((label, drawn.mask(label.index)) for label in setup.labels)
+        targets = tuple(Target(label.name, channel(label), mask) for label, mask in found if mask.any())
     engine = case.engine(targets)
     work = _Shares(engine, settings, [method for _, _, method in methods], bool(subsets))
     drops: dict[str, np.ndarray] = {}

@@ -15,10 +15,11 @@ from ..io.csv_table import write_table
 from ..io.patient_table import Entry
 from ..io.source_files import sha256_of
 from ..io.volume import stem_of
-from ..models.labels import Label, select_labels
+from ..models.labels import Label
 from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage
 from ..runs.record import versions
+from ..runs.targets import requested_labels
 from ..system.files import replacing
 from ..version import __version__
 from .method_specs import MethodSpec, parse_methods
@@ -103,7 +104,7 @@ def evaluate(
     if model is None:
         card = Path(settings.card) if settings.card else None
         model = load_model(Path(settings.weights), card, settings.folds, settings.mirror)
-    labels = select_labels(settings.labels, model.card.labels) if settings.labels else model.card.labels[1:]
+    labels = requested_labels(settings.labels, model.card)
     for warning in model.warnings:
         monitor.notice(warning)
     identities = {spec.text: spec.identity() for spec in specs}

@@ -12,6 +12,7 @@ from ..inference.compute import Compute
 from ..inference.sliding_window import WindowPlan
 from ..io.turn import Turn
 from ..models.model import Model
+from ..models.model_card import SEGMENTATION
 from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..preprocessing.preprocessing import Prepared
@@ -145,6 +146,11 @@ def case_of(result: Explanation, model: Model, compute: Compute, monitor: Monito
     Raises:
         InputError: another model, another CT, or the original CT is needed.
     """
+    if result.run.get("classes"):
+        raise InputError(
+            "This result explains a classifier, which draws nothing: what-if needs the result of a segmentation network."
+        )
+    model.require(SEGMENTATION, "What-if")
     made_by = (result.run.get("weights") or {}).get("sha256")
     if made_by and made_by != model.sha256:
         raise InputError("The result was made with other weights: give those that it was made with.")

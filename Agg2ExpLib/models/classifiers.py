@@ -44,6 +44,11 @@ def new_classifier(spec: Mapping[str, Any]) -> torch.nn.Module:
     return SliceClassifier(network, _features(network), classes_of(spec), **arguments)
 
 
+def is_slice_classifier(network: Any) -> bool:
+    """Whether a network is a slice classifier, which can tell what each slice contributes; needs no torch."""
+    return hasattr(network, "slice_features") and hasattr(network, "slice_parts")
+
+
 def classes_of(spec: Mapping[str, Any]) -> int:
     """How many logits a described classifier gives.
 

@@ -14,7 +14,7 @@ from .checkpoint import SUFFIXES
 from .formats import describe_model
 from .labels import Label
 from .model import demo_weights
-from .model_card import ModelCard, card_beside
+from .model_card import AUTOENCODER, ModelCard, card_beside
 
 _MOST = 500  # folders looked at in one place
 
@@ -47,8 +47,8 @@ class InstalledModel:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Without the background; empty where they are not known yet."""
-        return self.card.labels[1:] if self.card else ()
+        """What can be explained: labels without the background, or classes; empty where they are not known yet."""
+        return self.card.explainable if self.card else ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for other programs."""
@@ -60,6 +60,7 @@ class InstalledModel:
             "path": str(self.path),
             "can_be_explained": not self.problem,
             "problem": self.problem,
+            "task": card.task if card else None,
             "labels": [label.name for label in self.labels],
             "groups": {label.name: label.group for label in self.labels},
             "spacing": [step or None for step in card.spacing] if card else None,  # None: the CT's own
@@ -115,7 +116,10 @@ def _described(name: str, kind: str, weights: str, path: Path) -> InstalledModel
         return InstalledModel(name, kind, weights, path, None, str(error))
     except OSError as error:
         return InstalledModel(name, kind, weights, path, None, f"{path} cannot be read ({error.strerror or error}).")
-    return InstalledModel(name, kind, weights, path, described.card, "", described.notes)
+    problem = ""
+    if described.card is not None and described.card.task == AUTOENCODER:
+        problem = "It is an autoencoder, which draws nothing: it serves to make counterfactual CTs."
+    return InstalledModel(name, kind, weights, path, described.card, problem, described.notes)
 
 
 def _trained(results: Path) -> Iterator[Path]:

@@ -26,7 +26,7 @@ GROUP_COLORS: dict[str, Color] = {
     "other organs": (128, 128, 128),
     "pathologies": (0, 0, 0),
     "background": (200, 200, 200),
-    "classes": (120, 70, 160),
+    "classes": (96, 0, 180),
 }
 CLASS_GROUP = "classes"  # of what a classifier tells apart
 OTHER_GROUP = "other organs"

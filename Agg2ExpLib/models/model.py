@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEMO_NAME = "agg2exp_demo.safetensors"
 DEMO_CLASSIFIER_NAME = "agg2exp_demo_classifier.safetensors"
+AUTOENCODER_NAME = "agg2exp_slices.safetensors"
 DEMO_PACKAGE = "Agg2ExpLib.demo_data"
 
 
@@ -194,19 +195,28 @@ def demo_weights() -> Path:
     Raises:
         InputError: they are in none of these places.
     """
-    return _demo(DEMO_NAME)
+    return _shipped(DEMO_NAME, "The demo weights")
+
+
+def demo_autoencoder() -> Path:
+    """The autoencoder of CT slices that comes with the project, in the same places as :func:`demo_weights`.
+
+    Raises:
+        InputError: it is in none of them.
+    """
+    return _shipped(AUTOENCODER_NAME, "The autoencoder")
 
 
 def demo_classifier() -> Path:
-    """The small demo classifier of findings in the chest; see :func:`demo_weights`.
+    """The small demo classifier of findings in the chest, in the same places as :func:`demo_weights`.
 
     Raises:
-        InputError: it is in none of the places.
+        InputError: it is in none of them.
     """
-    return _demo(DEMO_CLASSIFIER_NAME)
+    return _shipped(DEMO_CLASSIFIER_NAME, "The demo classifier")
 
 
-def _demo(name: str) -> Path:
+def _shipped(name: str, words: str) -> Path:
     home = Path(__file__).resolve().parents[2]
     places = [
         *_packaged(),
@@ -216,7 +226,8 @@ def _demo(name: str) -> Path:
     for place in places:
         if (place / name).is_file():
             return place / name
-    raise InputError(f"The demo weights {name} are not installed: reinstall Agg2Exp, or name your own weights.")
+    verb = "are" if words.endswith("s") else "is"
+    raise InputError(f"{words} {name} {verb} not installed: reinstall Agg2Exp, or name your own weights.")
 
 
 def _packaged() -> list[Path]:

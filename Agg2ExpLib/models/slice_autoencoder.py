@@ -1,8 +1,9 @@
 """An autoencoder of CT slices: a small convolutional network that halves a slice three times and builds it up again.
 
-It is what moves a CT in counterfactuals by latent shift (docs/counterfactuals.md): the latent space is continuous, and the decoder
-makes slices of whatever lies near the latents of a real one. There is no normalisation layer, since those of MONAI's autoencoders
-take away how bright a slice is, and Hounsfield units are just that; so a latent also reaches no farther than its receptive field.
+It is what moves a CT in counterfactuals by latent shift (docs/how-to/counterfactuals.md): the latent space is continuous, and the
+decoder makes slices of whatever lies near the latents of a real one. There is no normalisation layer, since those of MONAI's
+autoencoders take away how bright a slice is, and Hounsfield units are just that; so a latent also reaches no farther than its
+receptive field.
 
 This module is PyTorch through and through: it is imported where a network is built.
 """

@@ -10,7 +10,6 @@ This module is PyTorch through and through: it is imported where a network is bu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -123,8 +122,3 @@ class SliceClassifier(torch.nn.Module):
         best, given = features.max(dim=0)
         owners = torch.nn.functional.one_hot(given, count).to(features.dtype)  # [features, slices]
         return owners.mean(dim=0), (weight * best) @ owners, bias
-
-
-def is_slice_classifier(network: Any) -> bool:
-    """Whether a network is one of these, so that it can tell what each slice contributes."""
-    return isinstance(network, SliceClassifier)

@@ -62,6 +62,21 @@ class Contents:
     comparison: Comparison | None = None
 
     @property
+    def kind(self) -> str:
+        """What is explained: ``label`` or ``class``."""
+        return "class" if self.found.run.get("classes") else "label"
+
+    @property
+    def title(self) -> str:
+        """The question that the report answers."""
+        return f"Why did the model {'say' if self.kind == 'class' else 'draw'} this?"
+
+    @property
+    def supported(self) -> str:
+        """What red voxels support."""
+        return "the class" if self.kind == "class" else "the label that was drawn"
+
+    @property
     def matrix(self) -> ImportanceMatrix:
         """The importance matrix."""
         assert self.found.matrix is not None

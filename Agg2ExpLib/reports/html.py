@@ -11,6 +11,7 @@ from ..roi_importance.graph import importance_graph
 from ..roi_importance.hot_spots import HotSpot
 from ..views.html_page import Action, Cell, Name, Page, fixed, percent, plain
 from ..views.plots import graph_figure, matrix_figure, save_figure
+from ..views.slice_figure import slice_figure
 from .contents import Contents
 from .facts import RESEARCH_ONLY, facts
 from .viewer import viewer
@@ -27,17 +28,16 @@ def write_html(path: Path, contents: Contents) -> None:
         OSError: it cannot be written.
     """
     found, matrix = contents.found, contents.matrix
-    page = Page(f"Why did the model draw this? {found.patient}", "Agg2Exp report on one patient")
+    page = Page(f"{contents.title} {found.patient}", "Agg2Exp report on one patient")
     page.warning("Research only", [RESEARCH_ONLY])
     if found.run.get("notices"):
         page.warning("What the run had to say", [str(text) for text in found.run["notices"]])
 
+    _classes(page, contents)
     page.section("In words", "Shares are of the absolute attribution; ± is the standard error of the sampling.")
     for row in matrix.rows:
         page.findings([" ".join(contents.sentences[row])])
-    page.section(
-        "Slices", "The strongest voxels of a label's map over the CT: red supports the label that was drawn, blue opposes it."
-    )
+    page.section("Slices", f"The strongest voxels of a map over the CT: red supports {contents.supported}, blue opposes it.")
     page.part(*viewer(found))
     page.section(
         "Hot spots", "The strongest connected spots of each map, by their share of its attribution. Click one to go there."
@@ -48,20 +48,49 @@ def write_html(path: Path, contents: Contents) -> None:
     )
 
     with tempfile.TemporaryDirectory() as folder:
+        _slices(page, contents, Path(folder))
         page.section("Importance graph", "An arrow b → a says how much of what the model leaned on for a lies in b.")
         graph = Path(folder) / "graph.svg"
         save_figure(graph_figure(importance_graph(matrix, found.labels)), graph)
-        page.figure(graph, "Importance graph: the three strongest arrows into each label", narrow=True)
+        page.figure(graph, f"Importance graph: the three strongest arrows into each {contents.kind}", narrow=True)
         page.section("Importance matrix")
         heat = Path(folder) / "matrix.svg"
         save_figure(matrix_figure(matrix, found.labels), heat)
-        page.figure(heat, "Rows: explained labels. Columns: the regions that their attribution falls into.")
+        page.figure(heat, "Rows: what was explained. Columns: the regions that the attribution falls into.")
         _matrix_table(page, contents)
         _questions(page, contents)
         _comparison(page, contents)
         page.section("Model and settings")
         page.table(["", ""], [[name, value] for name, value in facts(found)])
         page.write(path)
+
+
+def _classes(page: Page, contents: Contents) -> None:
+    """What a classifier says."""
+    if not (classes := contents.found.run.get("classes")):
+        return
+    page.section("What the classifier says", "Each class with its probability as the model gives it; not a diagnosis.")
+    ordered = sorted(classes, key=lambda entry: -float(entry["probability"]))
+    rows: list[list[Cell]] = [
+        [title_of(entry["name"]), percent(float(entry["probability"]), 1.0), fixed(float(entry["logit"]), 2)] for entry in ordered
+    ]
+    page.table(["class", "probability", "logit"], rows)
+
+
+def _slices(page: Page, contents: Contents, folder: Path) -> None:
+    """How much each slice matters for each class."""
+    slices = contents.found.slices
+    if slices is None:
+        return
+    page.section(
+        "Which slices",
+        "Contributions are signed, and with a constant they sum to the logit; attention only says where the network looked. The "
+        "attribution in a slice is the sum over its voxels.",
+    )
+    for name in slices.classes:
+        picture = folder / f"slices_{slices.classes.index(name)}.svg"
+        save_figure(slice_figure(slices, name), picture)
+        page.figure(picture, f"Slices for {title_of(name)}")
 
 
 def _spot(row: str, number: int, spot: HotSpot) -> list[Cell]:
@@ -88,7 +117,7 @@ def _matrix_table(page: Page, contents: Contents) -> None:
             name = Name(title_of(column), f"rgb({red},{green},{blue})")
             error = percent(float(errors[i, j])) if math.isfinite(errors[i, j]) else percent(math.nan)
             rows.append([title_of(row), name, percent(float(shares[i, j]), 0.5), error, plain(float(enrichment[i, j]))])
-    page.table(["label", "region", "share", "standard error", "times its volume share"], rows, filtered=True)
+    page.table([contents.kind, "region", "share", "standard error", "times its volume share"], rows, filtered=True)
 
 
 def _questions(page: Page, contents: Contents) -> None:

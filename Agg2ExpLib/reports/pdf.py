@@ -11,9 +11,11 @@ import numpy as np
 
 from ..models.labels import title_of
 from ..roi_importance.graph import importance_graph
+from ..runs.summary import told_classes
 from ..views.plain_text import plain_text
 from ..views.planes import planes_figure
 from ..views.plots import graph_figure, matrix_figure
+from ..views.slice_figure import slice_figure
 from .contents import Contents
 from .facts import RESEARCH_ONLY, facts
 
@@ -48,6 +50,8 @@ def _figures(contents: Contents) -> Iterator[Figure]:
     yield from _words(contents)
     yield graph_figure(importance_graph(contents.matrix, found.labels))
     yield matrix_figure(contents.matrix, found.labels)
+    for name in found.slices.classes if found.slices is not None else ():
+        yield slice_figure(found.slices, name, found.patient)  # type: ignore[arg-type]
     for name, values in found.maps.items():
         index = next((label.index for label in found.labels if label.name == name), None)
         outline = found.target_mask if found.target_mask is not None else found.segmentation == index
@@ -61,7 +65,7 @@ def _words(contents: Contents) -> list[Figure]:
     """Pages of text."""
     from matplotlib.figure import Figure
 
-    lines: list[tuple[str, float, bool]] = [(f"Why did the model draw this? {contents.found.patient}", 15, True), ("", 9, False)]
+    lines: list[tuple[str, float, bool]] = [(f"{contents.title} {contents.found.patient}", 15, True), ("", 9, False)]
 
     def paragraph(text: str, size: float = 9, bold: bool = False, indent: str = "") -> None:
         lines.extend((line, size, bold) for line in textwrap.wrap(text, _COLUMNS, subsequent_indent=indent) or [""])
@@ -70,6 +74,9 @@ def _words(contents: Contents) -> list[Figure]:
         lines.extend([("", 9, False), (text, 11.5, True)])
 
     paragraph(f"Research only. {RESEARCH_ONLY}", bold=True)
+    if classes := contents.found.run.get("classes"):
+        heading("What the classifier says")
+        paragraph(told_classes(classes))
     heading("In words")
     for row, sentences in contents.sentences.items():
         paragraph(" ".join(sentences))

@@ -64,7 +64,7 @@ def _map(name: str, values: np.ndarray, found: Explanation, step: int) -> dict[s
     percentiles = {
         str(p): float(np.sqrt(min(np.percentile(strength, p) / limit, 1))) for p in (80, 85, 90, 93, 95, 97, 98, 99, 99.5)
     }
-    index = next((label.index for label in found.labels if label.name == name), 0)
+    index = next((label.index for label in found.labels if label.name == name), -1)  # a class has no outline
     packed = _packed(np.rint(127 * scaled).astype(np.int8).view(np.uint8))
     return {"name": name, "title": title_of(name), "index": index, "data": packed, "percentiles": percentiles}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.labels import BACKGROUND, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color, title_of
+from ..models.labels import BACKGROUND, CLASS_GROUP, GROUP_COLORS, OTHER_GROUP, PATHOLOGY_GROUP, Label, group_color, title_of
 from .matrix import LIMIT_OF
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def importance_graph(
 
     Args:
         matrix: local or global RoI importance.
-        labels: the model's labels; regions not among them (extra RoIs) count as pathologies.
+        labels: the model's labels; regions not among them (extra RoIs) count as pathologies. Rows that are no region at all are the
+            classes of a classifier, which no arrow leaves.
         variant: ``absolute``, ``positive``, ``negative``, ``mean`` or ``enrichment``.
         top: keep the strongest edges into each node, this many; None keeps all.
         background: whether the background is a node.
@@ -105,6 +106,11 @@ def graph_parts(
             "extra": label is None,
             "context": None if row is None else float(values[row, column]),
         }
+    for name in matrix.rows:
+        if name not in matrix.columns:
+            color = group_color(CLASS_GROUP)
+            nodes[name] = {"title": title_of(name), "group": CLASS_GROUP, "color": color, "label_color": color, "voxels": 0}
+            nodes[name] |= {"explained": True, "extra": False, "context": None}
     edges = []
     best = {name: matrix.best(name) for name in LIMIT_OF}
     for row, name in enumerate(matrix.rows):

@@ -16,11 +16,12 @@ _OF_MASK = ("mask_coverage", "mask_regions")
 def mergeable(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two runs (contents of ``run.json``) explain one CT in the same way, so that their rows may stand in one matrix.
 
-    A run that only segmented fits every other one with the same model; a drawn target is always on its own.
+    A run that only segmented fits every other one with the same model; a drawn target is always on its own, and so are the classes
+    of a classifier over the regions of another model.
     """
     if any(run.get("target_mask") for run in (before, after)):
         return False
-    for key in ("ct", "weights"):
+    for key in ("ct", "weights", "segmenter"):
         if (before.get(key) or {}).get("sha256") != (after.get(key) or {}).get("sha256"):
             return False
     if not before.get("explained") or not after.get("explained"):

@@ -33,7 +33,7 @@ def sentence_of(matrix: ImportanceMatrix, row: str, count: int = 3) -> str:
 
     Args:
         matrix: local RoI importance.
-        row: an explained label.
+        row: an explained label or class.
         count: regions that are named beside the label itself.
     """
     shares, errors, enrichment = matrix.best(), matrix.best("standard_error"), matrix.best("enrichment")
@@ -60,7 +60,8 @@ def sentence_of(matrix: ImportanceMatrix, row: str, count: int = 3) -> str:
         text += f"; {100 * rest:.0f} % lies in no labelled region"
     positive, negative = (float(np.nansum(matrix.best(f"{sign}_mass")[i, _own(matrix)])) for sign in ("positive", "negative"))
     if positive + negative > 0:
-        text += f". In sum {100 * positive / (positive + negative):.0f} % of it supports the label"
+        kind = "label" if row in matrix.columns else "class"
+        text += f". In sum {100 * positive / (positive + negative):.0f} % of it supports the {kind}"
     return f"{title_of(row)}: {text}."
 
 

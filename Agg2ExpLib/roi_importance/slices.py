@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..io.grid import Grid
 
 PLANES = ("sagittal", "coronal", "axial")  # of slices across the patient's right-left, back-front and feet-head axis
+APART_MM = 10.0  # between two slices that are told of as two
 COLUMNS = ("patient", "label", "plane", "slice", "position_mm", "weight", "contribution", "mass", "net")
 
 
@@ -81,6 +82,30 @@ class SliceImportance:
         axis = self.along(plane)
         values = axis.weight if by == "weight" else getattr(axis, by)[self.classes.index(name)]
         return [int(index) for index in np.argsort(-np.abs(values), kind="stable")]
+
+    def peaks(self, name: str, by: str = "mass", count: int = 12, apart_mm: float = APART_MM) -> list[tuple[str, int]]:
+        """Plane and number of the slices that matter most for a class, over all planes, the first first.
+
+        Slices beside one that is listed say the same as it, and are left out.
+
+        Args:
+            name: of the class.
+            by: as for :meth:`strongest`; planes without such numbers have no slice here.
+            count: this many at most.
+            apart_mm: the least distance of two that are listed, along the same axis.
+        """
+        found: list[tuple[float, str, int]] = []
+        for axis in self.axes:
+            values = np.abs(axis.weight if by == "weight" else getattr(axis, by)[self.classes.index(name)])
+            places: list[float] = []
+            for number in self.strongest(name, axis.plane, by):
+                place = float(axis.position_mm[number])
+                if not values[number] > 0 or len(places) == count:
+                    break
+                if all(abs(place - other) >= apart_mm for other in places):
+                    places.append(place)
+                    found.append((-float(values[number]), axis.plane, number))
+        return [(plane, number) for _value, plane, number in sorted(found)[:count]]
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas frame with the columns of ``slice_importance.csv`` without the patient."""
@@ -167,7 +192,19 @@ def read_slices(path: Path) -> SliceImportance:
         InputError: the file is missing or not such a table.
     """
     try:
-        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        return slices_from_text(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        raise InputError(f"{path} cannot be read as a table of slices ({error}): take the result as it was.") from None
+
+
+def slices_from_text(text: str) -> SliceImportance:
+    """Read back what :func:`slices_text` gave.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    try:
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
         names = tuple(dict.fromkeys(line["label"] for line in lines))
         axes = []
         for number, plane in enumerate(dict.fromkeys(line["plane"] for line in lines)):
@@ -184,8 +221,29 @@ def read_slices(path: Path) -> SliceImportance:
             )
         if sorted(axis.plane for axis in axes) != sorted(PLANES) or not names:
             raise ValueError("it lacks a plane")
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a table of slices ({error}): take the result as it was.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a table of slices: {error}") from None
+    return SliceImportance(names, tuple(axes))
+
+
+def merge_slices(before: SliceImportance, after: SliceImportance, order: tuple[str, ...]) -> SliceImportance:
+    """The classes of both, explained on the same grid; those of ``after`` where both have one.
+
+    Args:
+        before, after: over the same slices.
+        order: the classifier's classes, for the order of the rows.
+    """
+    names = tuple(name for name in order if name in before.classes or name in after.classes)
+    picked = [after if name in after.classes else before for name in names]
+    axes = []
+    for axis in after.axes:
+        rows: dict[str, Any] = {
+            key: np.stack(
+                [getattr(one.along(axis.plane), key)[one.classes.index(name)] for name, one in zip(names, picked, strict=True)]
+            )
+            for key in ("contribution", "mass", "net")
+        }
+        axes.append(replace(axis, **rows))
     return SliceImportance(names, tuple(axes))
 
 

@@ -22,9 +22,9 @@ from ..inference.sliding_window import BLEND, OVERLAP, WindowPlan
 from ..inference.turned import turned
 from ..inference.whole_volume import as_voxels
 from ..inference.window_memory import WindowMemory
+from ..models.classifiers import is_slice_classifier
 from ..models.model import Model
 from ..models.model_card import CLASSIFICATION
-from ..models.slice_classifier import is_slice_classifier
 from ..monitor import Monitor, Stage
 from ..preprocessing.preprocessing import Prepared
 from ..preprocessing.ras_spacing import AIR_HU

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.slice_classifier import is_slice_classifier
+from ..models.classifiers import is_slice_classifier
 from .case import Case
 
 if TYPE_CHECKING:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..roi_importance.slices import SliceImportance
 
 RUN_FILE = "run.json"
+COUNTERFACTUAL = "counterfactual"  # task of a folder that is none of these
 CT_FILE = "ct.nii.gz"
 SEGMENTATION_FILE = "segmentation.nii.gz"
 TARGET_MASK_FILE = "target_mask.nii.gz"
@@ -104,6 +105,8 @@ class Results:
         if not (folder / RUN_FILE).is_file():
             raise InputError(f"{folder} is not a results folder of Agg2Exp: it has no {RUN_FILE}.")
         run = checked_run(read_json(folder / RUN_FILE, "The record"), folder / RUN_FILE)
+        if run.get("task") == COUNTERFACTUAL:
+            raise InputError(f"{folder} is a counterfactual, no explanation: agg2exp render draws it, and nothing else takes it.")
         return cls(folder, run)
 
     @property
@@ -130,6 +133,10 @@ class Results:
     def explained(self) -> tuple[str, ...]:
         """Names of the labels that have a map."""
         return tuple(self.run.get("explained", ()))
+
+    def probability(self, name: str) -> str:
+        """What a classifier says of a class, as ``93 %``; empty for a segmentation network."""
+        return next((told_percent(entry["probability"]) for entry in self.run.get("classes", []) if entry["name"] == name), "")
 
     def ct(self) -> Volume:
         """The CT in HU."""
@@ -205,6 +212,12 @@ class Results:
         from ..io.read import read_volume
 
         return read_volume(path)
+
+
+def told_percent(probability: float) -> str:
+    """A probability as people read it: ``93 %``, ``< 1 %``, ``> 99 %``."""
+    percent = 100 * float(probability)
+    return "< 1 %" if percent < 1 else "> 99 %" if percent > 99 else f"{percent:.0f} %"
 
 
 def _labels(entries: list[dict[str, Any]]) -> tuple[Label, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.labels import BACKGROUND
-from .results import Results
+from .results import Results, told_percent
 
 if TYPE_CHECKING:
     from ..roi_importance.matrix import ImportanceMatrix
@@ -79,7 +79,7 @@ def _explained_in_words(run: Mapping[str, Any], matrix: ImportanceMatrix, count:
 def told_classes(classes: Sequence[Mapping[str, Any]]) -> str:
     """``nodule 93 %, effusion 2 %``: the classes of a ``run.json`` with their probabilities, the likeliest first."""
     ordered = sorted(classes, key=lambda entry: -float(entry["probability"]))
-    return ", ".join(f"{entry['name']} {100 * float(entry['probability']):.0f} %" for entry in ordered)
+    return ", ".join(f"{entry['name']} {told_percent(entry['probability'])}" for entry in ordered)
 
 
 def summarise_volumes(results: Results) -> str:

@@ -20,7 +20,7 @@ LONGEST_LINE = 4 * 2**20
 CHUNK = 1 << 18
 MOST_FILES = 20_000
 MOST_BYTES = 64 * 2**30
-_MOST_DEPTH = 6
+_MOST_DEPTH = 12
 _FORBIDDEN = set('<>:"/\\|?*')
 TOO_LONG = object()
 

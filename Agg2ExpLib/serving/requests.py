@@ -16,7 +16,6 @@ from ..interventions.edit import Edit
 from ..interventions.effects import remove_each
 from ..interventions.subject import Subject, case_of
 from ..io.regions import read_all_regions
-from ..models.installed import installed_models
 from ..models.variant import Variant
 from ..monitor import Monitor, Stage
 from ..runs.job import Job
@@ -27,22 +26,8 @@ from ..runs.results import RUN_FILE, Results
 from ..runs.runner import EventMonitor
 from ..system.allocator import give_back_freed_memory, keep_freed_memory
 from ..system.memory import forget_peak
+from .entries import check_entries
 from .partial_sender import PartialSender
-from .scratch import Scratch
-
-_QUESTION = {"result", "weights", "card", "ct", "extra_rois", "device", "precision"}
-ENTRIES: dict[str, set[str]] = {
-    "run": {"job", "send"},
-    "load": {"weights", "card", "folds", "mirror"},
-    "what_if": {*_QUESTION, "action", "regions", "fill", "amount", "seed", "name"},
-    "causal": {*_QUESTION, "fill", "regions"},
-    "prepare": set(),
-    "forget": set(),
-    "models": set(),
-    "open": set(),
-    "fetch": {"folder"},
-    "drop": {"folder"},
-}
 
 
 @dataclass
@@ -53,13 +38,11 @@ class Memory:
         files: model and CT.
         subject: the result that was asked about last, with what the windows of its CT gave.
         key: by which it is known again.
-        scratch: files of a client on another computer.
     """
 
     files: Kept = field(default_factory=Kept)
     subject: Subject | None = None
     key: object = None
-    scratch: Scratch = field(default_factory=Scratch)
 
     @property
     def holds(self) -> bool:
@@ -99,8 +82,7 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
     """Do what a request asks.
 
     Args:
-        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute, those of files that were sent or are to be
-            fetched relative to the folder that ``open`` tells.
+        request: ``do`` and its entries, see :data:`ENTRIES`; paths are absolute.
         monitor: is told progress, notices and files.
         memory: of this process.
 
@@ -111,19 +93,10 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
         InputError: the request, or something in it, cannot be used.
         Cancelled: the monitor asked to stop.
     """
-    what = request.get("do")
-    if what not in ENTRIES:
-        raise InputError(f"Unknown request {what!r}: use {', '.join(ENTRIES)}.")
-    entries = {key: value for key, value in request.items() if key not in ("do", "id")}
-    if unknown := sorted(set(entries) - ENTRIES[what]):
-        raise InputError(f"The request '{what}' has no entry '{unknown[0]}': it has {', '.join(sorted(ENTRIES[what]))}.")
+    what, entries = check_entries(request)
     if what == "run":
         job = Job.from_json(entries.get("job"))
         return {"result": str(run_job(job, PartialSender(monitor) if entries.get("send") is True else monitor, memory.files))}
-    if what in ("open", "fetch", "drop"):
-        return _move(str(what), entries.get("folder"), monitor, memory)
-    if what == "models":
-        return {"models": [model.to_json() for model in installed_models()]}
     if what == "forget":
         memory.forget()
     if what == "prepare":
@@ -145,15 +118,6 @@ def prepare() -> None:
     from ..attribution import methods
 
     methods.all_parameters()
-
-
-def _move(what: str, folder: object, monitor: EventMonitor, memory: Memory) -> dict[str, object]:
-    if what == "fetch":
-        return memory.scratch.send(folder, monitor)
-    if what == "drop":
-        memory.scratch.drop(folder)
-        return {}
-    return {"folder": str(memory.scratch.path)}
 
 
 def _what_if(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> dict[str, object]:

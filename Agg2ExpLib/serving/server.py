@@ -22,7 +22,6 @@ from ..system.files import discard_unfinished
 from ..system.memory import free_memory
 from ..version import __version__
 from .frames import PROTOCOL, parse_line, read_line
-from .requests import ENTRIES, Memory, answer, begin_anew, give_back
 
 IDLE_S = 900.0
 # Below this what is kept is given back, so that the computer does not run short on account of it.
@@ -65,39 +64,9 @@ class Worker(Protocol):
         """Forget all that is kept."""
         ...
 
-    def close(self) -> None:
-        """The process ends."""
+    def close(self, hard: bool = False) -> None:
+        """The process ends; ``hard`` where what is being done will not end by itself."""
         ...
-
-
-class Here:
-    """Does requests in this process."""
-
-    requests = sorted((*ENTRIES, "put"))
-    grace_s = 1.5  # longer than a run of its own has: more is lost with the process
-
-    def __init__(self) -> None:
-        self._memory = Memory()
-
-    @property
-    def holds(self) -> bool:
-        return self._memory.holds
-
-    def answer(self, request: Mapping[str, Any], monitor: EventMonitor) -> dict[str, object]:
-        begin_anew()
-        return answer(request, monitor, self._memory)
-
-    def take(self, request: Mapping[str, Any], source: BinaryIO, monitor: EventMonitor) -> dict[str, object] | None:
-        return self._memory.scratch.take(request, source, monitor)
-
-    def rest(self) -> None:
-        give_back()
-
-    def release(self) -> None:
-        self._memory.release()
-
-    def close(self) -> None:
-        self._memory.scratch.close()
 
 
 class Server:
@@ -203,7 +172,7 @@ class Server:
 
     def _leave(self, monitor: EventMonitor, status: int, event: str, content: dict[str, object]) -> None:
         """End the process at once."""
-        self._worker.close()
+        self._worker.close(hard=True)
         monitor.emit(event, **content)
         sys.stderr.flush()
         os._exit(status)

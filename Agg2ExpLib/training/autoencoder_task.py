@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NETWORK = "slice_autoencoder"
 RECIPE = "absolute error of intensities and of their differences between neighbours, {optimizer}, cosine annealing"
+_DEFAULTS = {"channels": [32, 64, 96], "latent_channels": 32, "blocks": [1, 2]}
 _EDGES = 0.5  # weight of the differences between neighbouring pixels
 
 
@@ -44,7 +45,7 @@ class AutoencoderTask:
     def __init__(self, settings: TrainSettings, source: SlicesSource):
         self.settings, self.source = settings, source
         self.outputs: tuple[str, ...] = ()
-        self.spec: dict[str, Any] = {"class": SLICE_AUTOENCODER, **settings.network_options}
+        self.spec: dict[str, Any] = {"class": SLICE_AUTOENCODER, **_DEFAULTS, **settings.network_options}
 
     def new_network(self, device: str) -> torch.nn.Module:
         """See :meth:`~Agg2ExpLib.training.task.Task.new_network`."""

@@ -2,9 +2,9 @@
 
 Drawing and compressing take seconds and much memory, which the application shall neither wait for nor keep. The job's entries:
 
-- ``target``: folder to write into; ``patient``; ``labels``: name, color and group of each of the model's; ``matrix``: importance as
-  tidy CSV.
-- ``tables``: whether to write the two CSV tables.
+- ``target``: folder to write into; ``patient``; ``labels``: name, color and group of each of the model's, and of a classifier's
+  classes; ``matrix``: importance as tidy CSV; ``slices``: null, or that of the slices as CSV.
+- ``tables``: whether to write the CSV tables.
 - ``plots``: null, or ``variant``, ``top``, ``background``, ``minimum``, ``layout``, ``positions`` of graph and matrix.
 - ``views``: null, or the pictures of one label: ``file`` (.npz with ``ct_``, ``map_`` and ``mask_`` arrays of each orientation),
   ``grids``, ``look``, ``legend``, ``title``, ``name``.
@@ -30,6 +30,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.labels import make_labels
 from ..monitor import Monitor
+from ..runs.results import SLICES_FILE
 from ..runs.runner import work_with_events
 
 
@@ -98,6 +99,14 @@ class Export:
         for name, write in (("roi_importance.csv", write_tidy), ("roi_importance_wide.csv", write_wide)):
             write(self.target / name, self._importance(), self.job["patient"])
             self.written.append(self.target / name)
+        if self.job.get("slices"):
+            self._slices(self.target)
+            self.written.append(self.target / SLICES_FILE)
+
+    def _slices(self, folder: Path) -> None:
+        from ..roi_importance.slices import slices_from_text, write_slices
+
+        write_slices(folder / SLICES_FILE, slices_from_text(self.job["slices"]), self.job["patient"])
 
     def _graph(self, suffix: str) -> None:
         from ..roi_importance.graph import importance_graph
@@ -202,6 +211,8 @@ class Export:
         if self.job.get("matrix"):
             write_tidy(target / names.TIDY_FILE, self._importance(), self.job["patient"])
             write_wide(target / names.WIDE_FILE, self._importance(), self.job["patient"])
+        if self.job.get("slices"):
+            self._slices(target)
         write_json(target / names.RUN_FILE, parts["run"])
 
 

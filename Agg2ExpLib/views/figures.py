@@ -34,7 +34,7 @@ class Legend:
         k: transparent half-width of the colour table (see :mod:`Agg2ExpLib.views.mrml_colors`).
         percentile: percentile of ``|value|`` that ``threshold`` is.
         sign: which values are shown.
-        outline: what the yellow line is.
+        outline: what the yellow line is; empty where there is none.
     """
 
     threshold: float
@@ -160,7 +160,9 @@ def _draw_legend(figure: Figure, legend: Legend, width: int, height: int, narrow
     lines = [
         f"Shown: strongest {100 - legend.percentile:g} % of all voxels,{shown} |attribution| ≥ {_number(legend.threshold)}; "
         f"full colour from {_number(legend.window)} on.",
-        f"Red supports, blue opposes the model's score for this label. Yellow line: {legend.outline}.",
+        f"Red supports, blue opposes the model's score for this label. Yellow line: {legend.outline}."
+        if legend.outline
+        else "Red supports, blue opposes the classifier's score for this class.",
     ]
     if narrow:
         for index, line in enumerate(lines):

@@ -120,7 +120,7 @@ def show_results(
     slicer = require_slicer()
     if scene is None:
         scene = getattr(slicer, "mrmlScene", None) or new_scene()
-    titles = {label.name: label.title for label in results.labels}
+    titles = {label.name: label.title for label in (*results.labels, *results.classes)}
     scene.StartState(scene.BatchProcessState)  # views update once, not for each node
     try:
         own_ct = ct is None or isinstance(ct, Volume)

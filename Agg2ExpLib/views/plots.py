@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..models.labels import BACKGROUND, GROUP_COLORS, Label, group_color, title_of
+from ..models.labels import BACKGROUND, CLASS_GROUP, GROUP_COLORS, Label, group_color, title_of
 from ..roi_importance.graph import Point, anatomical_layout, circular_layout
 from ..system.files import replacing
 from .plain_text import PLAIN_TEXT, plain_text
@@ -159,13 +159,14 @@ def matrix_figure(
         for spine in axes.spines.values():
             spine.set_visible(False)
         at += cell * (len(block) + 0.5)
+    kind = "label" if set(matrix.rows) & set(matrix.columns) else "class"
     figure.text(
         0.25 / width, 1 - 0.32 / height, "RoI importance" + (f" · {title}" if title else ""), size=13, weight="bold", color=_INK
     )
     figure.text(
         0.25 / width,
         1 - 0.58 / height,
-        f"Rows: explained label. Columns: region. Cell: {_VARIANTS[variant]}.",
+        f"Rows: explained {kind}. Columns: region. Cell: {_VARIANTS[variant]}.",
         size=9,
         color=_FAINT,
     )
@@ -325,8 +326,12 @@ def _graph_legend(figure: Figure, graph: networkx.DiGraph, strongest: float, sha
     figure.text(
         0.02, 0.962, "RoI importance graph" + (f" · {title}" if title else ""), size=14, weight="bold", color=_INK, va="center"
     )
+    classes = any(data["group"] == CLASS_GROUP for _, data in graph.nodes(data=True))
+    what = f"{'share' if share else graph.graph.get('variant')} of what the classifier leaned on for class a"
     note = (
-        "Arrow b → a: share of a's attribution that falls into b. In a disc: the share inside the label's own segment."
+        f"Arrow b → a: {what} that {'falls into' if share else 'lies in'} region b."
+        if classes
+        else "Arrow b → a: share of a's attribution that falls into b. In a disc: the share inside the label's own segment."
         if share
         else f"Arrow b → a: {graph.graph.get('variant')} of a's attribution in b. In a disc: inside the label's own segment."
     )

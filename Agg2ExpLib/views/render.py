@@ -197,7 +197,8 @@ def segment_mask(segmentation: Any, segment_id: str) -> tuple[np.ndarray, np.nda
 
 def _render_figures(results: Results, output: Path) -> list[Path]:
     from ..roi_importance.graph import importance_graph, region_positions
-    from .plots import save_graph_plot, save_matrix_plot
+    from .plots import save_figure, save_graph_plot, save_matrix_plot
+    from .slice_figure import slice_figure
 
     matrix = results.importance()
     segmentation = results.segmentation()
@@ -212,6 +213,10 @@ def _render_figures(results: Results, output: Path) -> list[Path]:
                 save_matrix_plot(matrix, results.labels, written[-1], title=results.patient)
             else:
                 save_graph_plot(graph, written[-1], positions=positions, title=results.patient)
+    slices = results.slices()
+    for name in slices.classes if slices is not None else ():
+        written.append(output / f"{name}_slices.png")
+        save_figure(slice_figure(slices, name, f"{results.patient} · {results.probability(name)}"), written[-1])  # type: ignore[arg-type]
     return written
 
 
@@ -248,9 +253,12 @@ def _render_scene(
                 threshold = set_overlay_threshold(nodes.overlays[label], percentile, sign)
                 if views:
                     outline = (nodes.extra, "target_mask") if target else None
-                    legend = legend_of(nodes.overlays[label], threshold, "the target mask" if target else "outline of the label")
+                    legend = legend_of(nodes.overlays[label], threshold, _outline_words(results, target))
                     pictures = render_label(nodes, label, opened, outline)
-                    files = _save_label(output, label, pictures, nodes.titles.get(label, label), results.patient, legend)
+                    title = nodes.titles.get(label, label)
+                    if results.classes:
+                        title += f" · {results.probability(label)}"
+                    files = _save_label(output, label, pictures, title, results.patient, legend)
                     written = files + written
             if views and nodes.global_mask is not None:
                 written.append(_save_global_mask(output, results, render_global_mask(nodes, opened)))
@@ -261,6 +269,12 @@ def _render_scene(
             save_scene(nodes.scene, output / "scene.mrb")
             written.append(output / "scene.mrb")
     return written
+
+
+def _outline_words(results: Results, target: bool) -> str:
+    if results.classes:
+        return ""
+    return "the target mask" if target else "outline of the label"
 
 
 def _save_label(

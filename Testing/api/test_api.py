@@ -22,7 +22,7 @@ from Agg2ExpLib.runs.results import Results
 from support.networks import CT_AFFINE, small_chest
 from support.paths import ROOT
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("api")]
 NAMES = ["background", "lung", "heart"]
 SETTINGS = {"spacing": (6, 6, 6), "roi_size": 32}
 # One window of so few channels goes another way through torch, which takes four times as long as two in a batch.

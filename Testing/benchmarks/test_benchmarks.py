@@ -14,10 +14,12 @@ BENCHMARKS = TESTING.parent / "benchmarks"
 # What each prints among other things.
 SAYS = {
     "adrenal": r"\| 3D ResNet \| \d\.\d+ \|",
+    "autoencoder": r"\| both lungs \| \d\.\d+ \|",
     "cohort_comparison": r"that of another label \| \d of 3",
     "cohort_published": r"Context ranking",
     "compare": r"\| 2 \| captum \| \d+\.\d \|",
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
+    "counterfactual_sanity": r"\| all \d+ layers \| [+–-]",
     "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
@@ -32,6 +34,7 @@ SAYS = {
     "precision": r"\| float16 \|",
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
+    "serving": r"MB there in",
     "table1": r"\| smoothgrad:samples=2 \|",
 }
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 pytest.importorskip("distributed", reason="needs the extra 'cohort'")
+pytestmark = pytest.mark.xdist_group("cohort_run")
 TABLES = ("roi_importance.csv", "dice.csv", "global_importance.csv")
 OPTIONS = ("--labels", "lung,heart", "--samples", "2", "--device", "cpu", "--workers")
 

@@ -20,13 +20,15 @@ import torch
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS
 from Agg2ExpLib.io.grid import Grid
-from support.classifiers import write_small_classifier
+from support.autoencoders import write_exact_autoencoder
+from support.classifiers import CLASSES, write_small_classifier
 from support.dicom_export import write_series
 from support.networks import CT_AFFINE, random_network, small_chest
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.usefixtures("one_thread", "workplace"), pytest.mark.xdist_group("documented_code")]
 TUTORIAL = ROOT / "docs" / "tutorials" / "python.md"
+CLASSIFIERS = ROOT / "docs" / "how-to" / "classifiers.md"
 PUBLIC = sorted(name for name in agg2exp.__all__ if not name.startswith("__"))
 
 
@@ -38,6 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, small_ct: Path, small_wei
     classifier = write_small_classifier(folder)
     for suffix in (".safetensors", ".json"):
         classifier.with_suffix(suffix).rename(folder / f"classifier{suffix}")
+    write_exact_autoencoder(folder, "slices")
     shutil.copy(small_lesion, folder / "lesion.nrrd")
     write_series(folder / "series", Grid((34, 28, 40), CT_AFFINE))
     for stem in ("swin_unetr", "weights"):
@@ -85,6 +88,13 @@ def test_the_python_tutorial_runs() -> None:
     for block in blocks:
         run(block, names, TUTORIAL.name)
     assert Path("graph.svg").stat().st_size > 1000
+
+
+def test_the_page_on_classifiers_runs() -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", CLASSIFIERS.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {"__name__": "classifiers"}
+    run(block, names, CLASSIFIERS.name)
+    assert names["result"].matrix.rows == CLASSES
 
 
 def test_a_method_of_ones_own_is_the_size_of_the_gradient(capsys: pytest.CaptureFixture[str]) -> None:

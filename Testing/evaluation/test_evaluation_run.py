@@ -25,7 +25,7 @@ from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.monitor import Monitor
 from support.networks import CT_AFFINE, small_chest
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("evaluation_run")]
 METHODS = ("gradient", "smoothgrad:samples=4", "kernel_shap:coalitions=20", "integrated_gradients:baseline=mean,steps=4")
 LABELS = ("heart", "vessel")
 TIMED = ("seconds", "seconds_per_label", "peak_memory")

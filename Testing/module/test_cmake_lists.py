@@ -13,6 +13,7 @@ import pytest
 
 from support.cmake_lists import LISTS, ROOT, FileList
 
+pytestmark = pytest.mark.xdist_group("cmake")
 FAKE_SLICER = ROOT / "Testing" / "fake_slicer"
 MODULES = "lib/Slicer-5.12/qt-scripted-modules"
 

@@ -1,7 +1,10 @@
 """A process that stays alive: the same results as the command line, kept between requests, and as safe as one that does not."""
 
+import io
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ import pytest
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.runs.results import Results
 
+pytestmark = pytest.mark.xdist_group("server")
 SETTINGS = {"device": "cpu", "precision": "float32"}
 
 
@@ -131,12 +135,14 @@ def test_a_stopped_run_leaves_nothing_and_the_next_one_works(client, small_ct, s
     while client.until("progress")["fraction"] < 0.1:
         pass
     began = time.monotonic()
+    client.send({"id": "waits", "do": "load", "weights": str(small_weights)})
     client.send("stop")
     event = client.until("cancelled")
     assert time.monotonic() - began < 3
     assert (event["event"], event["id"]) == ("cancelled", "long")
     assert not list(tmp_path.iterdir())
     if not event.get("ended"):
+        assert client.until("cancelled", "done")["event"] == "cancelled", "what waited is stopped too"
         assert client.ask(do="load", weights=str(small_weights))["event"] == "done"
 
 
@@ -149,3 +155,19 @@ def test_it_ends_when_nobody_asks_or_the_other_side_is_gone():
             made.process.stdin.close()
         assert made.until("ended")["reason"] == words
         assert made.process.wait(30) == 0
+
+
+def test_it_ends_where_memory_is_short(monkeypatch):
+    from Agg2ExpLib.serving import server
+    from Agg2ExpLib.serving.here import Here
+
+    monkeypatch.setattr(server, "LEAST_FREE_BYTES", 1e18)
+    monkeypatch.setattr(server, "_LOOK_S", 0.05)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    reading, writing = os.pipe()
+    said = io.StringIO()
+    assert server.Server(said, Here(), idle_s=60).serve(os.fdopen(reading, "rb")) == 0
+    assert json.loads(said.getvalue().splitlines()[-1]) == {"event": "ended", "reason": "memory"}
+    os.close(writing)
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -13,6 +13,7 @@ from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic import tissues
 from Agg2ExpLib.synthetic.phantom import Phantom, make_phantom, phantom_anatomy
 
+pytestmark = pytest.mark.xdist_group("phantom")
 SPACING = (3.0, 3.0, 3.0)
 COARSE = (6.0, 6.0, 6.0)  # where no small shape is looked at
 SEEDS = (0, 1, 7)

@@ -24,6 +24,7 @@ try:
 except ImportError:
     slicer = None
 needs_slicer = pytest.mark.skipif(slicer is None, reason="slicer-core is not installed")
+pytestmark = pytest.mark.xdist_group("render")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 # column and row of a picture grow along these voxel axes (right, anterior, superior), times the sign
 AXES = {"axial": ((0, -1), (1, -1)), "coronal": ((0, -1), (2, -1)), "sagittal": ((1, -1), (2, -1))}

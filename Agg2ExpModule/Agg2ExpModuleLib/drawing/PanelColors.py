@@ -13,6 +13,9 @@ _DARK_RAMP = ((46, 46, 50), (96, 40, 52), (178, 52, 44), (240, 132, 58), (255, 2
 # More and less than others: the colour-blind can tell them (ColorBrewer's PRGn), and they are not red and blue (support, oppose).
 _LIGHT_SIGNS = {1: (118, 42, 131), -1: (27, 120, 55)}
 _DARK_SIGNS = {1: (206, 160, 222), -1: (127, 206, 128)}
+# What supports and what opposes, of the maps' own hues; without a sign between ink and paper.
+_LIGHT_BARS = {1: (206, 62, 16), -1: (22, 98, 214), 0: (92, 96, 108)}
+_DARK_BARS = {1: (255, 128, 74), -1: (96, 168, 255), 0: (186, 190, 198)}
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,10 @@ class PanelColors:
     def signed(self, sign: int) -> Color:
         """Colour of what is more (1) or less (-1) than in others."""
         return (_DARK_SIGNS if self.dark else _LIGHT_SIGNS)[sign]
+
+    def bar(self, sign: int) -> Color:
+        """Colour of a bar that supports (1), opposes (-1) or has no sign (0)."""
+        return (_DARK_BARS if self.dark else _LIGHT_BARS)[sign]
 
     def diverging(self, value: float) -> Color:
         """Colour of the heat map of differences for -1..1."""

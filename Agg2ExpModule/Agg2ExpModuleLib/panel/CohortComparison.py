@@ -151,5 +151,5 @@ class CohortComparison:
         if record is None or matrix is None:
             return
         self.result = Comparison.from_json(event["comparison"])
-        self.model = ComparisonModel(self.result, ImportanceModel(matrix, record.labels, record.positions))
+        self.model = ComparisonModel(self.result, ImportanceModel(matrix, (*record.labels, *record.classes), record.positions))
         self.state.tell({Topic.COMPARISON})

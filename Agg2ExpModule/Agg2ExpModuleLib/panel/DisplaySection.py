@@ -68,6 +68,7 @@ class DisplaySection:
         self._ct = ""  # id of the CT behind it
         self._before: frozenset[str] = frozenset()
         self._mayJump = False
+        self._region = ""  # the one chosen last, which a class is looked at with
         self._live = LivePreview(state, controller, inputs, self._onLiveRead)
         self.ui.jumpButton.clicked.connect(self._onJump)
         self.ui.strongestVoxelButton.clicked.connect(self._onStrongest)
@@ -233,13 +234,18 @@ class DisplaySection:
         MapDisplay.removeLayers(others)
 
     def _outlined(self) -> tuple[Any, str]:
-        """Segmentation and segment that belong to the map: the label's own, or the drawn target."""
+        """Segmentation and segment that belong to the map: of the label, the drawn target, of a class the region chosen last."""
         parameters, record = self.state.parameters, self.state.record
         if parameters is None or record is None:
             return None, ""
         if TARGET_MASK in segmentIds(record.extra):
             return record.extra, TARGET_MASK
         label = self.controller.live.label or parameters.mapLabel
+        if record.classes:
+            return next(
+                ((node, self._region) for node in (record.segmentation, record.extra) if self._region in segmentIds(node)),
+                (None, ""),
+            )
         return (record.segmentation, label) if label in segmentIds(record.segmentation) else (None, "")
 
     def _showOutline(self) -> None:
@@ -298,9 +304,13 @@ class DisplaySection:
             self._mayJump = False
 
     def _jumpOnce(self) -> None:
+        record = self.state.record
         if self._mayJump and self._outlined()[0] is not None:
             self._mayJump = False
             self.jump()
+        elif self._mayJump and record is not None and record.classes and self.shown is not None:
+            self._mayJump = False
+            MapDisplay.jumpToStrongest(self.shown)
 
     def _onLiveRead(self) -> None:
         if self.controller.phase is not Phase.EXPLAINING:
@@ -323,6 +333,7 @@ class DisplaySection:
             return False
         if region in record.overlays:
             self._set("mapLabel", region)
+        self._choose(region)
         for node in (record.segmentation, record.extra):
             if region in segmentIds(node):
                 return self.sections.jump(node, region)
@@ -331,9 +342,18 @@ class DisplaySection:
     def jumpTo(self, region: str) -> None:
         """To the largest cross-section of a region, without changing the map."""
         record = self.state.record
+        self._choose(region)
         for node in (record.segmentation, record.extra) if record is not None else ():
             if self.sections.jump(node, region):
                 return
+
+    def _choose(self, region: str) -> None:
+        """A class has no outline of its own: the region that is looked at gets one."""
+        record = self.state.record
+        if record is not None and record.classes and region not in record.overlays and region != self._region:
+            self._region = region
+            self._showOutline()
+            self._enable()
 
     def jump(self) -> None:
         """To the largest cross-section of the label shown."""
@@ -363,4 +383,4 @@ class DisplaySection:
 
 
 def _titles(record: ResultRecord | None) -> dict[str, str]:
-    return {label.name: label.title for label in record.labels} if record is not None else {}
+    return record.titles if record is not None else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -14,10 +14,14 @@ from .ChoiceBox import ChoiceBox
 from .InputSection import InputSection
 from .MethodForm import MethodForm
 from .MethodSettings import madeMethod, methods, problemOfMethod
+from .OtherComputer import HOST
 from .PanelState import Changes, PanelState, Topic
 from .RunController import RunController
 from .RunTexts import durationText, problemOf, resultsRoot
 from .SpeedMemory import SpeedMemory
+
+if TYPE_CHECKING:
+    from Agg2ExpLib.runs.estimate import Estimate
 
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16", "float64")
 _METHOD = {"method", "methodParameters", "references", "samples", "noise", "seed"}
@@ -34,6 +38,7 @@ _COUNTING = _METHOD | {
     "targetSegment",
     "globalMask",
     Topic.SCENE,
+    HOST,
 }
 
 # Beyond these the panel asks before it begins: the paper's model has 16 labels.
@@ -63,8 +68,10 @@ class ExplainSection:
             self._showMethod()
         if changed & (_METHOD | {Topic.BUSY, Topic.SCENE, Topic.RECORD, Topic.VOLUMES, "inputVolume"}):
             self.form.refresh()
-        if changed & {"globalMask", Topic.BUSY}:
-            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy
+        if changed & {Topic.MODEL, Topic.BUSY}:
+            self._enable()
+        if changed & {"globalMask", Topic.BUSY, Topic.MODEL}:
+            ui.maskCoverageSpinBox.enabled = parameters.globalMask and not self.state.busy and not self._inputs.model.classifies
         if "precision" in changed:
             self._precision.setChoices(
                 [(name, _("Auto") if name == "auto" else name) for name in _PRECISIONS], parameters.precision
@@ -75,20 +82,15 @@ class ExplainSection:
             ui.resultsFolderPath.currentPath = parameters.resultsFolder
         if changed & (_COUNTING | {Topic.BUSY, Topic.RECORD, Topic.MISSING}):
             self._showEstimate()
-        if Topic.BUSY in changed:
-            busy = self.state.busy
-            for widget in (
-                ui.methodCombo,
-                ui.globalMaskCheckBox,
-                ui.overlapSpinBox,
-                ui.keepSpinBox,
-                ui.precisionCombo,
-                ui.reductionCombo,
-                ui.caseNameEdit,
-                ui.resultsFolderPath,
-            ):
-                widget.enabled = not busy
         self._showButton()
+
+    def _enable(self) -> None:
+        """What is about voxels and windows of a segmentation does nothing for a classifier, which sees the CT as a whole."""
+        ui, busy, classifies = self.ui, self.state.busy, self._inputs.model.classifies
+        for widget in (ui.methodCombo, ui.precisionCombo, ui.caseNameEdit, ui.resultsFolderPath):
+            widget.enabled = not busy
+        for widget in (ui.globalMaskCheckBox, ui.overlapSpinBox, ui.keepSpinBox, ui.reductionCombo):
+            widget.enabled = not busy and not classifies
 
     def _showMethod(self) -> None:
         parameters, ui = self.state.parameters, self.ui
@@ -110,7 +112,11 @@ class ExplainSection:
             ui.estimateLabel.toolTip = problem
             return
         count = len(list(parameters.checkedLabels)) or 1
-        text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
+        classifies = self._inputs.model.classifies
+        if classifies:
+            text = _("1 class") if count == 1 else _("{count} classes").format(count=count)
+        else:
+            text = _("1 label") if count == 1 else _("{count} labels").format(count=count)
         method = madeMethod(parameters)
         if method is not None and method.wanted_error is not None:
             text += _(" to ± {error:g} points").format(error=method.wanted_error)
@@ -118,19 +124,28 @@ class ExplainSection:
             words = {"steps": _(" × {count} steps"), "coalitions": _(" × {count} coalitions")}
             own = next((name for name in words if hasattr(method, name)), "")
             text += words.get(own, _(" × {count} samples")).format(count=method.samples)
-        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        estimate = self._estimate(count)
         if estimate is not None:
             if estimate.seconds is not None:
                 text += ": " + _("about {time}").format(time=durationText(estimate.seconds))
-            elif method is not None and is_reckoned(method):
+            elif method is not None and is_reckoned(method) and not classifies:
                 text += ": " + _("time known after the first run")
             else:
                 text += ": " + _("time not known beforehand")
             text += _(", {memory:.1f} GB memory").format(memory=estimate.memory_bytes / 1e9)
+        elif self.state.elsewhere is not None and self.state.elsewhere.host:
+            text += _(" on {host}").format(host=self.state.elsewhere.host)
         ui.estimateLabel.text = text
         ui.estimateLabel.toolTip = _("Time from earlier runs with this model on this computer. Results go to {folder}.").format(
             folder=resultsRoot(parameters.resultsFolder)
         )
+
+    def _estimate(self, count: int) -> Estimate | None:
+        """What so many labels will take; not known of another computer."""
+        elsewhere = self.state.elsewhere
+        if elsewhere is not None and elsewhere.host:
+            return None
+        return self._speeds.estimate(self.state.ct, self._inputs.model.card, self.state.parameters, count)
 
     def _showButton(self) -> None:
         ui, controller = self.ui, self.controller
@@ -139,6 +154,8 @@ class ExplainSection:
         ui.applyButton.text = _("Cancel") if explaining else _("Explain")
         ui.applyButton.enabled = (explaining and controller.cancellable) or (not controller.busy and not problem)
         tip = _("Compute for each checked label which voxels made the model draw it.")
+        if self._inputs.model.classifies:
+            tip = _("Compute for each checked class which voxels and slices spoke for it and against it.")
         ui.applyButton.toolTip = problem or (_("Stop the run; nothing of it is kept.") if explaining else tip)
 
     def _set(self, name: str, value: Any) -> None:
@@ -168,7 +185,7 @@ class ExplainSection:
         if parameters is None or parameters.useDrawnTarget:
             return True
         count = len(list(parameters.checkedLabels))
-        estimate = self._speeds.estimate(self.state.ct, self._inputs.model.card, parameters, count)
+        estimate = self._estimate(count)
         seconds = estimate.seconds if estimate is not None else None
         if count <= MANY_LABELS and (seconds is None or seconds <= LONG_S):
             return True
@@ -179,7 +196,8 @@ class ExplainSection:
         return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Many labels")))
 
     def _onFinished(self, well: bool) -> None:
-        if well:
+        here = self.state.elsewhere is None or not self.state.elsewhere.host
+        if well and here:
             self._speeds.learn(self.controller.lastRun)
             if self.state.parameters is not None:
                 self._showEstimate()  # now time can be told

@@ -176,7 +176,7 @@ class Exporter:
         legend = _legendOf(overlay, "the target mask" if target else "outline of the label")
         display = ct.GetDisplayNode()
         window = (display.GetWindowLevelMin(), display.GetWindowLevelMax()) if display is not None else (-1000.0, 700.0)
-        titles = {entry.name: entry.title for entry in record.labels}
+        titles = record.titles
         job["views"] = {
             "file": str(self._folder / "views.npz"),
             "grids": {

@@ -138,6 +138,8 @@ class HotSpotList:
 
     def _show(self, note: str) -> None:
         ui, titles = self.ui, self._titles()
+        shown = self.state.parameters.mapLabel if self.state.parameters is not None else ""
+        title = titles.get(shown, shown)
         ui.hotSpotFrame.visible = self._key is not None
         ui.hotSpotNote.text = note
         ui.hotSpotNote.visible = bool(note)
@@ -147,9 +149,9 @@ class HotSpotList:
             item = qt.QTreeWidgetItem()
             item.setData(_REGION, qt.Qt.UserRole, index)
             texts = (placeOf(spot, titles), f"{100 * spot.share:.1f}", f"{spot.volume_ml:.1f}")
-            side = _("supports the label") if spot.net > 0 else _("opposes the label")
-            tip = _("In sum it {side} (net {net:.0f} %). RAS {place} mm.").format(
-                side=side, net=100 * spot.net, place=" ".join(f"{part:.0f}" for part in spot.place)
+            side = _("supports") if spot.net > 0 else _("opposes")
+            tip = _("In sum it {side} {label} (net {net:.0f} %). RAS {place} mm.").format(
+                side=side, label=title, net=100 * spot.net, place=" ".join(f"{part:.0f}" for part in spot.place)
             )
             for column, text in enumerate(texts):
                 item.setText(column, text)
@@ -183,7 +185,7 @@ class HotSpotList:
 
     def _titles(self) -> dict[str, str]:
         record = self.state.record
-        return {label.name: label.title for label in record.labels} if record is not None else {}
+        return record.titles if record is not None else {}
 
     def _onClicked(self, item: Any, *_unused: Any) -> None:
         index = item.data(_REGION, qt.Qt.UserRole)

@@ -29,7 +29,7 @@ class ImportanceModel:
 
     Args:
         matrix: local or global RoI importance.
-        labels: the model's labels in channel order.
+        labels: the model's labels in channel order; of a classifier's results its classes too, behind those of the regions.
         positions: region to ``(x, y)`` in mm as from ``importance.graph.region_positions``; plain numbers, so that a scene
             can keep them. Without them the layout is a circle.
     """
@@ -67,6 +67,11 @@ class ImportanceModel:
 
         return cls(matrix, labels, region_positions(segmentation, affine, labels, extra))
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the rows are classes, which are no regions."""
+        return any(row not in self.matrix.columns for row in self.matrix.rows)
+
     def title(self, name: str) -> str:
         """A region's name as people read it."""
         label = self._byName.get(name)
@@ -97,12 +102,15 @@ class ImportanceModel:
             "positive": _("supporting attribution"),
             "negative": _("opposing attribution"),
         }[variant]
+        whose = _("class's") if self.classifies else _("label's")
         if measure == "mass":
-            return _("Share of the label's {what} that lies in the region").format(what=what)
+            return _("Share of the {whose} {what} that lies in the region").format(whose=whose, what=what)
         if measure == "mean":
-            return _("Mean {what} per voxel of the region, as a share of the label's strongest region").format(what=what)
-        return _("Share of the label's {what} in the region, divided by the region's share of the volume; 1 is chance").format(
-            what=what
+            return _("Mean {what} per voxel of the region, as a share of the {whose} strongest region").format(
+                whose=whose, what=what
+            )
+        return _("Share of the {whose} {what} in the region, divided by the region's share of the volume; 1 is chance").format(
+            whose=whose, what=what
         )
 
     def graph(
@@ -154,7 +162,9 @@ class ImportanceModel:
             ),
             layout=layout,
             legend=tuple((group.capitalize(), group_color(group)) for group in [*groups, *sorted(unknown)]),
-            caption=_("Arrow from region to label: {what}").format(what=_lowered(self.caption(variant, measure))),
+            caption=(
+                _("Arrow from region to class: {what}") if self.classifies else _("Arrow from region to label: {what}")
+            ).format(what=_lowered(self.caption(variant, measure))),
             strongestText=valueText(strongest, measure) if edges else "",
         )
 

@@ -92,7 +92,11 @@ class ImportanceSection:
     def _readModel(self) -> None:
         record = self.state.record
         matrix = record.matrix if record is not None else None
-        self.model = ImportanceModel(matrix, record.labels, record.positions) if record is not None and matrix is not None else None
+        self.model = (
+            ImportanceModel(matrix, (*record.labels, *record.classes), record.positions)
+            if record is not None and matrix is not None
+            else None
+        )
 
     def _draw(self) -> None:
         parameters, model, ui = self.state.parameters, self.model, self.ui

@@ -8,6 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .ModelInfo import isThere, rememberThere
 from .ModelList import ModelList
 from .PanelState import Changes, PanelState, Topic
 
@@ -48,13 +49,18 @@ class InstalledModels:
         self.ui.installedFrame.visible = shown
         if shown and not self._child.running:
             self.list.say(_("Looking for models …"))
-            self._child.start(["-m", "Agg2ExpLib.models.installed"])
+            there = self.state.elsewhere
+            if there is not None and there.host:
+                self._child.start(["-m", "Agg2ExpLib.serving.models_there", there.host, there.command])
+            else:
+                self._child.start(["-m", "Agg2ExpLib.models.installed"])
 
     def _onListed(self, outcome: RunOutcome) -> None:
         models = outcome.content.get("models")
         if not isinstance(models, list):
             self.list.say(_("The models cannot be listed: {reason}").format(reason=outcome.message or _("no answer")))
             return
+        rememberThere([model for model in models if isThere(str(model["path"]))])
         self.list.setModels(models, self._recent())
 
     def _recent(self) -> list[str]:

@@ -30,6 +30,7 @@ class LabelEntry:
         volume: in mL, None before a segmentation; 0 means that the model did not find it.
         context: share of its explanation outside itself, 0..1; None before it was explained.
         badge: how it compares with a cohort; None without a comparison.
+        probability: what a classifier says of this class, 0..1; None before it was asked, and of labels.
     """
 
     name: str
@@ -39,6 +40,7 @@ class LabelEntry:
     volume: float | None = None
     context: float | None = None
     badge: Badge | None = None
+    probability: float | None = None
 
 
 class LabelList:
@@ -62,17 +64,7 @@ class LabelList:
         self._busy = False
         self._search = ""
         tree.columnCount = 4
-        tree.setHeaderLabels([_("Label"), _("mL"), _("Context"), _MARK])
-        tips = (
-            _("Check a label to explain it; check a system to take all its labels."),
-            _("Volume of the label in this CT in millilitres, as the model drew it."),
-            _("Share of the label's explanation outside the label: how much the model leans on its surroundings."),
-            _("{mark}: the label leans on its surroundings in a way that is unusual among the patients of the cohort.").format(
-                mark=_MARK
-            ),
-        )
-        for column, tip in enumerate(tips):
-            tree.headerItem().setToolTip(column, tip)
+        self.setClasses(False)
         header = tree.header()
         header.stretchLastSection = False
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
@@ -82,6 +74,24 @@ class LabelList:
         tree.setColumnHidden(_BADGE, True)
         tree.itemChanged.connect(self._onItemChanged)
         tree.currentItemChanged.connect(self._onCurrentChanged)
+
+    def setClasses(self, classes: bool) -> None:
+        """Whether the rows are classes with a probability, in place of labels with a volume and a context."""
+        tips = [
+            _("Check a label to explain it; check a system to take all its labels."),
+            _("Volume of the label in this CT in millilitres, as the model drew it."),
+            _("Share of the label's explanation outside the label: how much the model leans on its surroundings."),
+            _("{mark}: the label leans on its surroundings in a way that is unusual among the patients of the cohort.").format(
+                mark=_MARK
+            ),
+        ]
+        if classes:
+            tips[_NAME] = _("Check a class to explain what spoke for it and against it.")
+            tips[_VOLUME] = _("What the classifier says of this CT: probability of the class, in per cent.")
+        self.tree.setHeaderLabels([_("Class") if classes else _("Label"), "%" if classes else _("mL"), _("Context"), _MARK])
+        for column, tip in enumerate(tips):
+            self.tree.headerItem().setToolTip(column, tip)
+        self.tree.setColumnHidden(_CONTEXT, classes)
 
     @property
     def entries(self) -> tuple[LabelEntry, ...]:
@@ -193,6 +203,8 @@ class LabelList:
     def _fill(item: Any, entry: LabelEntry) -> None:
         absent = entry.volume == 0
         item.setText(_VOLUME, "" if entry.volume is None else "–" if absent else volumeText(entry.volume))
+        if entry.probability is not None:
+            item.setText(_VOLUME, f"{100 * entry.probability:.1f}")
         item.setText(_CONTEXT, "" if entry.context is None else f"{100 * entry.context:.0f} %")
         tip = f"{entry.title} ({entry.name})"
         if absent:

@@ -1,4 +1,4 @@
-"""Section Labels: find the labels, choose which to explain, or choose a drawn segment instead."""
+"""Section Labels: find the labels, choose which to explain, or choose a drawn segment instead; of a classifier its classes."""
 
 from __future__ import annotations
 
@@ -50,9 +50,19 @@ class LabelSection:
             self.list.setChecked(parameters.checkedLabels)
         if changed & {"mapLabel", Topic.RECORD}:
             self.list.select(parameters.mapLabel)
-        if changed & {"useDrawnTarget", "targetSegmentation", "targetSegment", Topic.SCENE, Topic.SEGMENTS, Topic.BUSY}:
+        drawn = {"useDrawnTarget", "targetSegmentation", "targetSegment"}
+        if changed & {*drawn, Topic.SCENE, Topic.SEGMENTS, Topic.BUSY, Topic.MODEL}:
             self._showTarget()
+        if changed & {Topic.MODEL, "weights"}:
+            self._showKind()
         self._showButton()
+
+    def _showKind(self) -> None:
+        """A classifier has classes, draws nothing and is asked about nothing drawn."""
+        ui, classifies = self.ui, self._inputs.model.classifies
+        ui.labelsSection.text = _("Classes") if classifies else _("Labels")
+        ui.searchBox.placeholderText = _("Search classes") if classifies else _("Search labels")
+        ui.segmentButton.visible = ui.crosshairButton.visible = ui.drawnTargetCheckBox.visible = not classifies
 
     def _fill(self) -> None:
         parameters = self.state.parameters
@@ -62,9 +72,12 @@ class LabelSection:
         volumes: dict[str, float] = {}
         context: dict[str, float] = {}
         comparison = None
-        if record is not None and (not labels or _names(labels) == _names(record.labels[1:])):
-            labels, volumes, context = record.labels[1:], record.volumes(), contextShares(record)
+        probabilities: dict[str, float] = {}
+        if record is not None and (not labels or _names(labels) == _names(record.explainable)):
+            labels, context, probabilities = record.explainable, contextShares(record), record.probabilities
+            volumes = record.volumes() if not record.classes else {}
             comparison = self._comparison.model
+        self.list.setClasses(self._inputs.model.classifies or bool(probabilities))
         entries = [
             LabelEntry(
                 label.name,
@@ -74,6 +87,7 @@ class LabelSection:
                 volumes.get(label.name),
                 context.get(label.name),
                 comparison.badge(label.name) if comparison is not None else None,
+                probabilities.get(label.name),
             )
             for label in labels
         ]
@@ -85,7 +99,7 @@ class LabelSection:
     def _showTarget(self) -> None:
         parameters, ui = self.state.parameters, self.ui
         assert parameters is not None
-        ui.targetFrame.visible = parameters.useDrawnTarget
+        ui.targetFrame.visible = parameters.useDrawnTarget and not self._inputs.model.classifies
         node = parameters.targetSegmentation
         node = node if node is not None and node.GetScene() is not None else None
         names = segmentIds(node)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.formats import describe_model
 from Agg2ExpLib.models.labels import Label
-from Agg2ExpLib.models.model_card import ModelCard
+from Agg2ExpLib.models.model_card import CLASSIFICATION, WHOLE, ModelCard, parse_model_card
+from Agg2ExpLib.serving.ssh import THERE
 
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
 
@@ -35,12 +37,45 @@ class ModelInfo:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The card's labels without the background; none when they are known only after a run."""
-        return self.card.labels[1:] if self.card else ()
+        """What can be explained: labels without the background, or classes; none when they are known only after a run."""
+        return self.card.explainable if self.card else ()
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it is a classifier: it says something of the whole CT and draws nothing."""
+        return self.card is not None and self.card.task == CLASSIFICATION
+
+
+_there: dict[str, ModelInfo] = {}
+
+
+def isThere(weights: str) -> bool:
+    """Whether a model lies on the other computer."""
+    return weights.strip().startswith(THERE)
+
+
+def rememberThere(models: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what the other computer has told of its models."""
+    for model in models:
+        name, card = str(model["path"]), None
+        try:
+            card = parse_model_card(model["card"], name)[0] if model.get("card") else None
+        except InputError:  # of another version
+            card = None
+        notes = tuple(str(note) for note in model.get("notes", ()))
+        problem = str(model.get("problem") or "")
+        info = ModelInfo(summaryOf(card, notes), detailsOf(name, card, notes), card) if card is not None else _unknownThere()
+        _there[name] = _unusable(problem) if problem else info
+
+
+def _unknownThere() -> ModelInfo:
+    return ModelInfo(_("A model on the other computer: label names are known after the first run."))
 
 
 def readModelInfo(weights: str) -> ModelInfo:
     """Look at a model (weights, or the folder of one) as far as that is possible without loading it."""
+    if isThere(weights):
+        return _there.get(weights.strip()) or _unknownThere()
     if not weights.strip():
         return ModelInfo(_("No model chosen: take the demo model, or give the weights of your own."))
     path = Path(weights.strip())
@@ -78,8 +113,11 @@ def _unusable(problem: str) -> ModelInfo:
 
 def summaryOf(card: ModelCard, notes: tuple[str, ...] = ()) -> str:
     """Labels, spacing and intensities in one line; further sentences are counted, and told in the tip."""
-    count = len(card.labels) - 1
-    parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
+    count = len(card.explainable)
+    if card.task == CLASSIFICATION:
+        parts = [_("Classifier"), _("1 class") if count == 1 else _("{count} classes").format(count=count)]
+    else:
+        parts = [_("1 label") if count == 1 else _("{count} labels").format(count=count)]
     if any(card.spacing):
         parts.append(_("{spacing} mm").format(spacing=spacingText(card.spacing)))
     if card.hu_window is not None:
@@ -98,12 +136,14 @@ def spacingText(spacing: Sequence[float]) -> str:
 
 def detailsOf(name: str, card: ModelCard, notes: tuple[str, ...]) -> str:
     """Everything that is known, for a tooltip."""
+    names = _few([label.title for label in card.explainable])
     lines = [
         name,
-        _("Labels: {names}").format(names=_few([label.title for label in card.labels[1:]])),
+        (_("Classes: {names}") if card.task == CLASSIFICATION else _("Labels: {names}")).format(names=names),
         _("Preparation: {steps}.").format(steps="; ".join(card.preprocessing.words())),
-        _("Windows of {window} voxels.").format(window=_times(card.roi_size)),
     ]
+    if card.roi_size != WHOLE:
+        lines.append(_("Windows of {window} voxels.").format(window=_times(card.roi_size)))
     for title, text in ((_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Citation"), card.citation)):
         if text:
             lines.append(f"{title}: {text}")

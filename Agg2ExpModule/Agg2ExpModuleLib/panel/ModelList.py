@@ -114,6 +114,7 @@ def _asModel(path: str, info: Any) -> dict[str, Any]:
     return {
         "name": path.replace("\\", "/").rstrip("/").rpartition("/")[2],
         "path": path,
+        "task": card.task if card is not None else None,
         "labels": [label.name for label in info.labels],
         "spacing": list(card.spacing) if card is not None else None,
         "roi_size": list(card.roi_size) if card is not None else None,
@@ -130,10 +131,11 @@ def _tip(model: dict[str, Any], labels: Sequence[str]) -> str:
         return "\n".join([*lines, _("Cannot be explained: {reason}").format(reason=model["problem"])])
     if labels:
         more = _(" and {count} more").format(count=len(labels) - _MOST_NAMES) if len(labels) > _MOST_NAMES else ""
-        lines.append(_("Labels: {names}").format(names=", ".join(labels[:_MOST_NAMES]) + more))
+        words = _("Classes: {names}") if model.get("task") == "classification" else _("Labels: {names}")
+        lines.append(words.format(names=", ".join(labels[:_MOST_NAMES]) + more))
     if model["preprocessing"]:
         lines.append(_("Preparation: {steps}.").format(steps="; ".join(model["preprocessing"])))
-    if model["roi_size"]:
+    if any(model["roi_size"] or ()):
         lines.append(_("Windows of {window} voxels.").format(window=" × ".join(map(str, model["roi_size"]))))
     if model["licence"]:
         lines.append(_("Licence: {licence}").format(licence=model["licence"]))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import qt
 import slicer
 
 from ..scene.ResultRecord import ResultRecord, recordsOf
 from .Parameters import Parameters, snapshot
+
+if TYPE_CHECKING:
+    from .OtherComputer import OtherComputer
 
 _ROUNDS = 20
 
@@ -47,18 +51,22 @@ class PanelState:
     Args:
         ui: widgets by name.
         root: the panel's widget, parent of everything made in code.
+        demoWeights: see the attributes.
 
     Attributes:
+        demoWeights: file of the demo segmentation model.
         parameters: None while a scene is closed.
         missing: names of packages that a run needs and that are not installed.
         isBusy: tells whether something runs or is being loaded.
+        elsewhere: the other computer that may be computed on.
     """
 
-    def __init__(self, ui: Any, root: Any):
-        self.ui, self.root = ui, root
+    def __init__(self, ui: Any, root: Any, demoWeights: Path = Path()):
+        self.ui, self.root, self.demoWeights = ui, root, demoWeights
         self.parameters: Parameters | None = None
         self.sections: list[Section] = []
         self.missing: list[str] = []
+        self.elsewhere: OtherComputer | None = None
         self.isBusy: Callable[[], bool] = lambda: False
         self._before: dict[str, object] = {}
         self._pending: Changes = set()

@@ -15,15 +15,17 @@ class Parameters:
 
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
-    supporting, opposing), ``graphSign`` (absolute, positive, negative), ``measure`` (mass, mean, enrichment, difference),
+    supporting, opposing), ``sliceMeasure`` (contribution, weight, mass), ``graphSign`` (absolute, positive, negative),
+    ``measure`` (mass, mean, enrichment, difference),
     ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical,
     circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
-    ``overlap`` below 0 stands for the model's own.
+    ``segmenter`` is what draws the regions of a classifier: demo, none, or weights. ``overlap`` below 0 stands for the model's own.
     """
 
     # Input
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     weights: str = ""
+    segmenter: str = "demo"
     device: str = "auto"
     # Labels
     checkedLabels: list[str]
@@ -60,6 +62,8 @@ class Parameters:
     in3D: bool = False
     showMap: bool = True
     hotSpotMarkups: bool = False
+    # Slices
+    sliceMeasure: str = "contribution"
     # RoI importance
     measure: str = "mass"
     graphSign: str = "absolute"

@@ -97,7 +97,7 @@ class PictureMaker:
             if self._surfaces[0] != self._regions.key or not organSurfaces():
                 found = yield from organSurfaceSteps(self._regions)
                 self._surfaces = (self._regions.key, found)
-                titles = {label.name: label.title for label in request.record.labels}
+                titles = request.record.titles
                 with slicer.util.RenderBlocker():
                     showOrganSurfaces(found, titles, _transformOf(request))
                     self._tint(request)

@@ -32,10 +32,15 @@ class ResultParts:
         self._written = 0
 
     def about(self) -> dict[str, Any]:
-        """``patient``, ``labels`` and ``matrix``."""
+        """``patient``, ``labels`` (behind them a classifier's classes), ``matrix`` and ``slices``."""
         record = self.record
-        labels = [{"name": entry.name, "color": entry.color, "group": entry.group} for entry in record.labels]
-        return {"patient": record.patient, "labels": labels, "matrix": json.loads(record.node.GetParameter("matrix") or '""')}
+        every = (*record.labels, *record.classes)
+        return {
+            "patient": record.patient,
+            "labels": [{"name": entry.name, "color": entry.color, "group": entry.group} for entry in every],
+            "matrix": json.loads(record.node.GetParameter("matrix") or '""'),
+            "slices": json.loads(record.node.GetParameter("slices") or "null"),
+        }
 
     def maps(self, what: str) -> Generator[str, None, dict[str, str]]:
         """Write the maps; yields ``what``, and returns each label's file name with the file of its map."""

@@ -19,8 +19,10 @@ from ..scene.SceneVolumes import fileNameOf, segmentIds, writeSegment, writeVolu
 from ..words.OptionWords import inPanelWords
 from .Activity import Activity, Ending, Phase
 from .MethodSettings import REFERENCES, jobEntries
+from .ModelInfo import readModelInfo
 from .PanelState import PanelState, Topic
 from .Parameters import chosenOverlap
+from .RegionsModel import segmenterWeights
 from .RunTexts import finishedText, freshFolder, problemOf, progressText, resultsRoot
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ class RunController(Activity):
         """The CT that is being worked on."""
         return self._ct if self.busy else None
 
+    def isAgreed(self) -> bool:
+        """Whether data may go where it is computed with."""
+        return self.state.elsewhere is None or self.state.elsewhere.isAgreed()
+
     def segment(self) -> None:
         """Find the labels in the chosen CT."""
         self._run("segment")
@@ -80,6 +86,8 @@ class RunController(Activity):
         problem = problemOf(self.state, task)
         if parameters is None or problem:
             self.say(problem, failed=True)
+            return
+        if not self.isAgreed():
             return
         self._labels = list(parameters.checkedLabels)
         clearAbandoned()
@@ -120,13 +128,16 @@ class RunController(Activity):
             "target": parameters.reduction,
             "keep": parameters.keep / 100,
         }
-        if parameters.globalMask:
+        classifies = readModelInfo(parameters.weights).classifies
+        if classifies:
+            job |= {"segmenter": segmenterWeights(self.state) or None, "target": "sum"}
+        if parameters.globalMask and not classifies:
             job["mask_coverage"] = parameters.maskCoverage / 100
         if REFERENCES in job:
             for index, volume in enumerate(volumes := job[REFERENCES]):
                 yield from writeVolumeSteps(volume, work / f"reference{index}.nrrd")
             job[REFERENCES] = [str(work / f"reference{index}.nrrd") for index in range(len(volumes))]
-        if parameters.useDrawnTarget:
+        if parameters.useDrawnTarget and not classifies:
             writeSegment(parameters.targetSegmentation, parameters.targetSegment, work / f"{TARGET_MASK}.nrrd")
             job["target_mask"] = str(work / f"{TARGET_MASK}.nrrd")
             yield _("Preparing the drawn segment …")

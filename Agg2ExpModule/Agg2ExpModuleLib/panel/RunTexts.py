@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.models.labels import title_of
 
 from ..scene.SceneVolumes import segmentIds
 from .MethodSettings import problemOfMethod
@@ -20,6 +21,7 @@ def problemOf(state: PanelState, task: str) -> str:
     """Why a run cannot start now, in one sentence; empty when it can."""
     from ..scene.SceneVolumes import checkVolume
     from .ModelInfo import readModelInfo
+    from .RegionsModel import problemOfSegmenter
 
     parameters, ct = state.parameters, state.ct
     if state.missing:
@@ -34,8 +36,17 @@ def problemOf(state: PanelState, task: str) -> str:
         checkVolume(ct)
     except InputError as error:
         return str(error)
-    if problem := readModelInfo(parameters.weights).problem:
+    if state.elsewhere is not None and (problem := state.elsewhere.problem(parameters.weights)):
         return problem
+    info = readModelInfo(parameters.weights)
+    if info.problem:
+        return info.problem
+    if info.classifies:
+        if task == "segment":
+            return _("This model is a classifier, which draws nothing: explain its classes.")
+        if not list(parameters.checkedLabels):
+            return _("Check at least one class to explain (Classes).")
+        return problemOfSegmenter(state, info) or problemOfMethod(parameters)
     if task == "segment":
         return ""
     if parameters.useDrawnTarget:
@@ -71,17 +82,26 @@ def progressText(event: dict[str, Any]) -> str:
     stage, message = event.get("stage", ""), str(event.get("message", "") or "")
     what = {
         "read": _("Reading CT and model"),
+        "send": _("Sending to the other computer"),
+        "fetch": _("Fetching the results"),
         "segment": _("Segmenting"),
         "explain": _("Explaining"),
         "importance": _("Summing over regions"),
         "mask": _("Testing the global mask"),
     }.get(stage, str(stage).capitalize())
-    detail = message.replace("_", " ") if stage in ("explain", "importance") else ""
+    detail = message.replace("_", " ") if stage in ("explain", "importance", "send", "fetch") else ""
     eta = event.get("eta_s")
     parts = [f"{what} {detail}".strip()]
     if eta is not None and stage in ("segment", "explain"):
         parts.append(_("{time} left").format(time=durationText(float(eta))))
     return " · ".join(parts)
+
+
+def classText(classes: list[dict[str, Any]], most: int = 3) -> str:
+    """What a classifier says, the most probable classes first."""
+    first = sorted(classes, key=lambda entry: -float(entry["probability"]))[:most]
+    told = ", ".join(f"{title_of(entry['name'])} {100 * float(entry['probability']):.1f} %" for entry in first)
+    return _("The classifier says {classes}.").format(classes=told)
 
 
 def durationText(seconds: float) -> str:
@@ -106,5 +126,13 @@ def finishedText(run: dict[str, Any], task: str, notices: list[str]) -> str:
             if count != 1
             else _("Explained {count} label in {time} on {device}.")
         )
+        if run.get("classes"):
+            text = (
+                _("Explained {count} classes in {time} on {device}.")
+                if count != 1
+                else _("Explained {count} class in {time} on {device}.")
+            )
         text = text.format(count=count, time=time, device=run.get("device", ""))
+        if run.get("classes"):
+            text += " " + classText(run["classes"])
     return "\n".join([text, *notices])

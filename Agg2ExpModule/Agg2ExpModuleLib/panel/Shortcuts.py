@@ -1,4 +1,4 @@
-"""Keys for reading: next label, next hot spot, map on and off; they work while the module is open."""
+"""Keys for reading: next label, hot spot and slice, map on and off; they work while the module is open."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from .PanelState import PanelState
 
 if TYPE_CHECKING:
     from .HotSpotList import HotSpotList
+    from .SlicesSection import SlicesSection
 
 # With Shift: Slicer's own views take plain letters, and a text field that is being written in keeps capitals.
 NEXT_LABEL, NEXT_SPOT, MAP = "Shift+N", "Shift+H", "Shift+M"
+NEXT_SLICE, SLICE_BEFORE = "Shift+S", "Shift+A"
 
 
 class Shortcuts:
@@ -22,10 +24,11 @@ class Shortcuts:
     Args:
         state: of the panel.
         spots: the hot spots to go through.
+        slices: the slices to go through.
     """
 
-    def __init__(self, state: PanelState, spots: HotSpotList):
-        self.state, self._spots = state, spots
+    def __init__(self, state: PanelState, spots: HotSpotList, slices: SlicesSection):
+        self.state, self._spots, self._slices = state, spots, slices
         self._keys: list[Any] = []
 
     def on(self) -> None:
@@ -33,7 +36,13 @@ class Shortcuts:
         if self._keys:
             return
         window = slicer.util.mainWindow()
-        for key, does in ((NEXT_LABEL, self.nextLabel), (NEXT_SPOT, self._spots.next), (MAP, self.toggleMap)):
+        for key, does in (
+            (NEXT_LABEL, self.nextLabel),
+            (NEXT_SPOT, self._spots.next),
+            (MAP, self.toggleMap),
+            (NEXT_SLICE, self._slices.next),
+            (SLICE_BEFORE, self._slices.previous),
+        ):
             shortcut = qt.QShortcut(window if window is not None else self.state.root)
             shortcut.setKey(qt.QKeySequence(key))
             shortcut.activated.connect(does)

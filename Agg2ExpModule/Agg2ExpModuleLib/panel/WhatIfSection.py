@@ -20,6 +20,7 @@ from ..scene.SceneVolumes import segmentIds, writeSegment
 from ..words.OptionWords import inPanelWords
 from .Activity import Ending, Phase
 from .ChoiceBox import ChoiceBox
+from .ModelInfo import readModelInfo
 from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
@@ -161,12 +162,20 @@ class WhatIfSection:
 
     def _enable(self) -> None:
         ui, record = self.ui, self.state.record
-        ready = record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value)
+        asked = self.state.parameters.weights if self.state.parameters is not None else ""
+        draws = not (record is not None and record.classes) and not readModelInfo(asked).classifies
+        ready = (
+            record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value) and draws
+        )
         for button in (ui.whatIfButton, ui.whatIfAllButton):
             button.enabled = ready
         ui.whatIfRemoveButton.enabled = bool(self._answer) and not self.state.busy
-        ui.whatIfNote.visible = not self._region.value
+        ui.whatIfNote.visible = not self._region.value or not draws
         ui.whatIfNote.text = _("Segment or explain this CT first: then ask what the model would draw without a region.")
+        if not draws:
+            ui.whatIfNote.text = _(
+                "A classifier draws nothing: choose a segmentation model and its results to ask what it would draw."
+            )
 
     # What the user does
 
@@ -214,7 +223,7 @@ class WhatIfSection:
 
     def _ask(self, request: dict[str, Any], message: str, onDone: Any, drawn: DrawnSegment | None = None) -> None:
         record, parameters = self.state.record, self.state.parameters
-        if record is None or parameters is None or self.controller.busy:
+        if record is None or parameters is None or self.controller.busy or not self.controller.isAgreed():
             return
         try:
             work = self._folder(record)

@@ -224,7 +224,7 @@ class Sections:
         if not points:
             return False
         with slicer.util.RenderBlocker():
-            for node, orientation in _viewsWithDirection():
+            for node, orientation in viewsWithDirection():
                 ras = points.get(orientation)
                 if ras is not None:
                     _jump(node, ras)
@@ -258,7 +258,7 @@ def jumpToStrongest(overlay: Any) -> None:
 def jumpTo(ras: Sequence[float]) -> None:
     """Move every slice view through a point in world RAS."""
     with slicer.util.RenderBlocker():
-        for node, _orientation in _viewsWithDirection():
+        for node, _orientation in viewsWithDirection():
             _jump(node, np.asarray(ras, dtype=float))
 
 
@@ -280,7 +280,7 @@ def _jump(node: Any, ras: np.ndarray) -> None:
         node.JumpSliceByCentering(*(float(part) for part in ras))
 
 
-def _viewsWithDirection() -> Iterator[tuple[Any, str]]:
+def viewsWithDirection() -> Iterator[tuple[Any, str]]:
     """Every slice node with the standard orientation nearest to it."""
     from Agg2ExpLib.views.slice_views import ORIENTATIONS
 

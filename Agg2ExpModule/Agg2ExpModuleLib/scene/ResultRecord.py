@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from Agg2ExpLib.roi_importance.kept_noise import KeptNoise
     from Agg2ExpLib.roi_importance.matrix import ImportanceMatrix
     from Agg2ExpLib.roi_importance.sentences import Effect
+    from Agg2ExpLib.roi_importance.slices import SliceImportance
 
 _MARK = "Agg2Exp.Record"
 CT, SEGMENTATION, MAP, TABLE, EXTRA, MASK = "ct", "segmentation", "map", "table", "extra", "globalMask"
@@ -86,7 +87,7 @@ class ResultRecord:
             volume = self.node.GetNthNodeReference(MAP, index)
             if volume is not None and volume.GetAttribute("Agg2Exp.Label"):
                 found[volume.GetAttribute("Agg2Exp.Label")] = volume
-        order = {label.name: label.index for label in self.labels}
+        order = {label.name: label.index for label in self.explainable}
         return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
 
     def setReference(self, role: str, node: Any) -> None:
@@ -123,13 +124,43 @@ class ResultRecord:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """All labels of the model, background first."""
-        entries = self.run.get("labels", ())
-        return make_labels(
-            [entry["name"] for entry in entries],
-            {entry["name"]: entry["color"] for entry in entries},
-            {entry["name"]: entry["group"] for entry in entries},
-        )
+        """All labels that the volume is divided into, background first; of a classifier's results those of another model."""
+        return _labelsOf(self.run.get("labels", ()))
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The classes of a classifier; none of a segmentation model."""
+        return _labelsOf(self.run.get("classes", ()))
+
+    @property
+    def explainable(self) -> tuple[Label, ...]:
+        """What maps and rows can be of: the classes of a classifier, else the labels without the background."""
+        run = self.run
+        return _labelsOf(run["classes"]) if run.get("classes") else _labelsOf(run.get("labels", ()))[1:]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people read for every label and class."""
+        return {label.name: label.title for label in (*self.labels, *self.classes)}
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """What a classifier says: class to probability in 0..1; nothing of a segmentation model."""
+        return {entry["name"]: float(entry["probability"]) for entry in self.run.get("classes", ())}
+
+    @property
+    def slices(self) -> SliceImportance | None:
+        """How much each slice matters for each explained class of a classifier."""
+        from Agg2ExpLib.roi_importance.slices import slices_from_text
+
+        text = self.node.GetParameter("slices")
+        return slices_from_text(json.loads(text)) if text else None
+
+    @slices.setter
+    def slices(self, slices: SliceImportance | None) -> None:
+        from Agg2ExpLib.roi_importance.slices import slices_text
+
+        self.node.SetParameter("slices", json.dumps(slices_text(slices, self.patient)) if slices is not None else "")
 
     def volumes(self) -> dict[str, float]:
         """Label to its volume in mL; results of older versions tell none."""
@@ -222,6 +253,14 @@ class ResultRecord:
         if (name := (run.get("weights") or {}).get("name")) is not None:
             parts.append(str(name))
         return " · ".join(parts) or self.patient
+
+
+def _labelsOf(entries: Sequence[Mapping[str, Any]]) -> tuple[Label, ...]:
+    return make_labels(
+        [entry["name"] for entry in entries],
+        {entry["name"]: entry["color"] for entry in entries},
+        {entry["name"]: entry["group"] for entry in entries},
+    )
 
 
 def methodText(parameters: Mapping[str, Any]) -> str:

@@ -103,13 +103,15 @@ class Loading:
 
     def _fill(self, record: ResultRecord, results: Any, volume: Any) -> Iterator[str]:
         from Agg2ExpLib.roi_importance.merge import merge_matrices
+        from Agg2ExpLib.roi_importance.slices import merge_slices
 
         scene = slicer.mrmlScene
         if record.segmentation is None:
             layers = yield from _telling(_("Loading the segmentation …"), lambda: label_layers(results, volume))
             record.setReference(SEGMENTATION, add_labels(scene, results, self.ct, layers))
             yield _("Loading the segmentation …")
-        titles = {label.name: label.title for label in results.labels}
+        titles = {label.name: label.title for label in (*results.labels, *results.classes)}
+        order = tuple(label.name for label in results.explainable)
         overlays = record.overlays
         for name in results.explained:
             yield (what := _("Loading the map of {label} …").format(label=titles.get(name, name)))
@@ -138,8 +140,8 @@ class Loading:
         matrix, before = results.importance(), record.matrix
         explained = list(results.explained)
         if before is not None:
-            matrix = merge_matrices(before, matrix, tuple(titles))
-            explained = [name for name in titles if name in matrix.rows]
+            matrix = merge_matrices(before, matrix, order)
+            explained = [name for name in order if name in matrix.rows]
         run = {**results.run, "explained": explained}
         yield (what := _("Loading the global mask …"))
         mask = add_global_mask(scene, results, self.ct)
@@ -149,6 +151,8 @@ class Loading:
             run["global_mask"] = record.run["global_mask"]
         record.run = run
         setMatrix(record, matrix)
+        slices, earlier = (yield from _telling(what, results.slices)), record.slices
+        record.slices = merge_slices(earlier, slices, order) if slices is not None and earlier is not None else slices
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
         record.keepNoiseOf(self.folder)
         yield what

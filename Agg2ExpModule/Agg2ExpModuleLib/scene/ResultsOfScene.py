@@ -28,6 +28,7 @@ class ResultsOfScene:
     def __init__(self, record: ResultRecord):
         self.record, self.run, self.patient = record, record.run, record.patient
         self.labels: tuple[Label, ...] = record.labels
+        self.classes: tuple[Label, ...] = record.classes
         self._overlays = record.overlays
         if not self._overlays:
             raise InputError(_("These results hold no map: explain a label first."))
@@ -37,7 +38,7 @@ class ResultsOfScene:
 
     @property
     def explained(self) -> tuple[str, ...]:
-        """Labels that have a map, in the order of the matrix."""
+        """Labels or classes that have a map, in the order of the matrix."""
         matrix = self.record.matrix
         return tuple(name for name in (matrix.rows if matrix is not None else self._overlays) if name in self._overlays)
 
@@ -48,6 +49,10 @@ class ResultsOfScene:
     def importance(self) -> Any:
         """The matrix."""
         return self.record.matrix
+
+    def slices(self) -> Any:
+        """How much each slice matters for each class of a classifier, or None."""
+        return self.record.slices
 
     def segmentation(self) -> Volume:
         """The predicted labels on the model grid."""

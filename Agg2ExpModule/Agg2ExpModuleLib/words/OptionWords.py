@@ -40,5 +40,6 @@ def _titles() -> dict[str, str]:
         "target": _("Target"),
         "mask_coverage": _("Global mask"),
         "weights": _("Model"),
+        "segmenter": _("Regions"),
         "ct": _("CT"),
     }

@@ -1,0 +1,145 @@
+"""``counterfactual``: what a CT would have to look like for a model to answer otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
+from ..counterfactuals.make import Maker, Question
+from ..counterfactuals.outcome import Counterfactual
+from ..errors import OutOfMemoryError
+from ..inference.compute import choose_compute, is_out_of_memory
+from ..inference.network import at_work
+from ..io.source_files import sha256_of
+from ..models.labels import select_labels
+from ..models.model import Model, demo_autoencoder, load_model
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
+from ..monitor import Monitor
+from ..runs.case import make_case
+from ..runs.partition import check_segmenter
+from ..runs.pipeline import volumes_do_not_fit
+from ..runs.record import RunRecord
+from ..runs.results import COUNTERFACTUAL
+from .explain import sha256_of_array
+from .log_monitor import LogMonitor
+from .sources import mask_on_grid, read_ct, regions_on_grid
+
+
+def counterfactual(
+    ct: Any,
+    model: Model | str | Path,
+    target: str,
+    *,
+    direction: str = DIRECTIONS[0],
+    objective: str = OBJECTIVES[0],
+    frames: int = FRAMES,
+    end: float | None = None,
+    slices: tuple[int, int] | None = None,
+    smooth: float = SMOOTH_MM,
+    target_mask: Any = None,
+    regions: Mapping[str, Any] | Sequence[str] | None = None,
+    segmenter: Model | str | Path | None = None,
+    autoencoder: Model | str | Path | None = None,
+    overlap: float | None = None,
+    blend: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    window_batch: int | str = "auto",
+    patient_id: str | None = None,
+    monitor: Monitor | None = None,
+) -> Counterfactual:
+    """Move a CT along the gradient of a model's output in an autoencoder's latents until the model answers otherwise.
+
+    Args:
+        ct: see :func:`~Agg2ExpLib.api.sources.read_ct`.
+        model: a segmentation network or a classifier, or the file of its weights.
+        target: the label or class that is to become less or more.
+        direction: ``less``, ``more`` or ``both``.
+        objective: of a label: ``volume``, its mean probability within 20 mm of what is drawn now (or over the target mask), or
+            ``logit``, its mean logit over its own voxels; ``auto``: ``volume``. Of a class always its logit.
+        frames: CTs in each direction.
+        end: λ of the last CT; by default it is searched for.
+        slices: first and last slice that may change, counted from 0 on the model's grid; by default all.
+        smooth: mm, standard deviation of a Gaussian across the slices, without which there are stripes; 0 as in the papers.
+        target_mask: where a label is to shrink or appear: an array on the CT's grid, an image or a file.
+        regions: further regions, as for :func:`~Agg2ExpLib.api.explain.explain`.
+        segmenter: for a classifier, the model that draws regions and volumes.
+        autoencoder: of slices, or the file of its weights; by default the one that comes with Agg2Exp.
+        overlap, blend, device, precision, window_batch, patient_id, monitor: see :func:`~Agg2ExpLib.api.explain.segment`.
+
+    Returns:
+        CTs along λ with what the model says and draws on each, where they differ, and how far the autoencoder is from the CT.
+
+    Raises:
+        InputError: CT, model, autoencoder or a setting cannot be used, or nothing would change; one sentence says why.
+        OutOfMemoryError: one window does not fit into the device's memory.
+
+    Examples:
+        >>> own = {"autoencoder": "slices.safetensors", "frames": 3}
+        >>> answer = agg2exp.counterfactual("chest.nii.gz", "swin_unetr.pt", "heart", direction="less", **own)
+        >>> print(answer)
+        >>> answer.differences["less"].min()  # HU
+    """
+    began = time.monotonic()
+    monitor = monitor or LogMonitor()
+    question = Question(target, direction, objective, frames, end, slices, smooth)
+    model = _model(model)
+    if model.task != CLASSIFICATION:
+        model.require(SEGMENTATION, "A counterfactual")
+    compute = choose_compute(device, precision)
+    slicer = _model(autoencoder) if autoencoder is not None else load_model(demo_autoencoder())
+    slicer.require(AUTOENCODER, "⟨autoencoder⟩")
+    drawer = _model(segmenter) if segmenter is not None else None
+    if drawer is not None and model.task == CLASSIFICATION:
+        check_segmenter(drawer, model.labels)
+    select_labels([target], model.card.explainable)
+    volume = read_ct(ct)
+    checksum = sha256_of(ct) if isinstance(ct, str | Path) else sha256_of_array(volume)
+    asked = {"target": target, "direction": direction, "objective": objective, "frames": frames, "end": end}
+    record = RunRecord(model, volume.name, checksum, began, patient_id, {**asked, "device": device, "precision": precision})
+    for warning in (*model.warnings, *slicer.warnings, *volume.warnings):
+        monitor.notice(warning)
+    try:
+        case = make_case(volume, model, compute, monitor, overlap, blend, window_batch)
+        record.parameters |= case.windows
+        maker = Maker(case, slicer, drawer)
+        taken = (*model.labels, *(drawer.labels if drawer is not None else ()))
+        extra, told = regions_on_grid(regions, volume, case.grid, taken)
+        mask: np.ndarray | None = None
+        if target_mask is not None:
+            mask, more = mask_on_grid(target_mask, volume, case.grid, "target mask")
+            told = [*told, *more]
+        for warning in told:
+            monitor.notice(warning)
+        record.finish_stage("read")
+        with at_work(model.network, compute):
+            found = maker.make(replace(question, mask=mask, extra_rois=tuple(extra)))
+        record.finish_stage("counterfactual")
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        raise volumes_do_not_fit(compute) from error
+    counts = np.bincount(found.drawn.ravel(), minlength=len(found.labels)) if found.drawn is not None else _all(found)
+    content = record.content(compute, case.grid, found.labels, counts, monitor.notices) | {
+        "task": COUNTERFACTUAL,
+        "extra_rois": list(found.extra_rois),
+        "target_mask": mask is not None,
+    }
+    if drawer is not None:
+        content["segmenter"] = {"name": drawer.name, "sha256": drawer.sha256}
+    return replace(found, run=content | found.run)
+
+
+def _model(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def _all(found: Counterfactual) -> np.ndarray:
+    """Where nobody draws, all of the volume is background."""
+    return np.array([found.hu.size])

@@ -1,0 +1,326 @@
+"""A counterfactual from the case to the result, in memory: what the command line and the Python API share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..inference.network import at_work
+from ..inference.segmentation import Segmented
+from ..io.volume import Volume
+from ..models.labels import Label, select_labels
+from ..models.model import Model
+from ..monitor import Stage
+from ..preprocessing.hu_window import HuWindow
+from ..roi_importance.dice import dice_per_label
+from ..roi_importance.matrix import ImportanceMatrix, Regions, importance_matrix
+from ..runs.case import Case
+from ..runs.partition import Partition, draw_partition, nothing_drawn
+from ..training.reconstruction import TISSUES, errors_of
+from .choices import DIRECTIONS, FRAMES, LESS, LOGIT, MORE, OBJECTIVES, SMOOTH_MM, VOLUME
+from .latents import Latents, check_covers, check_fits, parse_slices
+from .outcome import Counterfactual, Step
+from .outputs import Output
+from .search import LEAST, MOST, Found
+from .shift import Frame, Shift, amounts_of
+
+# A soft volume counts the label's own voxels and what lies so near to them.
+MARGIN_MM = 20.0
+_GOOD_DICE = 0.9  # of a label on the reconstruction, below which people are told
+_MOST_FRAMES = 100
+_SIGNS = {LESS: -1, MORE: 1}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a case.
+
+    Attributes:
+        target: the label or class.
+        direction: ``less``, ``more`` or ``both``.
+        objective: of a label: ``volume``, its mean probability over its own voxels and 20 mm around them, or over the drawn target;
+            ``logit``, its mean logit over its own voxels or the drawn target. ``auto``: ``volume``. Of a class always its logit.
+        frames: CTs in each direction.
+        end: λ of the last frame in place of a search, without a sign; None to search.
+        slices: first and last slice that may change; None for all.
+        smooth: mm, standard deviation of a Gaussian across the slices through which the direction goes; 0 as in the papers.
+        mask: drawn target, boolean ``[x, y, z]``.
+        extra_rois: further regions, name and boolean mask.
+
+    Raises:
+        InputError: something that makes no sense.
+    """
+
+    target: str
+    direction: str = DIRECTIONS[0]
+    objective: str = OBJECTIVES[0]
+    frames: int = FRAMES
+    end: float | None = None
+    slices: tuple[int, int] | None = None
+    smooth: float = SMOOTH_MM
+    mask: np.ndarray | None = None
+    extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise InputError(f"Unknown ⟨direction⟩ '{self.direction}': use {', '.join(DIRECTIONS)}.")
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"Unknown ⟨objective⟩ '{self.objective}': use {', '.join(OBJECTIVES)}.")
+        if not 1 <= self.frames <= _MOST_FRAMES:
+            raise InputError(f"⟨frames⟩ must be from 1 to {_MOST_FRAMES}, not {self.frames}.")
+        if not 0 <= self.smooth <= 100:
+            raise InputError(f"⟨smooth⟩ must be from 0 to 100 mm, not {self.smooth:g}.")
+        if self.end is not None and not (0 < abs(self.end) <= 1e6):
+            raise InputError(f"A λ of {self.end:g} changes nothing: give a ⟨lambda⟩ such as 20, or leave it out to search for one.")
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Those that are asked for."""
+        return (LESS, MORE) if self.direction == DIRECTIONS[0] else (self.direction,)
+
+
+class Maker:
+    """Answers questions about one CT and one model.
+
+    Args:
+        case: of the model, its network at work.
+        autoencoder: of slices.
+        segmenter: draws regions and volumes where the model is a classifier; None for none.
+
+    Raises:
+        InputError: the autoencoder does not fit the model's grid or HU.
+    """
+
+    def __init__(self, case: Case, autoencoder: Model, segmenter: Model | None = None):
+        self._case, self._autoencoder, self._segmenter = case, autoencoder, segmenter
+        check_fits(autoencoder, case.grid)
+        if (seen := _seen(case)) is not None:
+            check_covers(autoencoder, *seen, case.model.name)
+
+    def make(self, question: Question) -> Counterfactual:
+        """The counterfactual, its record without what only the caller knows.
+
+        Raises:
+            InputError: nothing would change; one sentence says why.
+            Cancelled: the monitor asked to stop.
+        """
+        case, monitor = self._case, self._case.monitor
+        (label,) = select_labels([question.target], case.model.card.explainable)
+        _check_suits(case, question, self._segmenter)
+        with at_work(self._autoencoder.network, case.compute):
+            partition = self._draw(case.hu, Stage(monitor, "segment", 0.03, 0.08))
+            latents = Latents(self._autoencoder, case.hu, case.compute, monitor)
+            chosen = parse_slices(*question.slices, latents.slices) if question.slices is not None else slice(None)
+            first = latents.decode(latents.start)
+            drawn = self._draw(first, Stage(monitor, "segment", 0.08, 0.12))
+            region, objective = self._region(label, question, drawn)
+            output = Output(case, label, region, objective)
+            assert self._autoencoder.card.hu_window is not None, "checked when it was loaded"
+            low = self._autoencoder.card.hu_window[0]
+            smooth = question.smooth / case.grid.spacing[latents.axis]
+            shift = Shift(case, latents, output, low, chosen, Stage(monitor, "gradient", 0.12, 0.2), smooth)
+            found = self._search(shift, question, label)
+            amounts = {direction: amounts_of(found[direction], question.frames) for direction in found}
+            steps, ends, paths = self._frames(shift, amounts, drawn, partition)
+        matrix = _matrix(partition, question.extra_rois, ends)
+        dice = self._told_dice(partition, drawn, label)
+        window = self._autoencoder.card.hu_window
+        errors = dict(zip(("all voxels", *TISSUES), errors_of(case.hu.clip(*window), first), strict=True))
+        run = {
+            "target": {"kind": "class" if case.classifies else "label", "name": label.name},
+            "objective": objective,
+            "lambda_unit": {
+                "gradient_multiple": shift.scale,
+                "explained": "λ = 1 is this multiple of ∂f/∂z; it changes the CT by 0.1 %",
+            },
+            "smooth_mm": question.smooth,
+            "slices": list(question.slices) if question.slices is not None else None,
+            "voxels": int(region.sum()),
+            "search": {direction: entry.to_json() for direction, entry in found.items()},
+            "autoencoder": {"name": self._autoencoder.name, "sha256": self._autoencoder.sha256},
+        }
+        return Counterfactual(
+            case.grid,
+            partition.labels,
+            label.name,
+            _whole(case.hu),
+            partition.drawn.labels if self._draws else None,
+            tuple(steps),
+            ends,
+            paths,
+            matrix,
+            dice,
+            errors,
+            dict(question.extra_rois),
+            question.mask,
+            run,
+        )
+
+    @property
+    def _draws(self) -> bool:
+        return not self._case.classifies or self._segmenter is not None
+
+    def _draw(self, hu: np.ndarray, stage: Stage) -> Partition:
+        """What the model, or the segmenter, draws on HU ``[x, y, z]`` of the model grid."""
+        case = self._case
+        if not case.classifies:
+            import torch
+
+            drawn = case.segment(stage, torch.from_numpy(case.prepared.intensity(hu)))
+            return Partition(case.model.card.labels, drawn)
+        if self._segmenter is None:
+            return nothing_drawn(case.grid)
+        volume = Volume(np.asarray(hu, dtype=np.float32), case.grid.affine, "ct")
+        return draw_partition(volume, self._segmenter, case.grid, case.compute, case.monitor, stage)
+
+    def _region(self, label: Label, question: Question, drawn: Partition) -> tuple[np.ndarray, str]:
+        """The voxels over which the output is taken, and what is taken over them."""
+        case = self._case
+        if case.classifies:
+            one = np.zeros(case.grid.shape, dtype=bool)
+            one[0, 0, 0] = True  # the logit is the same in every voxel
+            return one, LOGIT
+        objective = VOLUME if question.objective == OBJECTIVES[0] else question.objective
+        if question.mask is not None:
+            return question.mask, objective
+        own = drawn.drawn.mask(label.index)
+        if not own.any():
+            raise InputError(
+                f"The model draws no '{label.name}' on this CT as the autoencoder gives it back, so nothing can become less or "
+                "more: choose another label, or say with ⟨target_mask⟩ where it is to appear."
+            )
+        if objective == LOGIT:
+            return own, objective
+        from scipy import ndimage
+
+        return ndimage.distance_transform_edt(~own, sampling=case.grid.spacing) <= MARGIN_MM, objective
+
+    def _search(self, shift: Shift, question: Question, label: Label) -> dict[str, Found]:
+        """Where each direction ends.
+
+        Raises:
+            InputError: none leads anywhere.
+        """
+        found: dict[str, Found] = {}
+        silent: list[str] = []
+        begin, part = 0.2, 0.4 / len(question.directions)
+        for direction in question.directions:
+            sign = _SIGNS[direction]
+            stage = Stage(self._case.monitor, direction, begin, begin + part)
+            begin += part
+            if question.end is not None:
+                found[direction] = Found(sign * abs(question.end), "this λ was asked for")
+                continue
+            if shift.is_certain(sign):
+                bound = f"below {LEAST:g}" if sign < 0 else f"above {MOST:g}"
+                silent.append(
+                    f"The model is certain already that way: the probability of '{label.name}' is {bound} "
+                    f"({shift.before.probability:.3f}), so there is no '{direction}' to show."
+                )
+                continue
+            found[direction] = shift.find_end(sign, stage)
+            if not found[direction].end:
+                del found[direction]
+                silent.append(
+                    f"The output for '{label.name}' does not get {direction} along its gradient in the autoencoder's latents, so "
+                    f"there is no '{direction}' to show."
+                )
+        if not found:
+            raise InputError(" ".join(silent))
+        for sentence in silent:
+            self._case.monitor.notice(sentence)
+        return found
+
+    def _frames(
+        self, shift: Shift, amounts: Mapping[str, list[float]], drawn: Partition, partition: Partition
+    ) -> tuple[list[Step], dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """All CTs along λ with what is drawn on them, and by direction the last difference and the mean one of neighbours."""
+        every = sum(map(len, amounts.values()))
+        steps = [self._step(shift.start, shift.start, drawn.drawn, partition)]
+        ends: dict[str, np.ndarray] = {}
+        paths: dict[str, np.ndarray] = {}
+        done = 0
+        for direction, wanted in amounts.items():
+            before, path = shift.start.hu, np.zeros(shift.start.hu.shape, dtype=np.float64)
+            for amount in wanted:
+                begin, end = 0.6 + 0.37 * done / every, 0.6 + 0.37 * (done + 1) / every
+                done += 1
+                frame = shift.frame(amount, Stage(self._case.monitor, "frames", begin, begin))
+                path += np.abs(frame.hu - before)
+                before = frame.hu
+                shown = self._draw(frame.hu, Stage(self._case.monitor, "frames", begin, end)).drawn
+                steps.append(self._step(frame, shift.start, shown, partition))
+            ends[direction] = (before - shift.start.hu).astype(np.float32)
+            paths[direction] = (path / len(wanted)).astype(np.float32)
+        return sorted(steps, key=lambda step: step.amount), ends, paths
+
+    def _step(self, frame: Frame, start: Frame, drawn: Segmented, partition: Partition) -> Step:
+        millilitres = float(np.prod(self._case.grid.spacing)) / 1000
+        counts = drawn.count(len(partition.labels))
+        return Step(
+            frame.amount,
+            _whole(frame.hu),
+            drawn.labels if self._draws else None,
+            frame.measured.value,
+            frame.measured.probability,
+            frame.change,
+            float(np.abs(frame.hu - start.hu).mean()),
+            {label.name: float(counts[label.index]) * millilitres for label in partition.labels[1:]} if self._draws else {},
+        )
+
+    def _told_dice(self, partition: Partition, drawn: Partition, label: Label) -> dict[str, float]:
+        """Dice of every label on the CT and on its reconstruction; says where the label asked about is not given back well."""
+        if not self._draws:
+            return {}
+        if partition.drawn.overlapping is None:
+            labels = partition.labels
+            values = dice_per_label(drawn.drawn.labels, partition.drawn.labels, [entry.index for entry in labels])
+            found = {entry.name: float(value) for entry, value in zip(labels, values, strict=True)}
+        else:
+            found = {
+                entry.name: float(dice_per_label(drawn.drawn.mask(entry.index), partition.drawn.mask(entry.index), [1])[0])
+                for entry in partition.labels[1:]
+            }
+        if (own := found.get(label.name, 1.0)) < _GOOD_DICE:
+            self._case.monitor.notice(
+                f"The autoencoder does not give this CT back well where it matters: the model draws '{label.name}' on it with a "
+                f"Dice of {own:.2f}, so read small changes with care."
+            )
+        return found
+
+
+def _check_suits(case: Case, question: Question, segmenter: Model | None) -> None:
+    """Refuse what a model of this kind cannot answer.
+
+    Raises:
+        InputError: one sentence.
+    """
+    name = case.model.name
+    if case.classifies and question.mask is not None:
+        raise InputError(f"{name} is a classifier, whose output has no voxels: leave out ⟨target_mask⟩.")
+    if case.classifies and question.objective == VOLUME:
+        raise InputError(f"{name} is a classifier, which draws no volume: leave out ⟨objective⟩.")
+    if not case.classifies and segmenter is not None:
+        raise InputError(f"{name} draws its own regions: leave out ⟨segmenter⟩, which is for classifiers.")
+
+
+def _seen(case: Case) -> tuple[float, float] | None:
+    """HU between which the model sees a difference, where its preprocessing says so."""
+    windows = [step.hu_window for step in case.prepared.intensities if isinstance(step, HuWindow)]
+    return windows[0] if windows else None
+
+
+def _matrix(partition: Partition, extra: tuple[tuple[str, np.ndarray], ...], ends: Mapping[str, np.ndarray]) -> ImportanceMatrix:
+    """Where the differences lie, by the regions drawn on the CT itself."""
+    regions = Regions(partition.drawn.labels, [label.name for label in partition.labels], extra)
+    sums = {direction: regions.sums(values) for direction, values in ends.items()}
+    nothing: dict[str, Any] = {direction: np.zeros(len(regions.columns)) for direction in sums}
+    return importance_matrix(regions, {name: entry for name, entry in sums.items() if entry.total > 0}, nothing)
+
+
+def _whole(hu: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)

@@ -1,0 +1,209 @@
+"""How much each slice matters for a class, as a strip of bars along each axis of the patient; answers to mouse and keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from .DrawnView import DrawnView
+from .PanelColors import PanelColors
+from .QtParts import positionOf, textMeasure
+from .SliceBarsData import SliceBarsData
+from .SliceBarsGeometry import SliceBarsScene, placeSliceBars
+from .SliceBarsPainter import Place, SliceBarsPainter
+
+_LEAST_HEIGHT = 90
+
+
+class SliceBarsView(DrawnView, qt.QWidget):
+    """Three strips, as high as they need to be.
+
+    Usage::
+
+        view = SliceBarsView(parent)
+        view.onSliceClicked.append(lambda plane, number: ...)
+        view.setBars(model.bars("effusion", "contribution"))
+        view.mark({"axial": 17})    # the slice that the views show
+
+    Left and right go from bar to bar, up and down from strip to strip.
+    """
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.onSliceClicked: list[Callable[[str, int], None]] = []
+        self.emptyText = _("The slices appear here after a classifier\nwas explained.")
+        self._data: SliceBarsData | None = None
+        self._scene: SliceBarsScene | None = None
+        self._marked: dict[str, int] = {}
+        self._top: frozenset[tuple[str, int]] = frozenset()
+        self._hover: Place | None = None
+        self._current: Place | None = None
+        self.setUpDrawing(_("Importance of slices"), _LEAST_HEIGHT)
+
+    def setBars(self, data: SliceBarsData | None) -> None:
+        """Show the slices of a class, or with None the hint."""
+        self._data, self._scene, self._hover = data, None, None
+        self._marked = {}
+        if data is None:
+            self._current = None
+        self._fitHeight()
+        self.update()
+
+    def bars(self) -> SliceBarsData | None:
+        """What is shown."""
+        return self._data
+
+    def mark(self, numbers: dict[str, int]) -> None:
+        """Mark the slices that the views show: number on the model grid by plane."""
+        places = {plane: place for plane, number in numbers.items() if (place := self._place(plane, number)) is not None}
+        if places != self._marked:
+            self._marked = places
+            self.update()
+
+    def marked(self) -> dict[str, int]:
+        """Numbers of the marked slices."""
+        strips = {strip.plane: strip for strip in self._data.strips} if self._data is not None else {}
+        return {plane: strips[plane].bars[place].number for plane, place in self._marked.items()}
+
+    def setTop(self, slices: Iterable[tuple[str, int]]) -> None:
+        """Mark the most important slices: plane and number."""
+        found = [(plane, self._place(plane, number)) for plane, number in slices]
+        self._top = frozenset((plane, place) for plane, place in found if place is not None)
+        self.update()
+
+    def placed(self) -> SliceBarsScene | None:
+        """Where everything stands now, in the widget's pixels; None without data."""
+        if self._data is None:
+            self._scene = None
+        elif self._scene is None or self._scene.width != float(self.width):
+            self._scene = placeSliceBars(self._data, float(self.width), self.fontSize(), textMeasure(self.font))
+        return self._scene
+
+    def render(self, path: str | Path, width: int = 800, scale: float = 2.0, colors: PanelColors | None = None) -> None:
+        """Write a PNG picture.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        data = self._data
+        if data is None:
+            return
+        scene = placeSliceBars(data, float(width), self.fontSize(), textMeasure(self.font))
+
+        def draw(painter: Any, chosen: PanelColors) -> None:
+            SliceBarsPainter(painter, data, scene, chosen, self.font).draw(scene.height, {}, self._top)
+
+        self.savePicture(path, width, round(scene.height), scale, colors, draw)
+
+    def onFontChanged(self) -> None:
+        self._scene = None
+        self._fitHeight()
+
+    # Qt calls these; the names are Qt's.
+
+    def sizeHint(self) -> Any:
+        return qt.QSize(350, self.minimumHeight)
+
+    def resizeEvent(self, event: Any) -> None:
+        self._fitHeight()
+
+    def paintEvent(self, event: Any) -> None:
+        painter = qt.QPainter(self)
+        try:  # an exception with an active painter would end the application
+            colors = PanelColors.ofWidget(self)
+            scene = self.placed()
+            if scene is None or self._data is None:
+                self.drawHint(painter, colors)
+            else:
+                current = self._current if self.focus else None
+                drawing = SliceBarsPainter(painter, self._data, scene, colors, self.font)
+                drawing.draw(float(self.height), self._marked, self._top, self._hover, current)
+        finally:
+            painter.end()
+
+    def mouseMoveEvent(self, event: Any) -> None:
+        position = positionOf(event)
+        self._hover = self._under(position)
+        self.cursor = qt.QCursor(qt.Qt.ArrowCursor if self._hover is None else qt.Qt.PointingHandCursor)
+        self.showTip(position.x(), position.y(), self._tip(self._hover) if self._hover is not None else "")
+        self.update()
+
+    def leaveEvent(self, event: Any) -> None:
+        self._hover = None
+        qt.QToolTip.hideText()
+        self.update()
+
+    def mousePressEvent(self, event: Any) -> None:
+        place = self._under(positionOf(event))
+        if event.button() != qt.Qt.LeftButton or place is None:
+            event.ignore()
+            return
+        self._current = place
+        self._choose(place)
+
+    def keyPressEvent(self, event: Any) -> None:
+        key, qtKeys = event.key(), qt.Qt
+        moves = {
+            qtKeys.Key_Left: (0, -1),
+            qtKeys.Key_Right: (0, 1),
+            qtKeys.Key_Up: (-1, 0),
+            qtKeys.Key_Down: (1, 0),
+            qtKeys.Key_Home: (0, -100000),
+            qtKeys.Key_End: (0, 100000),
+        }
+        if key in moves and self._data is not None:
+            self._go(*moves[key])
+        elif key in (qtKeys.Key_Return, qtKeys.Key_Enter, qtKeys.Key_Space) and self._current is not None:
+            self._choose(self._current)
+        else:
+            event.ignore()
+
+    def _go(self, strips: int, bars: int) -> None:
+        """Move the keyboard's mark; strips without bars are skipped."""
+        filled = [index for index, strip in enumerate(self._data.strips) if strip.bars]
+        if not filled:
+            return
+        if self._current is None:
+            strip = filled[0]
+            place = self._marked.get(self._data.strips[strip].plane, 0)
+        else:
+            strip, place = self._current
+            at = min(max(filled.index(strip) + strips, 0), len(filled) - 1)
+            if filled[at] != strip:
+                strip = filled[at]
+                place = self._marked.get(self._data.strips[strip].plane, 0)
+            place = min(max(place + bars, 0), len(self._data.strips[strip].bars) - 1)
+        self._current = (strip, place)
+        scene = self.placed()
+        self.tellCurrent(scene.x(strip, place)[1], scene.tops[strip] + scene.tall, self._tip(self._current))
+        self.update()
+
+    def _tip(self, place: Place) -> str:
+        return str(self._data.strips[place[0]].bars[place[1]].tip)
+
+    def _place(self, plane: str, number: int) -> int | None:
+        """Where a slice stands in the strip of its plane."""
+        for strip in self._data.strips if self._data is not None else ():
+            if strip.plane == plane and strip.bars:
+                return next((at for at, bar in enumerate(strip.bars) if bar.number == number), None)
+        return None
+
+    def _under(self, position: Any) -> Place | None:
+        scene = self.placed()
+        return scene.barAt(float(position.x()), float(position.y())) if scene is not None else None
+
+    def _choose(self, place: Place) -> None:
+        strip = self._data.strips[place[0]]
+        for callback in list(self.onSliceClicked):
+            callback(strip.plane, strip.bars[place[1]].number)
+
+    def _fitHeight(self) -> None:
+        scene = self.placed()
+        height = _LEAST_HEIGHT if scene is None else round(scene.height + 0.5)
+        if self.minimumHeight != height:
+            self.minimumHeight = height
+            self.updateGeometry()

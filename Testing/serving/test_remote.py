@@ -1,0 +1,457 @@
+"""Work on another computer: the same results, nothing left there, and one sentence for whatever goes wrong.
+
+The other computer is a process of this one that knows nothing of the caller's folders but what comes through the channel.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from Agg2ExpLib.commands.cli import main
+from Agg2ExpLib.errors import Cancelled, InputError, ToldError
+from Agg2ExpLib.monitor import Monitor
+from Agg2ExpLib.runs.job import Job
+from Agg2ExpLib.runs.results import Results
+from Agg2ExpLib.serving.channel import Channel
+from Agg2ExpLib.serving.frames import LONGEST_LINE, TOO_LONG, fit_name, read_line, safe_parts
+from Agg2ExpLib.serving.model_files import model_files
+from Agg2ExpLib.serving.remote import Remote
+from Agg2ExpLib.serving.ssh import check_host, refusal, ssh_command
+from support.paths import ROOT
+
+SERVER = [sys.executable, "-m", "Agg2ExpLib", "serve", "--stdio"]
+SETTINGS = {"device": "cpu", "precision": "float32"}
+
+
+class Watched(Monitor):
+    """Keeps what it is told; stops when a function says so."""
+
+    wants_partial = True
+
+    def __init__(self, stop_at=lambda stage, fraction: False):
+        super().__init__()
+        self.stages, self.partials, self._stop_at = [], [], stop_at
+
+    def progress(self, stage, fraction, message="", eta_s=None):
+        self.stages.append((stage, fraction))
+        if self._stop_at(stage, fraction):
+            self.stop()
+
+    def partial(self, kind, path, **details):
+        self.partials.append((kind, path, path.stat().st_size, details))
+
+
+def channel(environment: dict[str, str] | None = None, command: list[str] | None = None) -> Channel:
+    """A server with an environment of its own."""
+    words = ["/usr/bin/env", *(f"{key}={value}" for key, value in (environment or {}).items()), *(command or SERVER)]
+    return Channel(words, lambda status, said: refusal("there", status, said), "there")
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Remote, Path]]:
+    """The other computer, and its temporary folder."""
+    folder = tmp_path_factory.mktemp("there")
+    remote = Remote("there", lambda: channel({"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}))
+    yield remote, folder
+    remote.close()
+    assert not list(folder.iterdir()), "something stayed on the other computer"
+
+
+def kept(folder: Path) -> set[str]:
+    """What lies on the other computer now."""
+    return {path.relative_to(private).parts[0] for private in folder.iterdir() for path in private.iterdir()} - {"in-use.lock"}
+
+
+def job(ct, weights, output, **more):
+    return {"do": "run", "job": {"ct": str(ct), "weights": str(weights), "output": str(output), **SETTINGS, **more}}
+
+
+@pytest.fixture(scope="module")
+def result(there, small_ct, small_weights, tmp_path_factory) -> tuple[Path, Watched]:
+    """A run there, with partial results."""
+    monitor = Watched()
+    output = tmp_path_factory.mktemp("here") / "result"
+    answer = there[0].answer(job(small_ct, small_weights, output, samples=12, labels=["heart", "lung"]), monitor)
+    assert answer == {"result": str(output)}
+    return output, monitor
+
+
+def test_a_run_there_is_a_run_here(there, result, small_ct, small_weights, tmp_path):
+    output, monitor = result
+    words = ["--ct", str(small_ct), "--weights", str(small_weights), "--samples", "12", "--labels", "heart,lung"]
+    assert main(["explain", *words, "--device", "cpu", "--precision", "float32", "--output", str(tmp_path / "r")]) == 0
+    here = tmp_path / "r"
+    files = {path.relative_to(here) for path in here.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(output) for path in output.rglob("*") if path.is_file()}
+    ours, other = Results.open(output), Results.open(here)
+    np.testing.assert_allclose(ours.importance().mass, other.importance().mass, atol=1e-5)
+    np.testing.assert_array_equal(ours.segmentation().array, other.segmentation().array)
+    assert ours.run["ct"] == other.run["ct"]
+    assert ours.run["weights"]["sha256"] == other.run["weights"]["sha256"]
+    assert [path.name for path in output.parent.iterdir()] == ["result"], "nothing half-written stays beside"
+    # told as a run here tells, and in order
+    assert monitor.stages[0][0] == "send"
+    assert {stage for stage, _fraction in monitor.stages} >= {"send", "explain", "fetch"}
+    fractions = [fraction for _stage, fraction in monitor.stages]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    kind, path, size, details = monitor.partials[0]
+    assert (kind, path.parent.name, details["of"]) == ("attribution", "attributions", 12)
+    assert size == (output / "attributions" / path.name).stat().st_size
+    # what is needed again stays until the end, the results do not
+    assert kept(there[1]) == {"ct", "model"}
+    (private,) = there[1].iterdir()
+    assert private.stat().st_mode & 0o077 == 0, "nobody else may look into it"
+
+
+def test_a_question_there_with_what_is_there_and_what_is_new(there, result, small_ct, small_weights, small_lesion, monkeypatch):
+    output, _monitor = result
+    sent: list[str] = []
+    put = Channel.put
+    monkeypatch.setattr(Channel, "put", lambda self, into, *more: (sent.append(into), put(self, into, *more))[1])
+    question = {"result": str(output), "ct": str(small_ct), "weights": str(small_weights), "action": "remove", **SETTINGS}
+    answer = there[0].answer({"do": "what_if", "regions": ["heart"], "fill": "air", **question}, Watched())
+    assert sent == ["asked"], "CT and model are there already"
+    folder = output / "what_if" / "remove_heart_air"
+    assert answer["answer"] == str(folder)
+    assert {"what_if.json", "ct.nii.gz", "segmentation.nii.gz"} <= {path.name for path in folder.iterdir()}
+    first = there[0].answer({"do": "what_if", "regions": ["heart"], "fill": "air", **question}, Watched())
+    assert sent == ["asked"]
+    assert first["labels"] == answer["labels"]
+    spec = f"{small_lesion}:tumour,node"
+    drawn = there[0].answer({"do": "what_if", "regions": ["tumour"], "extra_rois": [spec], **question}, Watched())
+    assert drawn["title"].startswith("without tumour")
+    every = there[0].answer(
+        {"do": "causal", "result": str(output), "weights": str(small_weights), "fill": "air", **SETTINGS}, Watched()
+    )
+    assert (Path(every["answer"]) / "causal_matrix.csv").is_file()
+    there[0].answer({"do": "forget"}, Watched())
+    assert kept(there[1]) == {"model"}, "nothing of the patient"
+
+
+def test_every_file_of_a_job_goes_there(there, small_ct, small_weights, small_lesion, tmp_path):
+    """Regions, references, a target and a card, with names that no shell and no other system likes."""
+    odd = tmp_path / "Mül ler; $(touch x)"
+    odd.mkdir()
+    ct = shutil.copy(small_ct, odd / "a 'b' ö?.nii.gz")
+    lesion = shutil.copy(small_lesion, odd / "lesion>1.nrrd")
+    card = shutil.copy(small_weights.with_suffix(".json"), odd / "card.json")
+    more = {"method": "expected_gradients", "references": [str(lesion)], "samples": 2, "labels": ["heart"], "card": str(card)}
+    request = job(ct, small_weights, tmp_path / "r", extra_rois=[f"{lesion}>=1:spot"], target_mask=str(lesion), **more)
+    there[0].answer(request, Watched())
+    found = Results.open(tmp_path / "r")
+    assert found.run["extra_rois"] == ["spot"]
+    assert found.target_mask() is not None
+    assert kept(there[1]) == {"ct", "model", "modelcard"}
+    Job.from_json(request["job"])
+
+
+@pytest.mark.parametrize("stage", ["send", "explain"])
+def test_a_stop(there, small_ct, small_weights, tmp_path, stage):
+    ct = tmp_path / f"{stage}.nii"
+    ct.write_bytes(b"\0" * 3_000_000 if stage == "send" else small_ct.read_bytes())
+    ct = ct if stage == "send" else Path(shutil.copy(small_ct, tmp_path / "chest.nii.gz"))
+    began: list[float] = []
+
+    def now(at: str, fraction: float) -> bool:
+        if at == stage and fraction > (0.01 if stage == "send" else 0.1) and not began:
+            began.append(time.monotonic())
+        return bool(began)
+
+    with pytest.raises(Cancelled):
+        there[0].answer(job(ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(now))
+    assert time.monotonic() - began[0] < 3
+    assert not [path for path in tmp_path.iterdir() if path.name.lstrip(".").startswith("r")]
+    assert "labels" in there[0].answer({"do": "load", "weights": str(small_weights)}, Watched())
+
+
+def test_what_the_other_computer_refuses_is_told(there, small_ct, small_weights, tmp_path):
+    remote = there[0]
+    for request, words in (
+        (job(small_ct, small_weights, tmp_path / "r", labels=["hart"]), "did you mean 'heart'"),
+        (job(small_ct, tmp_path / "none.pt", tmp_path / "r"), "host:"),
+        (job(small_ct, "host:/nowhere/w.pt", tmp_path / "r"), "does not exist"),
+        (job(tmp_path / "none.nii", small_weights, tmp_path / "r"), "does not exist"),
+        ({"do": "dance"}, "Unknown request"),
+    ):
+        with pytest.raises(InputError, match=words):
+            remote.answer(request, Watched())
+    assert not list(tmp_path.iterdir())
+    assert remote.answer(job(small_ct, f"host:{small_weights}", tmp_path / "s", task="segment"), Watched())
+    models = remote.answer({"do": "models"}, Watched())["models"]
+    assert "demo" in [model["name"] for model in models]
+
+
+def test_the_line_breaks_and_the_next_request_has_another(there, small_ct, small_weights, tmp_path):
+    remote, folder = there
+
+    def breaks(stage: str, fraction: float) -> bool:
+        if stage == "explain" and fraction > 0.1 and remote._channel.alive:
+            os.kill(remote._channel._process.pid, signal.SIGKILL)
+        return False
+
+    with pytest.raises(ToldError, match="on there was ended by the system") as told:
+        remote.answer(job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(breaks))
+    assert told.value.hint
+    assert not list(tmp_path.iterdir())
+    before = list(folder.iterdir())
+    assert before, "a killed server cannot clear away"
+    remote.answer({"do": "models"}, Watched())
+    assert not any(path.exists() for path in before), "but the next one does"
+
+
+def test_a_server_whose_client_is_gone_leaves_nothing(small_ct, tmp_path):
+    line = channel({"TMPDIR": str(tmp_path)})
+    line.begin(Monitor())
+    line.put("ct", [("a/chest.nii.gz", small_ct)], Monitor(), lambda share: None)
+    assert kept(tmp_path) == {"ct"}
+    line._stdin.close()  # as the end of ssh does
+    assert line._process.wait(10) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_there(small_ct, small_weights, tmp_path):
+    """Nothing may be written beyond a limit, as on a disk that is full."""
+    limited = ["/bin/sh", "-c", f"ulimit -f 8; exec {sys.executable} -m Agg2ExpLib serve --stdio"]
+    remote = Remote("there", lambda: channel({"TMPDIR": str(tmp_path)}, limited))
+    big = tmp_path / "big.nii"
+    big.write_bytes(b"\0" * 2_000_000)
+    with pytest.raises(InputError, match=r"disk there cannot take .*File too large"):
+        remote.answer(job(big, small_weights, tmp_path / "r"), Watched())
+    remote.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["big.nii"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.exit('sh: agg2exp: command not found')", "no agg2exp on there"),
+        (
+            "import sys; print('ssh: connect to host x port 22: Connection refused', file=sys.stderr); sys.exit(255)",
+            "does not answer",
+        ),
+        ('print(\'{"event": "ready", "version": "0.1"}\', flush=True); input()', "Agg2Exp 0.1, which cannot be asked"),
+        ("import sys; sys.exit(\"ModuleNotFoundError: No module named 'torch'\")", "package is missing on there"),
+        ("print('x' * 300); print('\\n' * 300)", "agg2exp does not start on there"),
+        ('print(\'{"event": "ready", "protocol": 1}\\n{"event": "chunk", "bytes": 99999999999}\', flush=True); input()', "lost"),
+    ],
+)
+def test_a_computer_that_cannot_serve(code, words):
+    remote = Remote("there", lambda: channel(command=[sys.executable, "-c", code]))
+    with pytest.raises((InputError, ToldError), match=words):
+        remote.answer({"do": "prepare"}, Watched())
+    remote.close()
+
+
+def test_a_login_shell_that_talks_does_not_disturb():
+    talks = ["/bin/sh", "-c", f"echo Welcome; echo '{{}}'; echo 5; exec {sys.executable} -m Agg2ExpLib serve --stdio"]
+    remote = Remote("there", lambda: channel(command=talks))
+    assert remote.answer({"do": "models"}, Watched())["models"]
+    remote.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a\\b", "c:x", "a/.ssh", "x\n", "a/con", "b.", 5]
+)
+def test_names_that_come_through_the_channel_lead_nowhere_else(name):
+    with pytest.raises(InputError):
+        safe_parts(name)
+
+
+@given(st.text(max_size=300))
+def test_every_name_can_be_made_fit(name):
+    assert safe_parts(fit_name(name)) == (fit_name(name),)
+
+
+def test_a_server_takes_no_bad_files(tmp_path):
+    line = channel({"TMPDIR": str(tmp_path)})
+    line.begin(Monitor())
+    for files in ([{"name": "../x", "bytes": 1}], [{"name": "x", "bytes": -1}], [{"name": "x", "bytes": 2**50}], "x", [], [5]):
+        line._write({"do": "put", "into": "ct", "files": files})
+        with pytest.raises(InputError):
+            line._answer(Monitor(), last="send")
+    for request in (
+        {"do": "put", "into": "../x", "files": [{"name": "x", "bytes": 1}]},
+        {"do": "fetch", "folder": ".."},
+        {"do": "drop"},
+    ):
+        line._write(request)
+        with pytest.raises(InputError):
+            line._answer(Monitor())
+    # a line without an end neither fills the memory nor disturbs what follows
+    line._send(b"x" * (LONGEST_LINE + 5) + b"\n")
+    assert line.ask({"do": "open"}, Monitor())["folder"].startswith(str(tmp_path))
+    line.end()
+
+
+def test_lines_are_bounded():
+    stream = io.BytesIO(b"ab\n" + b"c" * 10 + b"\n" + b"d")
+    assert [read_line(stream, 4), read_line(stream, 4), read_line(stream, 4), read_line(stream, 4)] == [
+        b"ab\n",
+        TOO_LONG,
+        b"d",
+        None,
+    ]
+
+
+def test_only_what_is_of_a_model_is_sent(small_weights, tmp_path):
+    for name in ("mine.pt", "mine.json", "other.json", "letter.csv"):
+        (tmp_path / name).write_text("x")
+    folder = fit_name(tmp_path.name)
+    assert [name for name, _file in model_files(tmp_path / "mine.pt")[0]] == [f"{folder}/mine.json", f"{folder}/mine.pt"]
+    fold = tmp_path / "Dataset7_Chest" / "Trainer__Plans__3d" / "fold_0"
+    fold.mkdir(parents=True)
+    names = ("../plans.json", "../dataset.json", "checkpoint_final.pth", "checkpoint_best.pth", "progress.png")
+    for file in (fold / name for name in names):
+        file.write_text("x")
+    above = "Dataset7_Chest/Trainer__Plans__3d"
+    wanted = [f"{above}/{name}" for name in ("dataset.json", "fold_0/checkpoint_final.pth", "plans.json")]
+    found, own = model_files(fold / "checkpoint_final.pth")
+    assert ([name for name, _file in found], own) == (wanted, wanted[1])
+    found, own = model_files(fold.parent)
+    assert ([name for name, _file in found], own) == (wanted, above)
+    with pytest.raises(InputError, match="no weights"):
+        model_files(tmp_path / "letter.csv")
+
+
+@pytest.mark.parametrize("host", ["-oProxyCommand=x", "a b", "", "a;b", "user@", "a@b@c", "host:99999999", "x" * 400])
+def test_what_is_no_host_is_refused(host):
+    with pytest.raises(InputError, match="names no computer"):
+        check_host(host)
+
+
+def test_the_command_of_ssh(monkeypatch):
+    monkeypatch.delenv("AGG2EXP_SSH", raising=False)
+    command = ssh_command("me@box.example.org", "")
+    assert command[0] == "ssh"
+    assert command[-3:] == ["--", "me@box.example.org", "agg2exp serve --stdio"]
+    assert "BatchMode=yes" in command
+    assert ssh_command("me@box:2222")[-2] == "ssh://me@box:2222"
+    with pytest.raises(InputError, match="one line"):
+        ssh_command("box", "a\nb")
+    assert "another host key" in refusal(
+        "box", 255, ["@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", "Host key verification failed."]
+    )
+
+
+SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
+
+
+@pytest.fixture
+def sshd(tmp_path, monkeypatch) -> Iterator[str]:
+    """An ssh server of our own on this computer, with keys of its own; gives what reaches it."""
+    if SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("OpenSSH's server is not installed")
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)], check=True)
+    shutil.copy(tmp_path / "user.pub", tmp_path / "authorized")
+    (tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\nPidFile none\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+    )
+    kind, key = (tmp_path / "host.pub").read_text().split()[:2]
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    (tmp_path / "config").write_text(
+        f"Host there\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {tmp_path}/user\n  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {tmp_path}/known\n  GlobalKnownHostsFile none\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=subprocess.PIPE, text=True)
+    said: list[str] = []
+    threading.Thread(target=lambda: said.extend(server.stderr), daemon=True).start()
+    deadline = time.monotonic() + 10
+    while not any("listening" in line for line in said) and time.monotonic() < deadline and server.poll() is None:
+        time.sleep(0.02)
+    if server.poll() is not None:
+        pytest.skip(f"sshd does not start here: {' '.join(said)[-300:]}")
+    monkeypatch.setenv("AGG2EXP_SSH", f"ssh -F {tmp_path}/config")
+    yield "there"
+    server.kill()
+    server.wait()
+
+
+def test_through_a_real_ssh_server_and_what_ssh_refuses(sshd, small_ct, small_weights, tmp_path, capsys):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    command = f"cd {ROOT} && TMPDIR={folder} OMP_NUM_THREADS=1 {sys.executable} -m Agg2ExpLib serve --stdio"
+    words = ["--ct", str(small_ct), "--weights", str(small_weights), "--device", "cpu", "--host", sshd, "--host-command", command]
+    assert main(["segment", *words, "--output", str(tmp_path / "r")]) == 0
+    assert "heart" in capsys.readouterr().out.lower()
+    assert Results.open(tmp_path / "r").run["task"] == "segment"
+    assert not list(folder.iterdir())
+
+    wrong = ["segment", *words[:-1], "agg2exp-of-nobody serve", "--output", str(tmp_path / "s")]
+    assert main(wrong) == 2
+    assert "There is no agg2exp on there" in capsys.readouterr().err
+    (tmp_path / "known").write_text("")
+    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
+    assert "host key of there is not known" in capsys.readouterr().err
+    config = (tmp_path / "config").read_text()
+    (tmp_path / "config").write_text(config + "  StrictHostKeyChecking no\n")
+    (tmp_path / "authorized").write_text("")
+    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
+    assert "without a password" in capsys.readouterr().err
+    (tmp_path / "config").write_text(config.replace("Port", "Port 1 #"))
+    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
+    assert "there does not answer (connection refused)" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
+    """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer; a shell stands in for ssh."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c "$last"\n')
+    ssh.chmod(0o755)
+    command = f"cd {ROOT} && TMPDIR={tmp_path} OMP_NUM_THREADS=1 exec {sys.executable} -m Agg2ExpLib serve --stdio"
+    started = [*SERVER, "--host", "there", "--host-command", command]
+    environment = {**os.environ, "AGG2EXP_SSH": str(ssh)}
+    relay = subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    request = {**job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), "id": "a"}
+    relay.stdin.write(json.dumps(request) + "\n")
+    relay.stdin.flush()
+
+    def until(*kinds: str) -> dict:
+        for line in relay.stdout:
+            event = json.loads(line)
+            if event["event"] in kinds:
+                return event
+        raise AssertionError("ended")
+
+    event = until("partial", "error")
+    assert Path(event["path"]).is_file(), event
+    began = time.monotonic()
+    relay.stdin.write("stop\n")
+    relay.stdin.flush()
+    event = until("cancelled", "error", "done")
+    assert event["event"] == "cancelled"
+    assert time.monotonic() - began < 3
+    assert not list(tmp_path.glob("*r*partial*"))
+    relay.stdin.close()
+    if not event.get("ended"):
+        assert until("ended")["reason"] == "asked"
+    relay.wait(10)
+    deadline = time.monotonic() + 5
+    while list(tmp_path.glob("agg2exp-served-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not list(tmp_path.glob("agg2exp-served-*"))
