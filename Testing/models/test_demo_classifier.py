@@ -35,7 +35,7 @@ def test_it_tells_plain_findings_apart(model: Model) -> None:
     body = phantom_anatomy(77, (4.0, 4.0, 4.0))
 
     def logits(*names: str) -> dict[str, float]:
-        patient = f.draw_patient([body], np.random.default_rng(9), (80, 64, 72), 5.0, names, mirrored=0.0)
+        patient = f.draw_patient([body], np.random.default_rng(9), (50, 40, 45), 8.0, names, mirrored=0.0)
         with torch.no_grad():
             values = model.network(torch.from_numpy(model.card.preprocessing.intensities(patient.ct))[None, None])[0]
         return dict(zip(model.labels, values.tolist(), strict=True))
