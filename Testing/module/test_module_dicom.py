@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def panel(slicerApp, tmp_path: Path, series: Path, made: Path) -> Iterator[Panel
 def choose(panel: Panel, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     import qt
 
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_unused: str(folder))
     panel.click(panel.ui.dicomButton)
 
@@ -85,11 +86,14 @@ def test_written_beside_the_series_without_the_patient(
 
     from Agg2ExpLib.runs.results import Results
 
+    strongest = np.abs(np.asarray(Results.open(panel.record.folder).attribution("heart").array)).max()
+    panel.record.folder = None  # from the scene alone
+    (tmp_path / "out" / "Agg2Exp DICOM").mkdir(parents=True)
     panel.ui.dicomDatabaseCheckBox.click()
     choose(panel, monkeypatch, tmp_path / "out")
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
-    folder = tmp_path / "out" / "Agg2Exp DICOM"
+    folder = tmp_path / "out" / "Agg2Exp DICOM 2"
     written = files(folder)
     assert set(written) == {"segmentation", "map_heart", "report"}
     assert "Wrote 3 DICOM files" in panel.controller.message
@@ -103,20 +107,24 @@ def test_written_beside_the_series_without_the_patient(
     assert not [secret for secret in SECRETS if secret.encode() in raw]
     # the strongest value lies where the result's map has it
     frames = np.frombuffer(written["map_heart"].FloatPixelData, "<f4")
-    strongest = np.abs(np.asarray(Results.open(panel.record.folder).attribution("heart").array)).max()
     assert 0.3 * strongest < np.abs(frames).max() <= 1.001 * strongest
     assert not list(Path(panel.app.app.temporaryPath).glob("Agg2Exp-*")), "nothing of the CT is left"
 
-    # once more, from the scene alone, and with who it is
-    panel.record.folder = None
+
+def test_cancelled_and_who_the_patient_is(panel: Panel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, series: Path) -> None:
+    """The patient's identity is told only where that is checked, and a cancelled export leaves nothing."""
+    assert not panel.ui.dicomIdentityCheckBox.checked
     panel.ui.dicomIdentityCheckBox.click()
     choose(panel, monkeypatch, tmp_path / "out")
+    panel.wait(lambda: panel.widget.dicom._child.pid is not None)
+    job = json.loads((panel.controller.folder.path / "dicom.json").read_text())
+    assert job["with_identity"] is True
+    assert job["result"] == str(panel.record.folder)
+    assert {Path(file).name for file in job["files"]} == {file.name for file in series.iterdir()}
+    panel.click(panel.ui.cancelButton)
     panel.wait()
-    assert not panel.controller.failed, panel.controller.message
-    again = files(tmp_path / "out" / "Agg2Exp DICOM 2")
-    assert set(again) == set(written)
-    assert again["segmentation"].PatientID == "SECRET-ID"
-    assert again["segmentation"].PixelData == written["segmentation"].PixelData
+    assert "Cancelled" in panel.ui.statusLabel.text
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_cannot_be_written(panel: Panel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

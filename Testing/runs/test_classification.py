@@ -166,3 +166,22 @@ def test_a_class_with_the_name_of_a_label_is_refused(tmp_path, ct, small_weights
 def test_a_network_that_returns_no_row_of_logits_is_told(ct):
     with pytest.raises(InputError, match=r"\[batch, class\] of 3 classes"):
         agg2exp.explain(ct, model_of(torch.nn.AvgPool3d(2).eval()), method="gradient")
+
+
+@pytest.mark.parametrize(("axcodes", "axes", "turn"), [("RAI", (2,), lambda image: image[:, :, ::-1]), ("SAR", (0,), np.transpose)])
+def test_slices_of_a_network_with_other_axes_are_the_patients(ct, tmp_path, axcodes, axes, turn):
+    weights = write_small_classifier(tmp_path, "attention", axes)
+    card = json.loads(weights.with_suffix(".json").read_text())
+    del card["hu_window"]
+    scale = {"step": "scale_range", "a_min": -1024, "a_max": 1024, "b_min": 0, "b_max": 1, "clip": True}
+    card["preprocessing"] = [{"step": "orientation", "axcodes": axcodes}, scale]
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    model = agg2exp.Model.load(weights)
+    result = agg2exp.explain(ct, model, ["effusion"], "gradient", precision="float64")
+    seen = torch.from_numpy(turn(model.card.preprocessing.prepare(ct).image).copy()).double()[None, None]
+    network = model.network.double()
+    expected = network.slice_parts(network.slice_features(seen)[0])[1][CLASSES.index("effusion")].numpy()
+    axial = result.slices.along("axial")
+    np.testing.assert_allclose(axial.contribution[0], expected[::-1] if axcodes == "RAI" else expected, atol=1e-9)
+    assert (np.diff(axial.position_mm) > 0).all()
+    assert np.isnan(result.slices.along("sagittal").contribution).all()

@@ -57,7 +57,7 @@ class BesideSection:
     def shutdown(self) -> None:
         """The panel goes."""
         self.layout.shutdown()
-        if self.view is not None:
+        if self.view is not None and self.layout.holder() is not None:  # else it went with the main window
             self.view.remove()
 
     def _off(self) -> None:

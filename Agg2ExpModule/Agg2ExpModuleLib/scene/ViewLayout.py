@@ -43,10 +43,15 @@ class ViewLayout:
         self.onLeft: list[Callable[[], None]] = []
         self._before: int = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
         self._saved = True
-        self._manager = slicer.app.layoutManager()
-        if self._manager is not None:  # Slicer without a main window has none
+        self._listening = self._manager is not None
+        if self._listening:
             self._remember(self._manager.layout)
             self._manager.layoutChanged.connect(self._onLayoutChanged)
+
+    @property
+    def _manager(self) -> Any:
+        """Slicer's layout manager; None without a main window, and when Slicer ends and the window has gone before us."""
+        return slicer.app.layoutManager()
 
     def holder(self) -> Any:
         """The widget that the layout shows; one for all panels that there are one after the other. None without views."""
@@ -84,15 +89,15 @@ class ViewLayout:
         """The user's layout comes back, unless he has chosen another one."""
         if self.on:
             self._forget()
-            if self._manager.layout == LAYOUT:
+            if self._manager is not None and self._manager.layout == LAYOUT:
                 self._manager.setLayout(self._before)
 
     def shutdown(self) -> None:
         """The panel goes."""
         self.leave()
-        if self._manager is not None:
+        if self._listening and self._manager is not None:
             self._manager.layoutChanged.disconnect(self._onLayoutChanged)
-            self._manager = None
+        self._listening = False
 
     def _node(self) -> Any:
         return self._manager.layoutLogic().GetLayoutNode() if self._manager is not None else None
