@@ -126,6 +126,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from Agg2ExpModuleLib.panel.BesideSection import BesideSection
         from Agg2ExpModuleLib.panel.CohortComparison import CohortComparison
         from Agg2ExpModuleLib.panel.CompareSection import CompareSection
+        from Agg2ExpModuleLib.panel.CounterfactualSection import CounterfactualSection
         from Agg2ExpModuleLib.panel.DicomSection import DicomSection
         from Agg2ExpModuleLib.panel.DisplaySection import DisplaySection
         from Agg2ExpModuleLib.panel.ExplainSection import ExplainSection
@@ -164,8 +165,10 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
+        self.countering = CounterfactualSection(state, controller, self.inputs, self.display, Child(root))
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         self.dicom = DicomSection(state, controller, Child(root))
+        self.exporting.onCounterfactual = self.countering.load
         state.sections += [
             self.comparison,
             self.inputs,
@@ -184,6 +187,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             LabelWords(state, self.importance, self.comparison),
             self.comparing,
             self.asking,
+            self.countering,
             self.exporting,
             self.dicom,
             self.strip,
@@ -197,6 +201,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.exporting.shutdown()
             self.dicom.shutdown()
             self.asking.shutdown()
+            self.countering.shutdown()
             self.beside.shutdown()
             self.inputs.stopFindingDevices()
             self.installed.stop()

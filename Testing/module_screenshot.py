@@ -33,6 +33,8 @@ def main() -> int:
     parser.add_argument("--caption", default="Synthetic CT (no patient), demo model.")
     parser.add_argument("--sections", default="input,labels,explain,display", help="of the panel, unfolded")
     parser.add_argument("--beside", choices=("graph", "matrix"), default="graph")
+    parser.add_argument("--counterfactual", type=Path, help="folder of a counterfactual to show in place of a result")
+    parser.add_argument("--weights", help="model that is chosen in the panel")
     args = parser.parse_args()
     import slicer_standin
 
@@ -53,6 +55,11 @@ def main() -> int:
 def explained(app: Any, widget: Any, args: argparse.Namespace, folder: Path) -> None:
     """Bring results into the panel, as a user would."""
     state, ui = widget.state, widget.ui
+    if args.weights:
+        state.parameters.weights = args.weights
+    if args.counterfactual:
+        answered(app, widget, args.counterfactual)
+        return
     if args.result:
         widget.exporting.load(args.result)
     else:
@@ -68,6 +75,23 @@ def explained(app: Any, widget: Any, args: argparse.Namespace, folder: Path) -> 
     state.parameters.mapLabel = args.label
     state.parameters.checkedLabels = list(state.record.overlays)
     ui.jumpButton.click()
+    widget.slices.next()
+
+
+def answered(app: Any, widget: Any, folder: Path) -> None:
+    """The CT of a counterfactual with its slider at one end."""
+    import slicer
+
+    from Agg2ExpLib.counterfactuals.read import read_counterfactual
+    from Agg2ExpLib.io.volume import Volume
+    from Agg2ExpLib.views.mrml import add_ct
+
+    found = read_counterfactual(folder)
+    add_ct(slicer.mrmlScene, Volume(found.hu, found.grid.affine, found.patient), found.patient)
+    app.wait(lambda: widget.state.ct is not None, 10)
+    widget.state.parameters.counterTarget = found.target
+    widget.countering.load(folder)
+    app.wait(lambda: not widget.controller.busy, 600)
 
 
 def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
@@ -76,12 +100,13 @@ def picture(app: Any, frame: Any, args: argparse.Namespace) -> None:
     import slicer
 
     widget, window, manager = frame.self(), slicer.util.mainWindow(), slicer.app.layoutManager()
-    for name in ("input", "labels", "explain", "display", "importance", "compare", "whatIf", "export"):
+    for name in ("input", "labels", "explain", "display", "slices", "importance", "compare", "whatIf", "counter", "export"):
         getattr(widget.ui, f"{name}Section").collapsed = name not in args.sections.split(",")
-    widget.state.parameters.besideWhat, widget.state.parameters.beside = args.beside, True
+    if not args.counterfactual:
+        widget.state.parameters.besideWhat, widget.state.parameters.beside = args.beside, True
     window.resize(WIDTH + 2 * SIZE + 20, 2 * (SIZE + BAR) + 60)
     manager.viewport().setFixedSize(2 * SIZE + 8, 2 * (SIZE + BAR) + 8)
-    app.app.processEvents()
+    app.wait(lambda: False, 0.3)  # until everything has its size
     manager.drawsSlices = True
     panel, views = window._panel.grab(), manager.viewport().grab()
     manager.drawsSlices = False

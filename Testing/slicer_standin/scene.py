@@ -127,6 +127,7 @@ _MODULE_LOGICS = {
     "Plots": "vtkSlicerPlotsLogic",
     "Models": "vtkSlicerModelsLogic",
     "Markups": "vtkSlicerMarkupsLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
     "Transforms": "vtkSlicerTransformLogic",
     "Units": "vtkSlicerUnitsLogic",
     "CropVolume": "vtkSlicerCropVolumeLogic",

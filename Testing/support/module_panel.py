@@ -84,7 +84,7 @@ class Panel:
 
     def open(self, *sections: str) -> None:
         """Unfold these sections and fold the others."""
-        for name in ("input", "labels", "explain", "display", "slices", "importance", "compare", "whatIf", "export"):
+        for name in ("input", "labels", "explain", "display", "slices", "importance", "compare", "whatIf", "counter", "export"):
             getattr(self.ui, f"{name}Section").collapsed = name not in sections
         self.app.app.processEvents()
 

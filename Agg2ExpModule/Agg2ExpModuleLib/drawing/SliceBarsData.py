@@ -28,15 +28,13 @@ class SliceStrip:
     Attributes:
         plane: ``sagittal``, ``coronal`` or ``axial``; ``title`` is what people read.
         ends: letters of the directions at the left and the right end.
-        bars: one a slice; none where nothing is known along this axis.
-        note: why there are none.
+        bars: one a slice.
     """
 
     plane: str
     title: str
     ends: tuple[str, str]
     bars: tuple[SliceBar, ...]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class SliceBarsData:
     """All strips, drawn to one scale.
 
     Attributes:
-        strips: from top to bottom.
+        strips: from top to bottom; none along an axis where nothing is known.
         most: the largest number above a line, and below one.
         mostText: the same as short texts; the second is empty where nothing lies below.
         signed: whether what stands above supports and what stands below opposes; else bars have no sign.

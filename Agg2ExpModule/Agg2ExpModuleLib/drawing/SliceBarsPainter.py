@@ -52,10 +52,6 @@ class SliceBarsPainter:
         painter.fillRect(qt.QRectF(0, 0, scene.width, max(height, scene.height)), colorOf(self._colors.paper))
         for index, strip in enumerate(self._data.strips):
             self._ground(index)
-            if not strip.bars:
-                y = scene.tops[index] + scene.tall / 2 + 0.36 * scene.smallSize
-                self._text(strip.note, (scene.left + scene.right) / 2, y, scene.smallSize, False, self._colors.faint, 0)
-                continue
             for under in (hover, current):
                 if under is not None and under[0] == index:
                     self._column(under)

@@ -46,10 +46,10 @@ class SliceBarsView(DrawnView, qt.QWidget):
 
     def setBars(self, data: SliceBarsData | None) -> None:
         """Show the slices of a class, or with None the hint."""
+        if _slices(data) != _slices(self._data):
+            self._current = None
         self._data, self._scene, self._hover = data, None, None
         self._marked = {}
-        if data is None:
-            self._current = None
         self._fitHeight()
         self.update()
 
@@ -163,20 +163,19 @@ class SliceBarsView(DrawnView, qt.QWidget):
             event.ignore()
 
     def _go(self, strips: int, bars: int) -> None:
-        """Move the keyboard's mark; strips without bars are skipped."""
-        filled = [index for index, strip in enumerate(self._data.strips) if strip.bars]
-        if not filled:
+        """Move the keyboard's mark; another strip is entered at the slice that its view shows."""
+        every = self._data.strips
+        if not every:
             return
         if self._current is None:
-            strip = filled[0]
-            place = self._marked.get(self._data.strips[strip].plane, 0)
+            strip = 0
+            place = self._marked.get(every[strip].plane, 0)
         else:
-            strip, place = self._current
-            at = min(max(filled.index(strip) + strips, 0), len(filled) - 1)
-            if filled[at] != strip:
-                strip = filled[at]
-                place = self._marked.get(self._data.strips[strip].plane, 0)
-            place = min(max(place + bars, 0), len(self._data.strips[strip].bars) - 1)
+            before, place = self._current
+            strip = min(max(before + strips, 0), len(every) - 1)
+            if strip != before:
+                place = self._marked.get(every[strip].plane, 0)
+            place = min(max(place + bars, 0), len(every[strip].bars) - 1)
         self._current = (strip, place)
         scene = self.placed()
         self.tellCurrent(scene.x(strip, place)[1], scene.tops[strip] + scene.tall, self._tip(self._current))
@@ -188,7 +187,7 @@ class SliceBarsView(DrawnView, qt.QWidget):
     def _place(self, plane: str, number: int) -> int | None:
         """Where a slice stands in the strip of its plane."""
         for strip in self._data.strips if self._data is not None else ():
-            if strip.plane == plane and strip.bars:
+            if strip.plane == plane:
                 return next((at for at, bar in enumerate(strip.bars) if bar.number == number), None)
         return None
 
@@ -207,3 +206,8 @@ class SliceBarsView(DrawnView, qt.QWidget):
         if self.minimumHeight != height:
             self.minimumHeight = height
             self.updateGeometry()
+
+
+def _slices(data: SliceBarsData | None) -> list[tuple[str, int]]:
+    """Planes with their numbers of slices."""
+    return [(strip.plane, len(strip.bars)) for strip in data.strips] if data is not None else []

@@ -179,6 +179,7 @@ class Activity:
         child: Child,
         arguments: Callable[[], Sequence[str]],
         onDone: Callable[[RunOutcome], str],
+        loading: Callable[[RunOutcome], Iterator[str]] | None = None,
     ) -> bool:
         """Prepare something piece by piece, then have a child process do the rest.
 
@@ -189,6 +190,7 @@ class Activity:
             child: does it; its ``progress`` events give the fraction, its notices go to the log.
             arguments: of Python, asked for when all is prepared.
             onDone: called with the outcome of a child that is done; returns the closing message.
+            loading: what is done piece by piece before that.
 
         Returns:
             False when something goes on already.
@@ -209,7 +211,10 @@ class Activity:
             child.onFinished.remove(finished)
             if not self.busy:  # the panel has been shut down
                 return
-            if outcome.state == DONE:
+            if outcome.state == DONE and loading is not None:
+                self.enter(Phase.LOADING, _("Loading …"), 1.0)
+                self._steps.start(loading(outcome), lambda: self.end(Ending.WELL, onDone(outcome)), self.endBadly)
+            elif outcome.state == DONE:
                 self.end(Ending.WELL, onDone(outcome))
             elif outcome.state == ERROR:
                 self.end(Ending.FAILED, inPanelWords(outcome.message), inPanelWords(outcome.hint))

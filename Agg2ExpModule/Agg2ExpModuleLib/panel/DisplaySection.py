@@ -190,6 +190,14 @@ class DisplaySection:
         MapDisplay.setThreshold(overlay, parameters.strongest, parameters.sign)
         MapDisplay.showLayers(ct, overlay, self._opacity)
 
+    def showAgain(self) -> None:
+        """Put the chosen map back into the views, where something else was shown in its place."""
+        self._ct = ""
+        if self.state.parameters is not None:
+            self._show()
+            self._showOutline()
+            self._showLegend()
+
     def _request(self) -> Request | None:
         """What the user wants to see of the chosen map; None without one."""
         parameters, record = self.state.parameters, self.state.record

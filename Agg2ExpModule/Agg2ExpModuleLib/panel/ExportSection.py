@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,16 @@ _PARTS = ("exportTables", "exportMaps", "exportPictures", "exportFolderCopy")
 
 
 class ExportSection:
-    """Controls the section."""
+    """Controls the section.
+
+    Attributes:
+        onCounterfactual: is given a folder that holds a counterfactual.
+    """
 
     def __init__(self, state: PanelState, controller: RunController, importance: ImportanceSection, child: Child):
         self.state, self.controller, self.ui = state, controller, state.ui
         self._importance, self._child = importance, child
+        self.onCounterfactual: Callable[[Path], bool] = lambda folder: False
         ui = self.ui
         self._grid = ChoiceBox(ui.mapGridCombo, lambda value: self._set("mapGrid", value))
         self._format = ChoiceBox(ui.mapFormatCombo, lambda value: self._set("mapFormat", value))
@@ -87,11 +92,14 @@ class ExportSection:
 
     def load(self, folder: Path) -> bool:
         """Open a results folder: over the chosen CT if it explains that one, else with the CT that it brings."""
+        from Agg2ExpLib.counterfactuals.read import is_counterfactual
         from Agg2ExpLib.errors import InputError
         from Agg2ExpLib.runs.results import Results
 
         controller, ct = self.controller, self.state.ct
         try:
+            if is_counterfactual(folder):
+                return self.onCounterfactual(folder)
             Results.open(folder)
         except InputError as error:
             controller.say(str(error), failed=True)

@@ -16,9 +16,9 @@ class Parameters:
     Texts that hold a choice: ``device`` (auto, cpu, cuda:0, …), ``method`` (of the library's registry), ``precision``,
     ``reduction`` (sum, mean), ``picture`` (voxels, or what organs are tinted by: share, enrichment, support), ``sign`` (both,
     supporting, opposing), ``sliceMeasure`` (contribution, weight, mass), ``graphSign`` (absolute, positive, negative),
-    ``measure`` (mass, mean, enrichment, difference),
-    ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of ``agg2exp whatif``), ``layout`` (anatomical,
-    circle), ``mapFormat`` (nrrd, nii.gz), ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
+    ``measure`` (mass, mean, enrichment, difference), ``besideWhat`` (graph, matrix), ``whatIfAction`` and ``whatIfFill`` (of
+    ``agg2exp whatif``), ``counterDirection`` (both, less, more), ``layout`` (anatomical, circle), ``mapFormat`` (nrrd, nii.gz),
+    ``mapGrid`` (model, ct). ``methodParameters`` is JSON, see MethodSettings.
     ``segmenter`` is what draws the regions of a classifier: demo, none, or weights. ``overlap`` below 0 stands for the model's own.
     """
 
@@ -80,6 +80,10 @@ class Parameters:
     whatIfAction: str = "remove"
     whatIfRegion: str = ""
     whatIfFill: str = "surroundings"
+    # Counterfactual
+    counterTarget: str = ""
+    counterDirection: str = "both"
+    autoencoder: str = ""
     # Export
     exportTables: bool = True
     exportMaps: bool = True

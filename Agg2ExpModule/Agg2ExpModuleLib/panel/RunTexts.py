@@ -44,10 +44,10 @@ def problemOf(state: PanelState, task: str) -> str:
     if info.classifies:
         if task == "segment":
             return _("This model is a classifier, which draws nothing: explain its classes.")
-        if not list(parameters.checkedLabels):
+        if task == "explain" and not list(parameters.checkedLabels):
             return _("Check at least one class to explain (Classes).")
-        return problemOfSegmenter(state, info) or problemOfMethod(parameters)
-    if task == "segment":
+        return problemOfSegmenter(state, info) or (problemOfMethod(parameters) if task == "explain" else "")
+    if task != "explain":
         return ""
     if parameters.useDrawnTarget:
         if parameters.targetSegmentation is None or parameters.targetSegment not in segmentIds(parameters.targetSegmentation):

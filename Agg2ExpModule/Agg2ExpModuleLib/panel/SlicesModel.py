@@ -64,17 +64,19 @@ class SlicesModel:
         """The strips of a class."""
         axes = {axis.plane: axis for axis in self.slices.axes}
         sides = {plane: self._sides(axes[plane], name, measure) for plane in PLANES}
+        known = [plane for plane in PLANES if all(math.isfinite(up) for up, _down in sides[plane])]
         ups = [value for pairs in sides.values() for value, _down in pairs if math.isfinite(value)]
         downs = [value for pairs in sides.values() for _up, value in pairs if math.isfinite(value)]
         most = max(ups, default=0.0), max(downs, default=0.0)
         texts = tuple(_number(value, measure, sign) if value > 0 else "" for value, sign in zip(most, (1, -1), strict=True))
         signed = measure != WEIGHT
         return SliceBarsData(
-            strips=tuple(self._strip(axes[plane], sides[plane], name) for plane in PLANES),
+            strips=tuple(self._strip(axes[plane], sides[plane], name) for plane in known),
             most=most,
             mostText=(texts[0], texts[1]),
             signed=signed,
-            caption=self._caption(measure, texts[0]),
+            caption=self._caption(measure, texts[0])
+            + ("" if len(known) == len(PLANES) else _("; the network has no other slices")),
             key=(_("supports the class"), _("opposes it")) if signed else ("", ""),
         )
 
@@ -135,10 +137,8 @@ class SlicesModel:
 
     def _strip(self, axis: AxisSlices, sides: list[tuple[float, float]], name: str) -> SliceStrip:
         order = sorted(range(len(sides)), key=lambda number: float(axis.position_mm[number]), reverse=axis.plane == "sagittal")
-        known = all(math.isfinite(up) for up, _down in sides)
-        bars = [SliceBar(number, *sides[number], self.tip(axis.plane, number, name)) for number in order] if known else []
-        note = "" if known else _("the network has no slices along this axis")
-        return SliceStrip(axis.plane, title(axis.plane), _ENDS[axis.plane], tuple(bars), note)
+        bars = tuple(SliceBar(number, *sides[number], self.tip(axis.plane, number, name)) for number in order)
+        return SliceStrip(axis.plane, title(axis.plane), _ENDS[axis.plane], bars)
 
     @staticmethod
     def _caption(measure: str, most: str) -> str:

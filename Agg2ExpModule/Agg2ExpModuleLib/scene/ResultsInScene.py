@@ -62,7 +62,7 @@ class Loading:
 
             ct = yield from _telling(what, results.ct)
             known = self.candidate
-            same = known is not None and (yield from _telling(what, partial(_isSame, _volumeOf(known), ct)))
+            same = known is not None and (yield from _telling(what, partial(isSame, volumeOf(known), ct)))
             if same and known.GetScene() is slicer.mrmlScene:
                 self.ct, own = self.candidate, False
             else:
@@ -169,7 +169,7 @@ def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
         yield what
 
 
-def _volumeOf(ct: Any) -> Volume:
+def volumeOf(ct: Any) -> Volume:
     """A volume node as others read it; what it holds is not copied."""
     from Agg2ExpLib.io.volume import Volume
     from Agg2ExpLib.views.mrml_nodes import array_of
@@ -179,7 +179,7 @@ def _volumeOf(ct: Any) -> Volume:
     return Volume(array_of(ct), volumeAffine(ct))
 
 
-def _isSame(mine: Volume, theirs: Volume) -> bool:
+def isSame(mine: Volume, theirs: Volume) -> bool:
     """Whether a volume of the scene is the CT of a result, as far as its voxels on the model grid tell; its name may differ."""
     from Agg2ExpLib.io.grid import Grid
     from Agg2ExpLib.io.resample import resample
