@@ -125,11 +125,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             case = make_case(read_ct(args.data / file), model, compute, monitor)
             found.append((name, unseen, *measure(case, autoencoder)))
             print(f"{name}: {found[-1][2]['all']:.1f} HU", file=sys.stderr)
-    size = sum(part.numel() for part in autoencoder.network.parameters()) / 1e6
     low, high = autoencoder.card.hu_window or (0.0, 0.0)
     lines = [
         f"{date.today()}, {compute.device_name}, float32. {autoencoder.architecture}; slices on the model grid of the demo weights "
-        f"({model.card.spacing[0]:g} mm), {size:.2f} million weights; HU clipped to {low:g} to {high:g}.",
+        f"({model.card.spacing[0]:g} mm); HU clipped to {low:g} to {high:g}.",
         *tables(found),
     ]
     print("\n".join(lines))

@@ -27,6 +27,7 @@ _SOFT, _CONTRAST, _LUNG = (-160.0, 240.0), (-200.0, 500.0), (-1100.0, 300.0)  # 
 _COLUMN = 2.5  # inches
 _LEAST_SHOWN = 0.15  # of the strongest difference
 _COLUMNS, _MOST_LINES = 5, 4
+_COLORS = 96
 _MILLISECONDS = 140  # a picture of the moving one
 
 
@@ -81,10 +82,15 @@ def write_moving(found: Counterfactual, path: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
+    from PIL import Image
+
     from ..errors import InputError
 
     view = _View(found)
-    pictures = [_picture(found, view, step) for step in found.steps]
+    drawn = [_picture(found, view, step) for step in found.steps]
+    # One palette for all, of the first picture, and no dithering: half the bytes, and nothing flickers.
+    palette = drawn[0].quantize(_COLORS)
+    pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in drawn]
     way = [*pictures, *pictures[-2:0:-1]]
     try:
         with replacing(path) as temporary:
@@ -107,7 +113,7 @@ def moving_figure(found: Counterfactual, view: _View, step: Step) -> Figure:
     curve = figure.add_subplot(rows[1, :])
     _draw_curve(curve, found)
     curve.plot([step.amount], [step.output], "o", color=_TARGET, markersize=8)
-    figure.suptitle(f"{_title(found)}   {_caption(step)}", color=_INK, fontsize=10)
+    figure.suptitle(f"{_title(found)}: {_caption(step, ', ')}", color=_INK, fontsize=10)
     return figure
 
 
@@ -164,7 +170,7 @@ class _View:
 
 
 def _picture(found: Counterfactual, view: _View, step: Step) -> Image.Image:
-    """One picture of the moving one, with a palette."""
+    """One picture of the moving one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -172,7 +178,7 @@ def _picture(found: Counterfactual, view: _View, step: Step) -> Image.Image:
     figure.set_dpi(80)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(128)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _columns(steps: tuple[Step, ...]) -> list[Step]:
@@ -186,10 +192,9 @@ def _columns(steps: tuple[Step, ...]) -> list[Step]:
     return [steps[number] for number in sorted(chosen)]
 
 
-def _caption(step: Step) -> str:
-    if step.amount == 0:
-        return f"λ = 0 (reconstruction)\nprobability {step.probability:.3f}"
-    return f"λ = {step.amount:+.3g}\nprobability {step.probability:.3f}"
+def _caption(step: Step, between: str = "\n") -> str:
+    amount = f"λ = {step.amount:+.3g}" if step.amount else "λ = 0 (reconstruction)"
+    return f"{amount}{between}probability {step.probability:.3f}"
 
 
 def _title(found: Counterfactual) -> str:

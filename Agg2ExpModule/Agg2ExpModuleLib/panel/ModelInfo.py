@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.formats import describe_model
 from Agg2ExpLib.models.labels import Label
-from Agg2ExpLib.models.model_card import CLASSIFICATION, WHOLE, ModelCard, parse_model_card
+from Agg2ExpLib.models.model_card import AUTOENCODER, CLASSIFICATION, WHOLE, ModelCard, parse_model_card
 from Agg2ExpLib.serving.ssh import THERE
 
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
@@ -94,6 +94,8 @@ def _read(path: Path, _changed: tuple[float, ...]) -> ModelInfo:
     if described.card is None:
         tip = _("A model card is a JSON file with the weights' name that gives labels, spacing, HU window and window size.")
         return ModelInfo(_("No model card beside the weights: label names are known after the first run."), tip)
+    if described.card.task == AUTOENCODER:
+        return _unusable(_("{name} is an autoencoder of slices: choose it in the section Counterfactual.").format(name=path.name))
     return ModelInfo(
         summaryOf(described.card, described.notes), detailsOf(path.name, described.card, described.notes), described.card
     )
