@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 DEMO_NAME = "agg2exp_demo.safetensors"
+DEMO_CLASSIFIER_NAME = "agg2exp_demo_classifier.safetensors"
 AUTOENCODER_NAME = "agg2exp_slices.safetensors"
 DEMO_PACKAGE = "Agg2ExpLib.demo_data"
 
@@ -204,6 +205,15 @@ def demo_autoencoder() -> Path:
         InputError: it is in none of them.
     """
     return _shipped(AUTOENCODER_NAME, "The autoencoder")
+
+
+def demo_classifier() -> Path:
+    """The small demo classifier of findings in the chest, in the same places as :func:`demo_weights`.
+
+    Raises:
+        InputError: it is in none of them.
+    """
+    return _shipped(DEMO_CLASSIFIER_NAME, "The demo classifier")
 
 
 def _shipped(name: str, words: str) -> Path:

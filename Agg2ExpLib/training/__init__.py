@@ -1,1 +1,1 @@
-"""Training of segmentation networks whose weights Agg2Exp then explains: data sources, the loop, validation, weights and card."""
+"""Training of networks whose weights Agg2Exp then explains: tasks, data sources, the loop, validation, weights and card."""

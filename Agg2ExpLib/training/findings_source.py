@@ -17,6 +17,7 @@ from .class_source import Case
 from .settings import TrainSettings
 from .synthetic_source import HELD_OUT, LABEL_MAPS_CITATION
 
+UNSEEN = HELD_OUT + 100_000  # first number of volumes whose body no training run draws
 VERSION = 1  # of what is painted: kept volumes of another are painted again
 INTENDED_USE = (
     "To demonstrate and test Agg2Exp: rough findings in chest CT of adults. Not for diagnosis, treatment, triage, measurement or "
@@ -71,7 +72,7 @@ class FindingsSource:
 
     def prepare(self) -> Iterator[str]:
         """Paint what is not in the cache yet; yields the name of each volume when it is there."""
-        for number in (*range(self.volumes), *self._validation()):
+        for number in (*range(self.volumes), *self._validation):
             yield self._painted(number).stem
 
     @property
@@ -88,9 +89,9 @@ class FindingsSource:
 
     def validation(self) -> Iterator[Case]:
         """Volumes of unseen deformations, findings, scans and noise of the same bodies, and of unseen phantoms."""
-        for number in self._validation():
+        for number in self._validation:
             path = self._painted(number)
-            group = "synthetic_held_out" if number < HELD_OUT + self.held_out else "phantom_held_out"
+            group = "synthetic_held_out" if number < UNSEEN else "phantom_held_out"
             yield Case(group, path.stem, self.volume(number), self._target(path))
 
     def test(self) -> Iterator[Case]:
@@ -107,8 +108,10 @@ class FindingsSource:
         data.append(f"{self.volumes} chests painted with findings of Agg2ExpLib.synthetic.findings")
         return {"data": data, "citation": citation, "licence": "CC BY 4.0", "intended_use": INTENDED_USE}
 
-    def _validation(self) -> range:
-        return range(HELD_OUT, HELD_OUT + self.held_out * (2 if self.phantoms else 1))
+    @property
+    def _validation(self) -> list[int]:
+        unseen = self.held_out if self.phantoms else 0
+        return [*range(HELD_OUT, HELD_OUT + self.held_out), *range(UNSEEN, UNSEEN + unseen)]
 
     def _target(self, path: Path) -> np.ndarray:
         with np.load(path) as file:
@@ -119,7 +122,7 @@ class FindingsSource:
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             rng = np.random.default_rng((self.settings.seed, number))
-            bodies = self._anatomies(number >= HELD_OUT + self.held_out)
+            bodies = self._anatomies(number >= UNSEEN)
             patient = draw_patient(bodies, rng, self.settings.roi, self.settings.spacing[0], nodule_mm=self._nodules())
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, hu=np.rint(patient.ct).astype(np.int16), findings=patient.target())

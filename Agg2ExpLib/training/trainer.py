@@ -54,6 +54,8 @@ class Trainer:
         self.checkpoint, self.weights = folder / f"{name}.checkpoint.pt", folder / f"{name}.safetensors"
         self.fabric = make_fabric(settings)
         self.fabric.launch()
+        if not self.fabric.is_global_zero:
+            self.monitor = TrainMonitor()  # one of several processes speaks
         torch.manual_seed(settings.seed)
         self.network = task.new_network(self.fabric.device.type)
         self.progress = Progress()

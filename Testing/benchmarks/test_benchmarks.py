@@ -21,6 +21,7 @@ SAYS = {
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
     "counterfactual_sanity": r"\| all \d+ layers \| [+–-]",
     "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
+    "demo_classifier": r"\| unseen phantoms \(2\) \| contrast_agent \|",
     "demo_weights": r"phantoms \(1\)",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
     "keep": r"\| 0.999 \|",
@@ -35,6 +36,7 @@ SAYS = {
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
     "serving": r"MB there in",
+    "slice_localisation": r"\| mean \| gradient, AUPRC \|",
     "table1": r"\| smoothgrad:samples=2 \|",
 }
 

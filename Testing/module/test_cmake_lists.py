@@ -34,6 +34,8 @@ def test_lists_hold_what_a_user_needs():
     for name in (
         "Resources/Demo/agg2exp_demo.safetensors",
         "Resources/Demo/agg2exp_demo.json",
+        "Resources/Demo/agg2exp_demo_classifier.json",
+        "Resources/Demo/agg2exp_demo_classifier.safetensors",
         "Resources/Demo/agg2exp_slices.safetensors",
         "Resources/Demo/agg2exp_slices.json",
         "Resources/requirements.txt",

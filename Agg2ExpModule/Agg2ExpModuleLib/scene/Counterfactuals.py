@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,8 @@ _CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2ex
 DIFFERENCE = "HU difference"  # what the overlay's node tells to be, in place of a label
 _LEAST_ML, _LEAST_SHARE = 1.0, 0.02  # labels that change less are not told of
 _PERCENTILE = 95.0
+_KEPT = 2  # counterfactuals whose label maps are kept ready for the views
+_ready: dict[int, dict[int, Any]] = {}  # by time of the sequence of label maps, and by frame
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,6 @@ class Way:
             {entry["name"]: entry["color"] for entry in content.get("labels", ())},
             {entry["name"]: entry["group"] for entry in content.get("labels", ())},
         )
-        self._oriented: dict[int, Any] = {}
         self._shown = -1
 
     @property
@@ -172,13 +173,23 @@ class Way:
             removeNode(node)
 
     def layer(self, index: int) -> Any:
-        """The label map of a frame as segmentations have it, made when it is first shown."""
-        if index not in self._oriented:
-            drawn = self.node.GetNodeReference(_DRAWN)
+        """The label map of a frame as segmentations have it; made when it is first asked for, unless :meth:`ready` has."""
+        drawn = self.node.GetNodeReference(_DRAWN)
+        kept = _ready.setdefault(drawn.GetMTime(), {})
+        if index not in kept:
             array = _array(drawn.GetNthDataNode(index).GetImageData()).transpose(2, 1, 0)
             segments = [Segment(label.name, label.title, label.color, label.index) for label in self.labels[1:]]
-            self._oriented[index] = prepared_layer(array, affine_of(self.volume), segments).image
-        return self._oriented[index]
+            kept[index] = prepared_layer(array, affine_of(self.volume), segments).image
+            while len(_ready) > _KEPT:
+                del _ready[next(iter(_ready))]
+        return kept[index]
+
+    def ready(self) -> Iterator[int]:
+        """Make all label maps, so that the slider need not wait for any; one in each step."""
+        if self.node.GetNodeReference(_DRAWN) is not None:
+            for index in range(len(self.steps)):
+                self.layer(index)
+                yield index
 
 
 def waysOf(ct: Any) -> list[Way]:
@@ -222,7 +233,8 @@ def loadWay(folder: Path, ct: Any, check: bool = False) -> Generator[str, None, 
         way = _add(found, ct, frames, drawn, strongest, image)
         way.show(way.start)
         _gather(way, ct)
-    yield what
+    for _index in way.ready():
+        yield what
     return way
 
 
