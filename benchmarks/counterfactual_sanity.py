@@ -28,6 +28,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from compare import write_section  # noqa: E402
 
 from Agg2ExpLib.api.counterfactual import counterfactual  # noqa: E402
+from Agg2ExpLib.counterfactuals.canvas import Canvas  # noqa: E402
 from Agg2ExpLib.counterfactuals.latents import Latents  # noqa: E402
 from Agg2ExpLib.counterfactuals.outputs import Output  # noqa: E402
 from Agg2ExpLib.counterfactuals.shift import Shift  # noqa: E402
@@ -111,7 +112,7 @@ def one_organ(ct: Volume, model: Model, drawn: np.ndarray, autoencoder: Model, o
     return lines
 
 
-def difference_of(case: Case, autoencoder: Model, region: np.ndarray, label: int, compute: Compute) -> np.ndarray:
+def difference_of(case: Case, ct: Volume, autoencoder: Model, region: np.ndarray, label: int, compute: Compute) -> np.ndarray:
     """HU that change when a label is to become less."""
     monitor = case.monitor
     stage = Stage(monitor, "shift", 0, 1)
@@ -119,17 +120,17 @@ def difference_of(case: Case, autoencoder: Model, region: np.ndarray, label: int
         latents = Latents(autoencoder, case.hu, compute, monitor)
         output = Output(case, case.model.card.labels[label], region, "logit")
         assert autoencoder.card.hu_window is not None
-        shift = Shift(case, latents, output, autoencoder.card.hu_window[0], slice(None), stage)
+        shift = Shift(Canvas(case, autoencoder, ct), latents, output, autoencoder.card.hu_window[0], slice(None), stage)
         return np.asarray(latents.decode(shift._moved(-CHANGE * shift.scale)) - shift.start.hu)
 
 
-def shuffled(case: Case, drawn: np.ndarray, autoencoder: Model, label: int, compute: Compute) -> list[str]:
+def shuffled(case: Case, ct: Volume, drawn: np.ndarray, autoencoder: Model, label: int, compute: Compute) -> list[str]:
     """The table of the second check."""
     region, body = drawn == label, case.hu > -900
     layers = list(shuffled_cascade(case.model.network))
     network = layers[-1][1]  # the same copy every time: by now all of it is shuffled
     other = Case(Model(network, case.model.card, name="shuffled"), compute, case.prepared, case.plan, case.monitor)
-    learned, changed = (difference_of(one, autoencoder, region, label, compute) for one in (case, other))
+    learned, changed = (difference_of(one, ct, autoencoder, region, label, compute) for one in (case, other))
 
     def told(value: float | None) -> str:
         return "–" if value is None else f"{value:+.2f}"
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"Rank correlation of the HU difference for *{model.labels[label]} less* between the demo model and the same with "
         "shuffled weights:",
         "",
-        *shuffled(case, drawn, autoencoder, label, compute),
+        *shuffled(case, ct, drawn, autoencoder, label, compute),
     ]
     print("\n".join(lines))
     if args.section:

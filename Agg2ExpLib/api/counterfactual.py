@@ -108,12 +108,12 @@ def counterfactual(
     try:
         case = make_case(volume, model, compute, monitor, overlap, blend, window_batch)
         record.parameters |= case.windows
-        maker = Maker(case, slicer, drawer)
+        maker = Maker(case, slicer, volume, drawer)
         taken = (*model.labels, *(drawer.labels if drawer is not None else ()))
-        extra, told = regions_on_grid(regions, volume, case.grid, taken)
+        extra, told = regions_on_grid(regions, volume, maker.canvas.grid, taken)
         mask: np.ndarray | None = None
         if target_mask is not None:
-            mask, more = mask_on_grid(target_mask, volume, case.grid, "target mask")
+            mask, more = mask_on_grid(target_mask, volume, maker.canvas.grid, "target mask")
             told = [*told, *more]
         for warning in told:
             monitor.notice(warning)
@@ -126,7 +126,7 @@ def counterfactual(
             raise
         raise volumes_do_not_fit(compute) from error
     counts = np.bincount(found.drawn.ravel(), minlength=len(found.labels)) if found.drawn is not None else _all(found)
-    content = record.content(compute, case.grid, found.labels, counts, monitor.notices) | {
+    content = record.content(compute, found.grid, found.labels, counts, monitor.notices) | {
         "task": COUNTERFACTUAL,
         "extra_rois": list(found.extra_rois),
         "target_mask": mask is not None,

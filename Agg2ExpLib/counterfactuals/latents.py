@@ -12,37 +12,14 @@ import numpy as np
 from ..errors import InputError
 from ..inference.compute import Compute
 from ..models.model import Model
-from ..models.model_card import AUTOENCODER
 from ..monitor import Monitor
 
 if TYPE_CHECKING:
     import torch
 
-    from ..io.grid import Grid
     from ..models.slice_autoencoder import SliceAutoencoder
 
-# The pixels of a slice may be so much larger or smaller than those that the autoencoder was made for: training sees 0.75 to 1.25.
-TOLERANCE = 1.34
 _CHUNK_PIXELS = 2**18  # of slices that pass together
-
-
-def check_fits(autoencoder: Model, grid: Grid) -> None:
-    """That an autoencoder knows slices such as a CT on this grid has.
-
-    Raises:
-        InputError: the model is none, or its voxels are of another size.
-    """
-    autoencoder.require(AUTOENCODER, "A counterfactual")
-    axis = _axis(autoencoder)
-    within = [k for k in range(3) if k != axis]
-    ratios = [grid.spacing[k] / autoencoder.card.spacing[k] for k in within]
-    if max(max(ratio, 1 / ratio) for ratio in ratios) > TOLERANCE:
-        theirs = " x ".join(f"{autoencoder.card.spacing[k]:.3g}" for k in within)
-        ours = " x ".join(f"{grid.spacing[k]:.3g}" for k in within)
-        raise InputError(
-            f"The autoencoder {autoencoder.name} was made for slices of {theirs} mm a pixel, but those of the explained model have "
-            f"{ours} mm: give an autoencoder for that size, such as agg2exp train --task autoencoder makes."
-        )
 
 
 def check_covers(autoencoder: Model, lowest: float, highest: float, name: str) -> None:
@@ -69,7 +46,7 @@ class Latents:
     """What an autoencoder makes of a CT. Its network must be at work.
 
     Args:
-        autoencoder: whose :func:`check_fits` passed.
+        autoencoder: of slices such as the CT has.
         hu: the CT ``[x, y, z]``.
         compute: device and precision; half precision is not used here.
         monitor: is asked whether to stop.
@@ -85,7 +62,7 @@ class Latents:
         self._network = cast("SliceAutoencoder", autoencoder.network)
         self._window, self._range = autoencoder.card.hu_window, autoencoder.card.intensity_range
         self._compute, self._monitor = compute, monitor
-        self.axis = _axis(autoencoder)
+        self.axis = int(getattr(autoencoder.network, "axis", 2))
         slices = np.moveaxis(np.clip(hu, *self._window), self.axis, 0)
         self.size = (int(slices.shape[1]), int(slices.shape[2]))
         parts = []
@@ -168,7 +145,3 @@ def share_of_change(before: np.ndarray, after: np.ndarray, low: float) -> float:
     """``Σ|x_λ − x_0| / Σ|x_0|`` of the two, HU counted from the lower end of the window, as intensities are."""
     whole = float(np.abs(before - low).sum(dtype=np.float64))
     return float(np.abs(after - before).sum(dtype=np.float64)) / whole if whole else 0.0
-
-
-def _axis(autoencoder: Model) -> int:
-    return int(getattr(autoencoder.network, "axis", 2))

@@ -21,8 +21,9 @@ from ..roi_importance.matrix import ImportanceMatrix, Regions, importance_matrix
 from ..runs.case import Case
 from ..runs.partition import Partition, draw_partition, nothing_drawn
 from ..training.reconstruction import TISSUES, errors_of
+from .canvas import Canvas
 from .choices import DIRECTIONS, FRAMES, LESS, LOGIT, MORE, OBJECTIVES, SMOOTH_MM, VOLUME
-from .latents import Latents, check_covers, check_fits, parse_slices
+from .latents import Latents, check_covers, parse_slices
 from .outcome import Counterfactual, Step
 from .outputs import Output
 from .search import LEAST, MOST, Found
@@ -48,8 +49,8 @@ class Question:
         end: λ of the last frame in place of a search, without a sign; None to search.
         slices: first and last slice that may change; None for all.
         smooth: mm, standard deviation of a Gaussian across the slices through which the direction goes; 0 as in the papers.
-        mask: drawn target, boolean ``[x, y, z]``.
-        extra_rois: further regions, name and boolean mask.
+        mask: drawn target, boolean ``[x, y, z]`` on the canvas.
+        extra_rois: further regions, name and boolean mask on the canvas.
 
     Raises:
         InputError: something that makes no sense.
@@ -89,15 +90,19 @@ class Maker:
     Args:
         case: of the model, its network at work.
         autoencoder: of slices.
+        ct: in HU, on its own grid.
         segmenter: draws regions and volumes where the model is a classifier; None for none.
+
+    Attributes:
+        canvas: where the CT is moved.
 
     Raises:
         InputError: the autoencoder does not fit the model's grid or HU.
     """
 
-    def __init__(self, case: Case, autoencoder: Model, segmenter: Model | None = None):
+    def __init__(self, case: Case, autoencoder: Model, ct: Volume, segmenter: Model | None = None):
         self._case, self._autoencoder, self._segmenter = case, autoencoder, segmenter
-        check_fits(autoencoder, case.grid)
+        self.canvas = Canvas(case, autoencoder, ct)
         if (seen := _seen(case)) is not None:
             check_covers(autoencoder, *seen, case.model.name)
 
@@ -112,8 +117,9 @@ class Maker:
         (label,) = select_labels([question.target], case.model.card.explainable)
         _check_suits(case, question, self._segmenter)
         with at_work(self._autoencoder.network, case.compute):
-            partition = self._draw(case.hu, Stage(monitor, "segment", 0.03, 0.08))
-            latents = Latents(self._autoencoder, case.hu, case.compute, monitor)
+            canvas = self.canvas
+            partition = self._draw(canvas.hu, Stage(monitor, "segment", 0.03, 0.08))
+            latents = Latents(self._autoencoder, canvas.hu, case.compute, monitor)
             chosen = parse_slices(*question.slices, latents.slices) if question.slices is not None else slice(None)
             first = latents.decode(latents.start)
             drawn = self._draw(first, Stage(monitor, "segment", 0.08, 0.12))
@@ -121,15 +127,15 @@ class Maker:
             output = Output(case, label, region, objective)
             assert self._autoencoder.card.hu_window is not None, "checked when it was loaded"
             low = self._autoencoder.card.hu_window[0]
-            smooth = question.smooth / case.grid.spacing[latents.axis]
-            shift = Shift(case, latents, output, low, chosen, Stage(monitor, "gradient", 0.12, 0.2), smooth)
+            smooth = question.smooth / canvas.grid.spacing[latents.axis]
+            shift = Shift(canvas, latents, output, low, chosen, Stage(monitor, "gradient", 0.12, 0.2), smooth)
             found = self._search(shift, question, label)
             amounts = {direction: amounts_of(found[direction], question.frames) for direction in found}
             steps, ends, paths = self._frames(shift, amounts, drawn, partition)
         matrix = _matrix(partition, question.extra_rois, ends)
         dice = self._told_dice(partition, drawn, label)
         window = self._autoencoder.card.hu_window
-        errors = dict(zip(("all voxels", *TISSUES), errors_of(case.hu.clip(*window), first), strict=True))
+        errors = dict(zip(("all voxels", *TISSUES), errors_of(canvas.hu.clip(*window), first), strict=True))
         run = {
             "target": {"kind": "class" if case.classifies else "label", "name": label.name},
             "objective": objective,
@@ -144,10 +150,10 @@ class Maker:
             "autoencoder": {"name": self._autoencoder.name, "sha256": self._autoencoder.sha256},
         }
         return Counterfactual(
-            case.grid,
+            canvas.grid,
             partition.labels,
             label.name,
-            _whole(case.hu),
+            _whole(canvas.hu),
             partition.drawn.labels if self._draws else None,
             tuple(steps),
             ends,
@@ -165,17 +171,17 @@ class Maker:
         return not self._case.classifies or self._segmenter is not None
 
     def _draw(self, hu: np.ndarray, stage: Stage) -> Partition:
-        """What the model, or the segmenter, draws on HU ``[x, y, z]`` of the model grid."""
-        case = self._case
+        """What the model, or the segmenter, draws on HU ``[x, y, z]`` of the canvas, brought there."""
+        case, canvas = self._case, self.canvas
         if not case.classifies:
             import torch
 
-            drawn = case.segment(stage, torch.from_numpy(case.prepared.intensity(hu)))
-            return Partition(case.model.card.labels, drawn)
+            drawn = case.segment(stage, torch.from_numpy(canvas.image(hu)))
+            return Partition(case.model.card.labels, canvas.shown(drawn))
         if self._segmenter is None:
-            return nothing_drawn(case.grid)
-        volume = Volume(np.asarray(hu, dtype=np.float32), case.grid.affine, "ct")
-        return draw_partition(volume, self._segmenter, case.grid, case.compute, case.monitor, stage)
+            return nothing_drawn(canvas.grid)
+        volume = Volume(np.asarray(hu, dtype=np.float32), canvas.grid.affine, "ct")
+        return draw_partition(volume, self._segmenter, canvas.grid, case.compute, case.monitor, stage)
 
     def _region(self, label: Label, question: Question, drawn: Partition) -> tuple[np.ndarray, str]:
         """The voxels over which the output is taken, and what is taken over them."""
@@ -186,8 +192,11 @@ class Maker:
             return one, LOGIT
         objective = VOLUME if question.objective == OBJECTIVES[0] else question.objective
         if question.mask is not None:
-            return question.mask, objective
-        own = drawn.drawn.mask(label.index)
+            region = self.canvas.on_model_grid(question.mask)
+            if not region.any():
+                raise InputError("The target mask holds no centre of the model's voxels: draw a larger one.")
+            return region, objective
+        own = self.canvas.on_model_grid(drawn.drawn.mask(label.index))
         if not own.any():
             raise InputError(
                 f"The model draws no '{label.name}' on this CT as the autoencoder gives it back, so nothing can become less or "
@@ -259,7 +268,7 @@ class Maker:
         return sorted(steps, key=lambda step: step.amount), ends, paths
 
     def _step(self, frame: Frame, start: Frame, drawn: Segmented, partition: Partition) -> Step:
-        millilitres = float(np.prod(self._case.grid.spacing)) / 1000
+        millilitres = float(np.prod(self.canvas.grid.spacing)) / 1000
         counts = drawn.count(len(partition.labels))
         return Step(
             frame.amount,

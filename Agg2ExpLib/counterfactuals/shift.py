@@ -9,8 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..monitor import Stage
-from ..runs.case import Case
-from .intensities import slope
+from .canvas import Canvas
 from .latents import Latents, share_of_change
 from .outputs import Measured, Output
 from .search import FIRST_CHANGE, Found, Tried, is_certain, search
@@ -42,8 +41,8 @@ class Shift:
     """A CT that can be moved along the gradient of an output.
 
     Args:
-        case: of the explained model, at work.
-        latents: of the CT on the case's grid.
+        canvas: where the CT lies; the network of its case is at work.
+        latents: of the CT there.
         output: f.
         low: HU that are intensity 0 of the autoencoder.
         chosen: slices whose latents may change.
@@ -59,12 +58,13 @@ class Shift:
         InputError: the output does not depend on the CT, or not on the chosen slices.
     """
 
-    def __init__(self, case: Case, latents: Latents, output: Output, low: float, chosen: slice, stage: Stage, smooth: float = 0.0):
-        self._case, self._latents, self._output, self._low = case, latents, output, low
+    def __init__(
+        self, canvas: Canvas, latents: Latents, output: Output, low: float, chosen: slice, stage: Stage, smooth: float = 0.0
+    ):
+        self._canvas, self._latents, self._output, self._low = canvas, latents, output, low
         self._first = latents.decode(latents.start)
-        image = case.prepared.intensity(self._first)
-        self.before, gradient = output.gradient(image, stage)
-        by_hu = gradient * slope(case.prepared.intensities, self._first)
+        self.before, gradient = output.gradient(canvas.image(self._first), stage)
+        by_hu = canvas.pull_back(self._first, gradient)
         self._direction = across_slices(latents.pull_back(latents.start, by_hu, chosen), chosen, smooth)
         self.scale = self._scale()
         self._known: dict[float, Tried] = {}
@@ -100,7 +100,7 @@ class Shift:
             return self.start
         hu = self._latents.decode(self._moved(amount * self.scale))
         if amount not in self._known:
-            measured = self._output.measure(self._case.prepared.intensity(hu), stage)
+            measured = self._output.measure(self._canvas.image(hu), stage)
             self._known[amount] = Tried(amount, measured, share_of_change(self._first, hu, self._low))
         known = self._known[amount]
         return Frame(amount, hu, known.measured, known.change)

@@ -132,9 +132,9 @@ class _View:
         index = next((label.index for label in found.labels if label.name == found.target), None)
         self._index = index if found.run["target"]["kind"] == "label" else None
         inside = self._outline(found.start)
-        place = found.hu[inside] if inside is not None and inside.any() else found.hu[tuple(self._at)]
-        middle = float(np.median(place))
-        self._window = _LUNG if inside is None or middle < -400 else _SOFT if middle < 120 else _CONTRAST
+        place = inside if inside is not None and inside.any() else smooth >= np.percentile(smooth, 99)
+        middle = float(np.median(self._start.hu[place]))
+        self._window = _LUNG if middle < -400 else _SOFT if middle < 120 else _CONTRAST
 
     def height(self, name: str) -> float:
         """Of a plane in mm."""
@@ -198,7 +198,7 @@ def _caption(step: Step, between: str = "\n") -> str:
 
 
 def _title(found: Counterfactual) -> str:
-    return f"{found.patient}: {title_of(found.target).lower()} less and more as the model sees it"
+    return f"{found.patient}: {title_of(found.target).lower()} {' and '.join(found.differences)} as the model sees it"
 
 
 def _draw_curve(axes: Axes, found: Counterfactual) -> None:

@@ -211,6 +211,15 @@ def test_a_label_appears_where_it_is_drawn_to(small_weights: Path) -> None:
     assert (last.drawn[wanted] == 2).sum() > (found.start.drawn[wanted] == 2).sum()
 
 
+def test_a_coarser_model_is_answered_on_the_autoencoders_grid(small_weights: Path) -> None:
+    found = ask(agg2exp.Model.load(small_weights), "heart", direction="less", frames=1, end=20, autoencoder=exact_autoencoder(4.0))
+    assert found.grid.spacing == pytest.approx((4, 4, 4))
+    assert found.steps[0].hu.shape == found.drawn.shape == found.differences["less"].shape == found.grid.shape
+    assert found.steps[0].output < found.start.output
+    assert found.steps[0].volumes["heart"] < found.start.volumes["heart"]
+    assert "finer grid" in found.run["notices"][-1]
+
+
 def test_a_stop_ends_it(classifier: agg2exp.Model) -> None:
     class Stopping(agg2exp.Monitor):
         def progress(self, stage: str, fraction: float, message: str = "", eta_s: float | None = None) -> None:

@@ -7,12 +7,15 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
+from Agg2ExpLib.counterfactuals.canvas import Canvas
 from Agg2ExpLib.counterfactuals.intensities import slope
 from Agg2ExpLib.counterfactuals.latents import Latents
 from Agg2ExpLib.counterfactuals.outputs import Output
 from Agg2ExpLib.counterfactuals.shift import Shift, across_slices
 from Agg2ExpLib.inference.compute import choose_compute
 from Agg2ExpLib.inference.network import at_work
+from Agg2ExpLib.inference.segmentation import Segmented
+from Agg2ExpLib.io.resample import resample
 from Agg2ExpLib.io.volume import Volume
 from Agg2ExpLib.models.classifiers import new_classifier
 from Agg2ExpLib.models.model import Model
@@ -31,6 +34,9 @@ COMPUTE = choose_compute("cpu", "float64")
 WINDOW, OWN = (-1024.0, 1024.0), (-900.0, 900.0)  # of the autoencoder and of the explained model
 
 
+CT = Volume(small_chest((20, 18, 22)), np.diag([6.0, 6, 6, 1]), "ct")
+
+
 def stage() -> Stage:
     return Stage(Monitor(), "test", 0.0, 1.0)
 
@@ -45,8 +51,7 @@ def case_of(output: str = "softmax") -> Case:
     labels = ["background", "a", "b"] if output == "softmax" else ["background", "a", "b", "c"]
     network = random_network(3, width=4)
     model = Model(network, labels, spacing=(6, 6, 6), hu_window=OWN, roi_size=(16, 16, 16), output=output)
-    ct = Volume(small_chest((20, 18, 22)), np.diag([6.0, 6, 6, 1]), "ct")
-    return make_case(ct, model, COMPUTE, Monitor())
+    return make_case(CT, model, COMPUTE, Monitor())
 
 
 def whole_chain(slicer: Model, latents: torch.Tensor, size: tuple[int, int], network: torch.nn.Module) -> torch.Tensor:
@@ -65,7 +70,8 @@ def test_the_gradient_equals_autograd_through_the_whole_chain(objective: str, ou
     region = np.random.default_rng(0).random(case.grid.shape) < 0.3
     with at_work(case.model.network, COMPUTE), at_work(slicer.network, COMPUTE):
         latents = Latents(slicer, case.hu, COMPUTE, Monitor())
-        shift = Shift(case, latents, Output(case, label, region, objective), WINDOW[0], slice(None), stage())
+        canvas = Canvas(case, slicer, CT)
+        shift = Shift(canvas, latents, Output(case, label, region, objective), WINDOW[0], slice(None), stage())
         point = latents.start.clone().requires_grad_(True)
         logits = whole_chain(slicer, point, latents.size, case.model.network)
         channel = case.model.card.channel(label)
@@ -76,7 +82,7 @@ def test_the_gradient_equals_autograd_through_the_whole_chain(objective: str, ou
         assert shift.before.probability == pytest.approx(float(shares[torch.from_numpy(region)].mean().detach()), rel=1e-6)
         assert float((shift._direction - expected).norm() / expected.norm()) < 1e-6
 
-        some = Shift(case, latents, Output(case, label, region, objective), WINDOW[0], slice(3, 7), stage())
+        some = Shift(canvas, latents, Output(case, label, region, objective), WINDOW[0], slice(3, 7), stage())
         assert float((some._direction[3:7] - expected[3:7]).norm() / expected[3:7].norm()) < 1e-6
         assert not some._direction[:3].any()
         assert not some._direction[7:].any()
@@ -91,13 +97,15 @@ def test_a_class_is_followed_exactly_too() -> None:
     backbone = {**spec, "conv1_t_size": 3}
     network = new_classifier({"class": "SliceClassifier", "backbone": backbone, "heads": 1, "out_channels": 2}).eval()
     model = Model(network, ["a", "b"], spacing=(6, 6, 6), hu_window=WINDOW, task="classification")
-    case = make_case(Volume(small_chest((20, 18, 6)), np.diag([6.0, 6, 6, 1]), "ct"), model, COMPUTE, Monitor())
+    ct = Volume(small_chest((20, 18, 6)), np.diag([6.0, 6, 6, 1]), "ct")
+    case = make_case(ct, model, COMPUTE, Monitor())
     slicer = autoencoder()
     one = np.zeros(case.grid.shape, dtype=bool)
     one[0, 0, 0] = True
     with at_work(network, COMPUTE), at_work(slicer.network, COMPUTE):
         latents = Latents(slicer, case.hu, COMPUTE, Monitor())
-        shift = Shift(case, latents, Output(case, model.card.labels[1], one, "logit"), WINDOW[0], slice(None), stage())
+        canvas = Canvas(case, slicer, ct)
+        shift = Shift(canvas, latents, Output(case, model.card.labels[1], one, "logit"), WINDOW[0], slice(None), stage())
         point = latents.start.clone().requires_grad_(True)
         image = slicer.network.decode(point, latents.size)[:, 0].movedim(0, 2).clamp(0, 1)
         logits = network(image[None, None])[0]
@@ -105,6 +113,26 @@ def test_a_class_is_followed_exactly_too() -> None:
     assert shift.before.value == pytest.approx(float(logits[1].detach()), rel=1e-6)
     assert shift.before.probability == pytest.approx(float(torch.softmax(logits, 0)[1].detach()), rel=1e-6)
     assert float((shift._direction - expected).norm() / expected.norm()) < 1e-6
+
+
+def test_a_model_on_a_coarser_grid_sees_the_canvas_by_linear_sampling() -> None:
+    rng = np.random.default_rng(0)
+    ct = Volume(small_chest((40, 36, 44)), np.diag([-4.0, -4, 4, 1]), "ct")
+    model = Model(random_network(3, width=4), ["background", "a", "b"], spacing=(10, 10, 10), hu_window=OWN, roi_size=(16, 16, 16))
+    case = make_case(ct, model, COMPUTE, Monitor())
+    canvas = Canvas(case, autoencoder(), ct)
+    assert not canvas.own
+    assert canvas.grid.spacing == pytest.approx((6, 6, 6))
+    assert "is moved on the finer grid" in case.monitor.notices[0]
+    seen = resample(Volume(canvas.hu, canvas.grid.affine, "canvas"), case.grid, "linear", outside=None)
+    np.testing.assert_allclose(canvas.image(canvas.hu), case.prepared.intensity(seen), atol=2e-5)
+    inside = rng.uniform(-800, 800, canvas.grid.shape)
+    gradient, step = rng.normal(size=case.grid.shape), rng.normal(size=canvas.grid.shape)
+    moved = (canvas.image(inside + step).astype(float) - canvas.image(inside - step)) / 2
+    assert float((canvas.pull_back(inside, gradient) * step).sum()) == pytest.approx(float((gradient * moved).sum()), rel=1e-3)
+    mask = rng.random(case.grid.shape) < 0.3
+    there_and_back = canvas.on_model_grid(canvas.shown(Segmented(mask.astype(np.uint8))).labels)
+    np.testing.assert_array_equal(there_and_back[:-1, :-1, :-1], mask[:-1, :-1, :-1])  # the last ones reach beyond the canvas
 
 
 def test_a_smooth_direction_still_rises_and_stays_in_its_slices() -> None:

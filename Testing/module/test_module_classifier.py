@@ -52,6 +52,8 @@ def test_what_a_classifier_changes_in_the_panel(panel: Panel, small_weights: Pat
     panel.parameters.segmenter = str(small_weights)
     assert ui.segmenterCombo.currentText == small_weights.name
     assert ui.applyButton.enabled
+    panel.click(ui.demoClassifierButton)
+    assert ui.modelInfoLabel.text.startswith("Classifier · 5 classes")
     panel.parameters.weights = str(small_weights)
     assert not ui.segmenterCombo.visible
     assert ui.labelsSection.text == "Labels"

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .ChoiceBox import ChoiceBox
-from .ModelInfo import ModelInfo, readModelInfo
+from .ModelInfo import DEMO_CLASSIFIER, ModelInfo, readModelInfo
 from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class InputSection:
         self._device = ChoiceBox(ui.deviceCombo, self._onDevice)
         ui.weightsPath.currentPathChanged.connect(self._onWeights)
         ui.demoModelButton.clicked.connect(self._onDemoModel)
+        ui.demoClassifierButton.clicked.connect(self._onDemoClassifier)
         ui.demoCaseButton.clicked.connect(self._onDemoCase)
         ui.requirementsFrame.visible = False
 
@@ -65,6 +66,7 @@ class InputSection:
                 ui.weightsPath,
                 ui.deviceCombo,
                 ui.demoModelButton,
+                ui.demoClassifierButton,
                 ui.demoCaseButton,
                 ui.modelInfoLabel,
             ):
@@ -90,12 +92,18 @@ class InputSection:
 
     def useDemoModel(self) -> None:
         """Choose the demo weights."""
+        self._choose(self.demoWeights)
+
+    def _onDemoClassifier(self, *_unused: Any) -> None:
+        self._choose(self.demoWeights.with_name(DEMO_CLASSIFIER))
+
+    def _choose(self, weights: Path) -> None:
         if self.state.parameters is None:
             return
-        if not self.demoWeights.is_file():
+        if not weights.is_file():
             self.controller.say(_("The demo model is not installed: install the extension again."), failed=True)
             return
-        self.state.parameters.weights = str(self.demoWeights)
+        self.state.parameters.weights = str(weights)
 
     def _onDemoCase(self, *_unused: Any) -> None:
         if self.state.parameters is None:

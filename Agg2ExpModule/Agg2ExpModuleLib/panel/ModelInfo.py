@@ -17,6 +17,7 @@ from Agg2ExpLib.models.model_card import AUTOENCODER, CLASSIFICATION, WHOLE, Mod
 from Agg2ExpLib.serving.ssh import THERE
 
 DEMO_WEIGHTS = "Demo/agg2exp_demo.safetensors"
+DEMO_CLASSIFIER = "agg2exp_demo_classifier.safetensors"  # beside it
 
 
 @dataclass(frozen=True)
