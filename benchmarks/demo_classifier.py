@@ -32,9 +32,23 @@ FIRST_SEED = 3_000_000  # of the volumes measured; training and its validation d
 SHAPE, SPACING, NODULES_MM = (50, 40, 45), 8.0, (16.0, 30.0)
 RECIPE = [
     *("--phantoms", "4", "--volumes", "600", "--held-out", "30", "--spacing", "8", "--roi", "50", "40", "45"),
-    *("--hu-window", "-600", "400", "--network", "slice_resnet10", "--steps", "240", "--batch", "16", "--learning-rate", "2e-3"),
+    *(
+        "--hu-window",
+        "-600",
+        "400",
+        "--network",
+        "slice_resnet10",
+        "--steps",
+        "520",
+        "--keep",
+        "last",
+        "--batch",
+        "16",
+        "--learning-rate",
+        "2e-3",
+    ),
     *("--network-options", '{"block_inplanes": [16, 32, 64, 128], "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": true}'),
-    *("--warmup", "20", "--validate-every", "40", "--save-every", "20", "--accelerator", "cpu", "--devices", "2", "--threads", "1"),
+    *("--warmup", "20", "--validate-every", "70", "--save-every", "20", "--accelerator", "cpu", "--devices", "2", "--threads", "1"),
     *("--name", "agg2exp_demo_classifier"),
 ]
 

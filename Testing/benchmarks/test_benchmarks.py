@@ -36,7 +36,7 @@ SAYS = {
     "reliability": r"; 0 ended wrongly\ncode: \d+ weights that hold code; 0 ran, 0 were accepted",
     "sanity": r"\| smoothgrad \|",
     "serving": r"MB there in",
-    "slice_localisation": r"\| mean \| gradient, AUPRC \|",
+    "slice_localisation": r"\| attention \| gradient, AUPRC \|",
     "table1": r"\| smoothgrad:samples=2 \|",
 }
 

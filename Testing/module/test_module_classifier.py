@@ -81,6 +81,8 @@ def test_run_show_keep_and_export(panel: Panel, small_weights: Path, tmp_path: P
     import slicer
 
     panel.add_ct()
+    from Agg2ExpModuleLib.scene.MapSurfaces import surfacesOf
+
     panel.open("labels", "explain")
     panel.parameters.segmenter = str(small_weights)
     panel.explain("opacity", "effusion")
@@ -102,6 +104,14 @@ def test_run_show_keep_and_export(panel: Panel, small_weights: Path, tmp_path: P
     drawn = widget.importance.matrix.matrix()
     assert [row.title for row in drawn.rows] == ["Opacity", "Effusion"]
     assert not any(cell.own for row in drawn.cells for cell in row)
+    nodes = {node.name: node for node in widget.importance.graph.graph().nodes}
+    assert nodes["opacity"].explained
+    assert not nodes["lung"].explained
+    assert {edge.target for edge in widget.importance.graph.graph().edges} == {"opacity", "effusion"}
+    assert "Opacity" in ui.wordsLabel.text
+    widget.importance.graph.onNodeClicked[0]("effusion")  # what a click on the class does
+    assert panel.parameters.mapLabel == "effusion"
+    panel.parameters.mapLabel = "opacity"
     assert "class" in drawn.caption
     assert record.slices.classes == ("opacity", "effusion")
     assert widget.display.shown is record.overlays["opacity"]
@@ -120,7 +130,8 @@ def test_run_show_keep_and_export(panel: Panel, small_weights: Path, tmp_path: P
     panel.wait(lambda: widget.display.shown is record.picture, 20)
     panel.parameters.picture = "voxels"
     panel.parameters.in3D = True
-    panel.wait(lambda: not widget.display.in3D.busy, 20) if hasattr(widget.display.in3D, "busy") else None
+    panel.wait(lambda: not widget.display.in3D.busy, 20)
+    assert surfacesOf(record.overlays["effusion"])
     panel.parameters.in3D = False
 
     panel.explain("contrast")  # a third class joins the two

@@ -46,7 +46,7 @@ def test_every_control_has_a_tooltip(panel: Panel) -> None:
 
 @pytest.mark.parametrize("width", [350, 500])
 def test_the_panel_fits(panel: Panel, width: int) -> None:
-    for section in ("input", "labels", "explain", "display", "importance", "export"):
+    for section in ("input", "labels", "explain", "display", "importance", "counter", "export"):
         panel.open(section)
         panel.ui.advancedSection.collapsed = False
         panel.app.app.processEvents()

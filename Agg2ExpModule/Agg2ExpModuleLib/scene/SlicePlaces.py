@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import vtk
 
-from Agg2ExpLib.views.mrml_nodes import array_of
+from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 from . import MapDisplay
 from .SceneVolumes import volumeAffine
@@ -17,18 +17,33 @@ if TYPE_CHECKING:
     from Agg2ExpLib.roi_importance.slices import SliceImportance
 
 
+_AROUND_MM = 8.0
+
+
 def goToSlice(overlay: Any, axis: int, number: int) -> None:
-    """Move all slice views to the strongest voxel that a map has in a slice of its grid.
+    """Move all slice views to where a map is strongest in a slice of its grid, on average over some millimetres.
 
     Args:
         overlay: the map's volume node.
         axis: of its grid, across the slice.
         number: of the slice.
     """
-    plane = np.take(array_of(overlay), number, axis=axis)
-    place = [int(part) for part in np.unravel_index(int(np.abs(plane).argmax()), plane.shape)]
+    plane = np.abs(np.take(array_of(overlay), number, axis=axis), dtype=np.float64)
+    steps = np.linalg.norm(affine_of(overlay)[:3, :3], axis=0)[[other for other in range(3) if other != axis]]
+    for across, step in enumerate(steps):
+        plane = _mean(plane, max(0, round(_AROUND_MM / float(step))), across)
+    place = [int(part) for part in np.unravel_index(int(plane.argmax()), plane.shape)]
     place.insert(axis, number)
     MapDisplay.jumpTo((volumeAffine(overlay) @ np.array([*place, 1.0]))[:3])
+
+
+def _mean(values: np.ndarray, reach: int, axis: int) -> np.ndarray:
+    """Mean over so many neighbours on both sides along an axis; 0 lies beyond the border."""
+    padding = [(reach + 1, reach) if other == axis else (0, 0) for other in range(values.ndim)]
+    sums = np.pad(values, padding).cumsum(axis)
+    size = values.shape[axis]
+    ends, starts = (np.take(sums, np.arange(size) + first, axis) for first in (2 * reach + 1, 0))
+    return np.asarray((ends - starts) / (2 * reach + 1))
 
 
 def shownSlices(overlay: Any, slices: SliceImportance) -> dict[str, int]:
