@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..attribution.method import Method
 from ..errors import InputError
 from ..models.model import Model
-from ..models.model_card import CLASSIFICATION, SEGMENTATION
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
 
 
 def check_suits(model: Model, method: Method | None, target_mask: bool, global_mask: bool, segmenter: bool) -> None:
@@ -19,10 +19,14 @@ def check_suits(model: Model, method: Method | None, target_mask: bool, global_m
     Raises:
         InputError: one sentence.
     """
+    if model.task == AUTOENCODER:
+        raise InputError(
+            f"{model.name} is an autoencoder, which draws nothing and sorts nothing: give a segmentation network or a classifier; it "
+            "serves as ⟨autoencoder⟩ of a counterfactual."
+        )
     if method is None:
         model.require(SEGMENTATION, "Segmenting")
     if model.task != CLASSIFICATION:
-        model.require(SEGMENTATION, "Explaining")
         if segmenter:
             raise InputError(f"{model.name} draws its own regions: leave out ⟨segmenter⟩, which is for classifiers.")
         return
