@@ -21,8 +21,8 @@ def check_suits(model: Model, method: Method | None, target_mask: bool, global_m
     """
     if model.task == AUTOENCODER:
         raise InputError(
-            f"{model.name} is an autoencoder, which draws nothing and sorts nothing: give a segmentation network or a classifier; it "
-            "serves as ⟨autoencoder⟩ of a counterfactual."
+            f"{model.name} is an autoencoder, which draws nothing and sorts nothing: give a segmentation network or a classifier; "
+            "it serves as the ⟨autoencoder⟩ of a counterfactual."
         )
     if method is None:
         model.require(SEGMENTATION, "Segmenting")

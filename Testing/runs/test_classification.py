@@ -10,6 +10,7 @@ import torch
 import Agg2ExpLib as agg2exp
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.models.model import demo_weights
 from Agg2ExpLib.runs.results import Results
 from support.classifiers import CLASSES, small_classifier, write_small_classifier
 
@@ -153,6 +154,12 @@ def test_what_does_not_fit_is_refused(tmp_path, small_ct, small_lesion, capsys, 
 def test_a_segmentation_network_needs_no_segmenter(ct, small_weights):
     with pytest.raises(InputError, match="draws its own regions"):
         agg2exp.explain(ct, small_weights, segmenter=small_weights)
+
+
+def test_an_autoencoder_explains_nothing(ct):
+    shipped = agg2exp.Model.load(next(demo_weights().parent.glob("*slices.safetensors")))
+    with pytest.raises(InputError, match="an autoencoder, which draws nothing and sorts nothing"):
+        agg2exp.explain(ct, shipped)
 
 
 def test_a_class_with_the_name_of_a_label_is_refused(tmp_path, ct, small_weights):
