@@ -52,13 +52,19 @@ class Talk:
                 return time.perf_counter() - self.began
         raise SystemExit("the process has ended")
 
-    def until_work(self) -> float:
-        """Seconds until the model draws."""
+    def course(self) -> tuple[float, float, float]:
+        """Seconds to the first word, until the model draws (a run too quick to tell of it: to the end), and to the end."""
         assert self.process.stdout is not None
+        first = drawing = None
         for line in self.process.stdout:
-            event = json.loads(line)
-            if event.get("stage") == "segment":
-                return time.perf_counter() - self.began
+            event, now = json.loads(line), time.perf_counter() - self.began
+            if event["event"] == "error":
+                raise SystemExit(event["message"])
+            if event["event"] == "progress":
+                first = now if first is None else first
+                drawing = now if drawing is None and event["stage"] == "segment" else drawing
+            if event["event"] == "done":
+                return (now if first is None else first), (now if drawing is None else drawing), now
         raise SystemExit("the process has ended")
 
 
@@ -70,7 +76,7 @@ def timed(talk: Talk, request: dict[str, Any] | None) -> tuple[float, float, flo
     """Seconds to the first word, to the model's first window, and to the end."""
     if request is not None:
         talk.send(request)
-    return talk.until("progress"), talk.until_work(), talk.until("done")
+    return talk.course()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from . import totalsegmentator
 from .checkpoint import SUFFIXES
 from .formats import describe_model
 from .labels import Label
-from .model import demo_weights
+from .model import demo_classifier, demo_weights
 from .model_card import AUTOENCODER, ModelCard, card_beside
 
 _MOST = 500  # folders looked at in one place
@@ -72,7 +72,7 @@ class InstalledModel:
 
 
 def installed_models() -> list[InstalledModel]:
-    """What lies where TotalSegmentator, nnU-Net, Auto3DSeg and MONAI keep their models, in ``$AGG2EXP_MODELS``, and the demo model.
+    """What lies where TotalSegmentator, nnU-Net, Auto3DSeg and MONAI keep models, in ``$AGG2EXP_MODELS``, and the demo models.
 
     Models that cannot be explained are listed with the reason.
 
@@ -102,11 +102,12 @@ def _everywhere() -> Iterator[InstalledModel]:
     own = os.environ.get("AGG2EXP_MODELS")
     for path in _own(Path(own)) if own else ():
         yield _described(path.name, "your models", str(path), path)
-    try:
-        demo = demo_weights()
-    except InputError:
-        return
-    yield _described("demo", "demo", str(demo), demo)
+    for name, find in (("demo", demo_weights), ("demo classifier", demo_classifier)):
+        try:
+            demo = find()
+        except InputError:
+            continue
+        yield _described(name, "demo", str(demo), demo)
 
 
 def _described(name: str, kind: str, weights: str, path: Path) -> InstalledModel:

@@ -38,7 +38,7 @@ def test_everything_is_found(home, small_weights, monkeypatch):
     found = {model.name: model for model in agg2exp.installed_models()}
     assert list(found) == [
         "total_part1", "total_fast", "total_mr_fast", "Dataset998_Tiny 3d_fullres", "adrenal-v1.0.0", "liver", "turned", "small.pt",
-        "demo",
+        "demo", "demo classifier",
     ]  # fmt: skip
     problems = {name: model.problem for name, model in found.items() if model.problem}
     assert set(problems) == {"total_fast", "total_mr_fast", "turned"}
@@ -68,7 +68,7 @@ def test_what_is_told_is_what_is_loaded(home, name):
 def test_without_pytorch_and_at_once(home):
     code = (
         "import sys, time; import Agg2ExpLib as agg2exp; began = time.perf_counter(); models = agg2exp.installed_models()\n"
-        "assert len(models) == 8; again = time.perf_counter(); agg2exp.installed_models(); print(time.perf_counter() - again)\n"
+        "assert len(models) == 9; again = time.perf_counter(); agg2exp.installed_models(); print(time.perf_counter() - again)\n"
         "assert not {'torch', 'monai', 'scipy', 'dynamic_network_architectures'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True)
@@ -99,7 +99,7 @@ def test_a_computer_without_models(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "nobody"))
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "nowhere"))
-    assert [model.name for model in agg2exp.installed_models()] == ["demo"]
+    assert [model.name for model in agg2exp.installed_models()] == ["demo", "demo classifier"]
 
 
 def test_settings_are_read_without_running_anything(tmp_path):

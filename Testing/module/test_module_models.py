@@ -59,7 +59,16 @@ def test_installed_models_are_listed_searched_and_chosen(panel: Panel, at_home: 
     assert not panel.ui.installedFrame.visible
     panel.click(panel.ui.installedButton)
     panel.wait(lambda: bool(models.names()))
-    assert models.names() == ["total_part1", "total_fast", "total_mr_fast", "adrenal-v1.0.0", "liver", "turned", "demo"]
+    assert models.names() == [
+        "total_part1",
+        "total_fast",
+        "total_mr_fast",
+        "adrenal-v1.0.0",
+        "liver",
+        "turned",
+        "demo",
+        "demo classifier",
+    ]
     part = models.item("total_part1")
     assert (part.text(1), part.text(2)) == ("3", "1.5")
     assert "spleen, rib_left_1, aorta" in part.toolTip(0)
