@@ -24,6 +24,9 @@ REPORT = Code("report", "Report on what a model leaned on", SCHEME)
 NO_UNITS = Code("1", "no units", "UCUM")
 MEASUREMENT_METHOD = Code("370129005", "Measurement Method")
 FINDING_SITE = Code("363698007", "Finding Site")
+FINDING = Code("121071", "Finding", "DCM")
+# PS3.16, CID 4: a class of a classifier is about the whole scan.
+WHOLE_BODY = Code("38266002", "Whole body")
 MOST_BYTES = 64  # of a meaning, and of most other texts of one line
 
 

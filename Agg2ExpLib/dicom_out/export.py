@@ -98,7 +98,7 @@ def export(
     """
     require_highdicom()
     check_apart(source, output)
-    chosen = select_labels(settings.labels, found.labels) if settings.labels else found.labels
+    chosen = select_labels(settings.labels, found.explainable) if settings.labels else found.explainable
     if without := [label.name for label in chosen if settings.labels and label.name not in found.maps]:
         raise InputError(f"This result has no map of '{without[0]}': it explains {', '.join(found.maps) or 'nothing'}.")
     pdf = _report(settings.report) if settings.report is not None else None
@@ -161,8 +161,9 @@ class _Export:
         from .segmentation import label_segmentation, region_segmentation
 
         found, header, planes = self.found, self.header, self.planes
-        drawn = self._volume(found.segmentation)
-        yield "segmentation", "SEG", label_segmentation(header, planes, found.labels, drawn, SEGMENTATION_SERIES)
+        if len(found.labels) > 1:  # a classifier may have been explained without any drawn regions
+            drawn = self._volume(found.segmentation)
+            yield "segmentation", "SEG", label_segmentation(header, planes, found.labels, drawn, SEGMENTATION_SERIES)
         for number, (name, mask) in enumerate(self._regions().items()):
             region = region_segmentation(header, planes, name, title_of(name), self._volume(mask), REGION_SERIES + number)
             if region is not None:

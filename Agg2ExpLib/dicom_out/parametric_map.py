@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..io.volume import Volume
-from ..models.labels import Label
-from .codes import ATTRIBUTION, FINDING_SITE, MEASUREMENT_METHOD, NO_UNITS, concept, own, short, structure
+from ..models.labels import CLASS_GROUP, Label
+from .codes import ATTRIBUTION, FINDING, FINDING_SITE, MEASUREMENT_METHOD, NO_UNITS, WHOLE_BODY, concept, own, short, structure
 from .header import MAKER, Header
 from .planes import Planes
 
@@ -46,7 +46,8 @@ def parametric_map(header: Header, planes: Planes, label: Label, attribution: Vo
         quantity_definition=concept(ATTRIBUTION),
     )
     mapping.QuantityDefinitionSequence.append(CodeContentItem(concept(MEASUREMENT_METHOD), concept(method)))
-    mapping.QuantityDefinitionSequence.append(CodeContentItem(concept(FINDING_SITE), concept(structure(label))))
+    about = FINDING if label.group == CLASS_GROUP else FINDING_SITE
+    mapping.QuantityDefinitionSequence.append(CodeContentItem(concept(about), concept(structure(label))))
     data = ParametricMap(
         source_images=header.stand_ins(),
         pixel_array=frames,
@@ -75,7 +76,7 @@ def _anatomy(label: Label) -> Dataset:
 
     item = Dataset()
     item.FrameLaterality = {"Left": "L", "Right": "R"}.get(label.side.meaning if label.side else "", "U")
-    item.AnatomicRegionSequence = [concept(structure(label))]
+    item.AnatomicRegionSequence = [concept(WHOLE_BODY if label.group == CLASS_GROUP else structure(label))]
     return item
 
 

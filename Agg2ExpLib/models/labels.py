@@ -10,6 +10,7 @@ import colorsys
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import InputError
 from ..system.names import folded
@@ -126,6 +127,15 @@ def make_labels(
         red, green, blue = (int(part) for part in color)
         made.append(Label(name, index, (red, green, blue), group, known.code if known else None, known.side if known else None))
     return tuple(made)
+
+
+def labels_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Label, ...]:
+    """Labels or classes as ``run.json`` lists them: name, color, group."""
+    return make_labels(
+        [entry["name"] for entry in entries],
+        {entry["name"]: entry["color"] for entry in entries},
+        {entry["name"]: entry["group"] for entry in entries},
+    )
 
 
 def group_color(group: str) -> Color:

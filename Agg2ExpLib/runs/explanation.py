@@ -17,7 +17,7 @@ from ..inference.segmentation import Segmented
 from ..inference.slice_memory import SliceMemory
 from ..inference.window_memory import WindowMemory
 from ..io.grid import Grid
-from ..models.labels import Label
+from ..models.labels import Label, labels_of
 from ..monitor import Monitor, Stage
 from ..roi_importance.global_mask import region_mass
 from ..roi_importance.kept_noise import KeptNoise
@@ -93,6 +93,11 @@ class Explanation:
     noise: Mapping[str, KeptNoise] = field(default_factory=dict)
     slices: SliceImportance | None = None
     run: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def explainable(self) -> tuple[Label, ...]:
+        """What the maps can be of: the classes of a classifier, else the labels without the background."""
+        return labels_of(self.run.get("classes", [])) or self.labels[1:]
 
     @property
     def patient(self) -> str:

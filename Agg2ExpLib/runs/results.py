@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.labels import Label, make_labels
+from ..models.labels import Label, labels_of
 from ..system.json_files import read_json
 from ..system.names import folded, safe_file_name
 from .result_checks import checked_run
@@ -117,12 +117,12 @@ class Results:
     @cached_property
     def labels(self) -> tuple[Label, ...]:
         """All labels of the segmentation in the order of their values, background first."""
-        return _labels(self.run["labels"])
+        return labels_of(self.run["labels"])
 
     @cached_property
     def classes(self) -> tuple[Label, ...]:
         """The classes of a classifier, which are explained in place of labels; none of a segmentation network."""
-        return _labels(self.run.get("classes", []))
+        return labels_of(self.run.get("classes", []))
 
     @property
     def explainable(self) -> tuple[Label, ...]:
@@ -218,11 +218,3 @@ def told_percent(probability: float) -> str:
     """A probability as people read it: ``93 %``, ``< 1 %``, ``> 99 %``."""
     percent = 100 * float(probability)
     return "< 1 %" if percent < 1 else "> 99 %" if percent > 99 else f"{percent:.0f} %"
-
-
-def _labels(entries: list[dict[str, Any]]) -> tuple[Label, ...]:
-    return make_labels(
-        [entry["name"] for entry in entries],
-        {entry["name"]: entry["color"] for entry in entries},
-        {entry["name"]: entry["group"] for entry in entries},
-    )

@@ -1,6 +1,7 @@
 """What a classifier's result meets after the run: graph, words, slices, cohort, evaluation, report and what-if."""
 
 import numpy as np
+import pydicom
 import pytest
 
 import Agg2ExpLib as agg2exp
@@ -9,12 +10,15 @@ from Agg2ExpLib.cohorts.figures import context_order, distribution_figure
 from Agg2ExpLib.cohorts.read import read_patients
 from Agg2ExpLib.cohorts.systems import by_system
 from Agg2ExpLib.commands.cli import main
+from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.reports.contents import gather
 from Agg2ExpLib.reports.html import write_html
 from Agg2ExpLib.roi_importance.graph import importance_graph
 from Agg2ExpLib.roi_importance.sentences import sentence_of
 from Agg2ExpLib.views.slice_figure import slice_figure
 from support.classifiers import CLASSES, write_small_classifier
+from support.dicom_export import write_series
+from support.networks import CT_AFFINE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,3 +126,19 @@ def test_methods_are_evaluated_on_classes(small_ct, classifier, tmp_path, capsys
     found = next(line for line in lines if ",opacity,gradient,faithfulness," in line)
     assert 0.3 < float(found.split(",")[4]) <= 1  # the gradient of a network with mean pooling tells its drops
     capsys.readouterr()
+
+
+def test_maps_of_classes_go_to_dicom(classifier, tmp_path):
+    series = tmp_path / "series"
+    write_series(series, Grid((34, 28, 40), CT_AFFINE))
+    result = agg2exp.explain(series, classifier, ["opacity", "contrast"], "gradient", device="cpu")
+    written = agg2exp.write_dicom(result, series, tmp_path / "dicom", labels=["contrast"])
+    maps = [pydicom.dcmread(path) for path in sorted(written.glob("map_*.dcm"))]
+    assert [data.SeriesDescription for data in maps] == ["RESEARCH ONLY Agg2Exp attribution: Contrast"]
+    shared = maps[0].SharedFunctionalGroupsSequence[0]
+    assert shared.FrameAnatomySequence[0].AnatomicRegionSequence[0].CodeMeaning == "Whole body"
+    quantity = shared.RealWorldValueMappingSequence[0].QuantityDefinitionSequence
+    assert [(item.ConceptNameCodeSequence[0].CodeMeaning, item.ConceptCodeSequence[0].CodeMeaning) for item in quantity][-1] == (
+        "Finding",
+        "Contrast",
+    )
