@@ -18,6 +18,7 @@ import Agg2ExpLib as agg2exp
 from Agg2ExpLib.attribution.methods import METHODS, Registry
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.inference.network import check_frozen
+from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.results import Results
 from support.networks import CT_AFFINE, small_chest
 from support.paths import ROOT
@@ -44,12 +45,12 @@ def result(model) -> agg2exp.Result:
     return agg2exp.explain((small_chest(), CT_AFFINE), model, ["lung", "heart"], samples=4, **FAST)
 
 
-def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(small_ct, tmp_path):
+def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(tmp_path):
     script = ROOT / "examples" / "own_network.py"
     text = script.read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", '"""'))]
     assert len(code) <= 10
-    (tmp_path / "chest.nii.gz").write_bytes(small_ct.read_bytes())
+    write_volume(tmp_path / "chest.nii.gz", small_chest((24, 20, 36)), CT_AFFINE, compress=True)
     torch.save(own_network().state_dict(), tmp_path / "network.pt")
     network = {"class": "BasicUNet", "out_channels": 3, "features": [8, 8, 16, 16, 16, 8]}
     card = {"labels": NAMES, "spacing": 6, "hu_window": [-1024, 1024], "roi_size": 32, "network": network}

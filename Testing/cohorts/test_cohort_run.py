@@ -147,16 +147,17 @@ def lines_of(path: Path, patient: str) -> list[dict[str, str]]:
         return [line for line in csv.DictReader(file) if line["patient"] == patient]
 
 
-def test_patients_are_done_again_when_their_files_hold_something_else_and_only_then(table, small_weights, tmp_path, capfd):
+def test_patients_are_done_again_when_their_files_hold_something_else_and_only_then(table, small_weights, tmp_path, capfd, cluster):
     for name in ("ct0.nii.gz", "ct1.nii.gz", "truth0.nii.gz", "truth1.nii.gz"):
         shutil.copy(table.parent / name, tmp_path)
     lines = "patient,ct,truth\np0,ct0.nii.gz,truth0.nii.gz\np1,ct1.nii.gz,truth1.nii.gz\n"
     (tmp_path / "table.csv").write_text(lines, encoding="utf-8")
     output = tmp_path / "out"
-    args = ["cohort", "run", str(tmp_path / "table.csv"), "--weights", str(small_weights), "--output", str(output), *OPTIONS, "1"]
+    args = ["cohort", "run", str(tmp_path / "table.csv"), "--weights", str(small_weights), "--output", str(output), *OPTIONS[:-1]]
+    there, here = ["--scheduler", cluster.scheduler.address], ["--workers", "1"]
 
-    def again(earlier: int) -> None:
-        assert main(args) == 0
+    def again(earlier: int, where: list[str] = there) -> None:
+        assert main([*args, *where]) == 0
         told = f", {earlier} of them earlier" if earlier else ""
         assert f"2 patients finished{told}; 0 failed." in capfd.readouterr().out
 
@@ -189,7 +190,7 @@ def test_patients_are_done_again_when_their_files_hold_something_else_and_only_t
     # another truth under the same name
     truth = (small_chest() > -150).astype("uint8")
     write_volume(tmp_path / "truth0.nii.gz", truth, CT_AFFINE, compress=True)
-    again(1)
+    again(1, here)
     after, now = state()
     assert (now["p0"] > times["p0"], now["p1"] == times["p1"]) == (True, True)
     assert after["roi_importance.csv"] == tables["roi_importance.csv"]
