@@ -34,6 +34,7 @@ _NOT_SETTINGS = (
     "weights",
     "output",
     "card",
+    "segmenter",
     "extra_rois",
     "patient_id",
     "device",
@@ -117,7 +118,8 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
     record: dict[str, Any] = {
         "agg2exp": __version__,
         "kind": "run",
-        "weights": {"name": Path(template.weights).name, "sha256": sha256_of(Path(template.weights))},
+        "weights": _named(template.weights),
+        "segmenter": _named(template.segmenter) if template.segmenter else None,
         "settings": settings,
         "maps": keep_maps,
         "label_map": {"values": dict(scheme.values), "masks": dict(scheme.masks)} if scheme is not None else None,
@@ -131,9 +133,14 @@ def _begin(folder: Path, template: Job, keep_maps: bool, scheme: LabelScheme | N
     usual = _settings(Job("", "", "", method=MethodSpec(record["settings"]["method"])))
     noted = home.before.get("settings", {})
     before = {**home.before, "settings": {key: noted.get(key, usual.get(key)) for key in record["settings"]}}
-    changed = [key for key in ("kind", "weights", "settings", "maps", "label_map") if before.get(key) != record[key]]
+    changed = [key for key in ("kind", "weights", "segmenter", "settings", "maps", "label_map") if before.get(key) != record[key]]
     if changed:
         raise home.refuse(f"other {changed[0].replace('_', ' ')}")
+
+
+def _named(weights: str) -> dict[str, str]:
+    """A model by its name and content, wherever it lies."""
+    return {"name": Path(weights).name, "sha256": sha256_of(Path(weights))}
 
 
 def _settings(job: Job) -> dict[str, Any]:
@@ -146,6 +153,7 @@ def _task(entry: Entry, template: Job, scheme: LabelScheme | None, folder: Path,
         ct=entry.ct,
         weights=str(Path(template.weights).absolute()),
         card=str(Path(template.card).absolute()) if template.card else None,
+        segmenter=str(Path(template.segmenter).absolute()) if template.segmenter else None,
         extra_rois=entry.extra_rois,
         patient_id=entry.patient,
         output=str(folder / PATIENTS / entry.patient),

@@ -18,6 +18,8 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, object]:
     settings = {key: parameters.get(key) for key in ("method", "samples", "sigma", "target", "overlap", "blend")}
     settings["keep"] = parameters.get("keep", KEEP)
     settings["drawn mask as target"] = bool(run.get("target_mask", False))
+    if run.get("classes"):
+        settings["model that drew the regions"] = str((run.get("segmenter") or {}).get("sha256") or "none")[:8]
     return settings if parameters else {}
 
 

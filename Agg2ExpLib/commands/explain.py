@@ -14,6 +14,7 @@ _EXAMPLES = """examples:
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method integrated_gradients --baseline air --steps 32 --output ig
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method expected_gradients --references a.nii.gz b.nii.gz --output eg
   agg2exp explain --ct chest.nrrd --weights swin_unetr.pt --method kernel_shap --supervoxels slic --mask-coverage 0.9 --output ks
+  agg2exp explain --ct chest.nrrd --weights classifier.safetensors --segmenter swin_unetr.pt --labels nodule --output why_nodule
 """
 
 

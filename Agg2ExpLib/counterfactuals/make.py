@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..inference.network import at_work
 from ..inference.segmentation import Segmented
+from ..inference.whole_volume import logit_voxel
 from ..io.volume import Volume
 from ..models.labels import Label, select_labels
 from ..models.model import Model
@@ -187,9 +188,7 @@ class Maker:
         """The voxels over which the output is taken, and what is taken over them."""
         case = self._case
         if case.classifies:
-            one = np.zeros(case.grid.shape, dtype=bool)
-            one[0, 0, 0] = True  # the logit is the same in every voxel
-            return one, LOGIT
+            return logit_voxel(case.grid.shape), LOGIT
         objective = VOLUME if question.objective == OBJECTIVES[0] else question.objective
         if question.mask is not None:
             region = self.canvas.on_model_grid(question.mask)

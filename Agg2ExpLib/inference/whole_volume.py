@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import torch
+
+
+def logit_voxel(shape: Sequence[int]) -> np.ndarray:
+    """The mask ``[x, y, z]`` over which a class is summed: any one voxel, in each of which :func:`as_voxels` gives the logit."""
+    import numpy as np
+
+    voxel = np.zeros(tuple(shape), dtype=bool)
+    voxel[0, 0, 0] = True
+    return voxel
 
 
 def as_voxels(network: torch.nn.Module, classes: int) -> torch.nn.Module:

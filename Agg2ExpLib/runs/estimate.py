@@ -24,7 +24,8 @@ from ..roi_importance.groups import MOST_GROUPS
 # Activations of a forward and backward pass in float32, per voxel of a window and feature of the first layer (Swin UNETR).
 _BYTES_PER_FEATURE = 350.0
 _USUAL_FEATURES = 48
-_CLASSIFIER_BYTES = 0.65e9  # activations of a chunk of slices (ResNet-18: 600 bytes a pixel)
+# Activations of a chunk of slices: measured for a ResNet-18, 1724 bytes a pixel.
+_CLASSIFIER_BYTES = 1724.0 * 2**19
 _FORWARD_SHARE = 0.5  # of these, what a forward pass alone holds
 # Until an explanation was measured: a pass in it against one in the segmentation, and the share of windows that a label meets.
 _PASS_RATIO, _USUAL_MET = 1.2, 0.6

@@ -9,6 +9,7 @@ import numpy as np
 from ..attribution.stitched import Target
 from ..errors import InputError
 from ..inference.segmentation import Segmented
+from ..inference.whole_volume import logit_voxel
 from ..models.labels import Label, select_labels
 from ..models.model_card import ModelCard
 from ..monitor import Monitor
@@ -30,8 +31,7 @@ def class_targets(names: Sequence[str], card: ModelCard, shape: Sequence[int]) -
     Raises:
         InputError: an unknown name.
     """
-    voxel = np.zeros(tuple(shape), dtype=bool)
-    voxel[0, 0, 0] = True
+    voxel = logit_voxel(shape)
     return [Target(label.name, card.channel(label), voxel) for label in requested_labels(names, card)]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from Agg2ExpLib.cohorts.cluster import offers_gpu, open_client
 from Agg2ExpLib.cohorts.run import run_cohort
@@ -28,6 +29,8 @@ from Agg2ExpLib.io.grid import Grid
 from Agg2ExpLib.io.patient_table import read_entries
 from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.job import Job
+from Agg2ExpLib.system.regular_files import sha256_of_file
+from support.classifiers import write_small_classifier
 from support.geometry import save_segmentation
 from support.networks import CT_AFFINE, NAMES, small_chest
 
@@ -257,6 +260,23 @@ def test_a_running_cluster_whose_workers_hold_a_gpu_each(table, small_weights, t
     assert (run.finished, run.failed, run.earlier) == (["p1"], {}, 0)
     assert seen == [(1, 1, "p1", None)]
     assert (tmp_path / "out" / "patients" / "p1" / "attributions" / "heart.nrrd").is_file(), "maps are kept when wanted"
+
+
+def test_a_classifier_is_told_with_the_content_of_the_model_that_drew_its_regions(table, small_weights, tmp_path, cluster, capsys):
+    (table.parent / "one.csv").write_text("patient,ct\np1,ct1.nii.gz\n", encoding="utf-8")
+    classifier, segmenter = write_small_classifier(tmp_path), tmp_path / "drawing.pt"
+    for suffix in (".pt", ".json"):
+        shutil.copy(small_weights.with_suffix(suffix), segmenter.with_suffix(suffix))
+    args = ["cohort", "run", str(table.parent / "one.csv"), "--weights", str(classifier), "--segmenter", str(segmenter)]
+    args += ["--method", "gradient", "--output", str(tmp_path / "out"), "--scheduler", cluster.scheduler.address]
+    assert main(args) == 0
+    text = (tmp_path / "out" / "cohort.json").read_text(encoding="utf-8")
+    assert json.loads(text)["segmenter"] == {"name": "drawing.pt", "sha256": sha256_of_file(segmenter)}
+    assert str(tmp_path) not in text
+    content = torch.load(segmenter, weights_only=True)
+    torch.save({**content, "epoch": 2}, segmenter)
+    assert main(args) == 2
+    assert "other segmenter" in capsys.readouterr().err
 
 
 def test_on_a_cluster_the_workers_look_at_the_files(table, small_weights, tmp_path, cluster):

@@ -84,6 +84,13 @@ def test_a_cohort_of_classifications(folders):
     assert len([axes for axes in distribution_figure(cohort, "two").axes if axes.get_title(loc="left")]) == len(CLASSES)
 
 
+def test_a_cohort_tells_of_regions_that_another_model_drew(folders, small_ct, classifier, tmp_path):
+    alone = agg2exp.explain(small_ct, classifier, method="gradient", patient_id="c", regions={"lesion": small_ct}, device="cpu")
+    settings = [one.settings["model that drew the regions"] for one in read_patients([*folders, alone.save(tmp_path / "c")])]
+    assert settings[0] == settings[1] == agg2exp.Result.open(folders[0]).run["segmenter"]["sha256"][:8]
+    assert settings[2] == "none"
+
+
 def test_regions_are_added_later(folders, small_lesion, tmp_path, capsys):
     assert main(["importance", str(folders[0]), "--extra-rois", f"{small_lesion}:one,two", "--output", str(tmp_path / "more")]) == 0
     matrix = agg2exp.Result.open(tmp_path / "more").matrix

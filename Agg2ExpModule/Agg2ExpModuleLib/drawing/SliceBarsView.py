@@ -9,17 +9,15 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from .DrawnView import DrawnView
+from .FittedView import FittedView
 from .PanelColors import PanelColors
-from .QtParts import positionOf, textMeasure
+from .QtParts import textMeasure
 from .SliceBarsData import SliceBarsData
 from .SliceBarsGeometry import SliceBarsScene, placeSliceBars
 from .SliceBarsPainter import Place, SliceBarsPainter
 
-_LEAST_HEIGHT = 90
 
-
-class SliceBarsView(DrawnView, qt.QWidget):
+class SliceBarsView(FittedView, qt.QWidget):
     """Three strips, as high as they need to be.
 
     Usage::
@@ -36,22 +34,17 @@ class SliceBarsView(DrawnView, qt.QWidget):
         super().__init__(parent)
         self.onSliceClicked: list[Callable[[str, int], None]] = []
         self.emptyText = _("The slices appear here after a classifier\nwas explained.")
-        self._data: SliceBarsData | None = None
-        self._scene: SliceBarsScene | None = None
         self._marked: dict[str, int] = {}
         self._top: frozenset[tuple[str, int]] = frozenset()
-        self._hover: Place | None = None
         self._current: Place | None = None
-        self.setUpDrawing(_("Importance of slices"), _LEAST_HEIGHT)
+        self.setUpFitted(_("Importance of slices"))
 
     def setBars(self, data: SliceBarsData | None) -> None:
         """Show the slices of a class, or with None the hint."""
         if _slices(data) != _slices(self._data):
             self._current = None
-        self._data, self._scene, self._hover = data, None, None
         self._marked = {}
-        self._fitHeight()
-        self.update()
+        self.setData(data)
 
     def bars(self) -> SliceBarsData | None:
         """What is shown."""
@@ -75,13 +68,28 @@ class SliceBarsView(DrawnView, qt.QWidget):
         self._top = frozenset((plane, place) for plane, place in found if place is not None)
         self.update()
 
-    def placed(self) -> SliceBarsScene | None:
-        """Where everything stands now, in the widget's pixels; None without data."""
-        if self._data is None:
-            self._scene = None
-        elif self._scene is None or self._scene.width != float(self.width):
-            self._scene = placeSliceBars(self._data, float(self.width), self.fontSize(), textMeasure(self.font))
-        return self._scene
+    def placeAt(self, width: float) -> SliceBarsScene:
+        """Place the data in this width."""
+        return placeSliceBars(self._data, width, self.fontSize(), textMeasure(self.font))
+
+    def drawOn(self, painter: Any, scene: SliceBarsScene, colors: PanelColors) -> None:
+        """Draw the data."""
+        current = self._current if self.focus else None
+        drawing = SliceBarsPainter(painter, self._data, scene, colors, self.font)
+        drawing.draw(float(self.height), self._marked, self._top, self._hover, current)
+
+    def placeUnder(self, scene: SliceBarsScene, x: float, y: float) -> Place | None:
+        """The bar under a point."""
+        return scene.barAt(x, y)
+
+    def tipOf(self, place: Place) -> str:
+        """What is told of a bar."""
+        return str(self._data.strips[place[0]].bars[place[1]].tip)
+
+    def press(self, place: Place) -> None:
+        """A bar was clicked."""
+        self._current = place
+        self._choose(place)
 
     def render(self, path: str | Path, width: int = 800, scale: float = 2.0, colors: PanelColors | None = None) -> None:
         """Write a PNG picture.
@@ -92,58 +100,14 @@ class SliceBarsView(DrawnView, qt.QWidget):
         data = self._data
         if data is None:
             return
-        scene = placeSliceBars(data, float(width), self.fontSize(), textMeasure(self.font))
+        scene = self.placeAt(float(width))
 
         def draw(painter: Any, chosen: PanelColors) -> None:
             SliceBarsPainter(painter, data, scene, chosen, self.font).draw(scene.height, {}, self._top)
 
         self.savePicture(path, width, round(scene.height), scale, colors, draw)
 
-    def onFontChanged(self) -> None:
-        self._scene = None
-        self._fitHeight()
-
-    # Qt calls these; the names are Qt's.
-
-    def sizeHint(self) -> Any:
-        return qt.QSize(350, self.minimumHeight)
-
-    def resizeEvent(self, event: Any) -> None:
-        self._fitHeight()
-
-    def paintEvent(self, event: Any) -> None:
-        painter = qt.QPainter(self)
-        try:  # an exception with an active painter would end the application
-            colors = PanelColors.ofWidget(self)
-            scene = self.placed()
-            if scene is None or self._data is None:
-                self.drawHint(painter, colors)
-            else:
-                current = self._current if self.focus else None
-                drawing = SliceBarsPainter(painter, self._data, scene, colors, self.font)
-                drawing.draw(float(self.height), self._marked, self._top, self._hover, current)
-        finally:
-            painter.end()
-
-    def mouseMoveEvent(self, event: Any) -> None:
-        position = positionOf(event)
-        self._hover = self._under(position)
-        self.cursor = qt.QCursor(qt.Qt.ArrowCursor if self._hover is None else qt.Qt.PointingHandCursor)
-        self.showTip(position.x(), position.y(), self._tip(self._hover) if self._hover is not None else "")
-        self.update()
-
-    def leaveEvent(self, event: Any) -> None:
-        self._hover = None
-        qt.QToolTip.hideText()
-        self.update()
-
-    def mousePressEvent(self, event: Any) -> None:
-        place = self._under(positionOf(event))
-        if event.button() != qt.Qt.LeftButton or place is None:
-            event.ignore()
-            return
-        self._current = place
-        self._choose(place)
+    # Qt calls this; the name is Qt's.
 
     def keyPressEvent(self, event: Any) -> None:
         key, qtKeys = event.key(), qt.Qt
@@ -178,7 +142,7 @@ class SliceBarsView(DrawnView, qt.QWidget):
             place = min(max(place + bars, 0), len(every[strip].bars) - 1)
         self._current = (strip, place)
         scene = self.placed()
-        self.tellCurrent(scene.x(strip, place)[1], scene.tops[strip] + scene.tall, self._tip(self._current))
+        self.tellCurrent(scene.x(strip, place)[1], scene.tops[strip] + scene.tall, self.tipOf(self._current))
         self.update()
 
     def _tip(self, place: Place) -> str:
@@ -191,21 +155,10 @@ class SliceBarsView(DrawnView, qt.QWidget):
                 return next((at for at, bar in enumerate(strip.bars) if bar.number == number), None)
         return None
 
-    def _under(self, position: Any) -> Place | None:
-        scene = self.placed()
-        return scene.barAt(float(position.x()), float(position.y())) if scene is not None else None
-
     def _choose(self, place: Place) -> None:
         strip = self._data.strips[place[0]]
         for callback in list(self.onSliceClicked):
             callback(strip.plane, strip.bars[place[1]].number)
-
-    def _fitHeight(self) -> None:
-        scene = self.placed()
-        height = _LEAST_HEIGHT if scene is None else round(scene.height + 0.5)
-        if self.minimumHeight != height:
-            self.minimumHeight = height
-            self.updateGeometry()
 
 
 def _slices(data: SliceBarsData | None) -> list[tuple[str, int]]:

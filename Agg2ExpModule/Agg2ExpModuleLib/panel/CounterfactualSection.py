@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from slicer.i18n import tr as _
 from ..drawing.CurveView import CurveView
 from ..scene import MapDisplay
 from ..scene.Counterfactuals import Way, loadWay, waysOf
-from ..scene.ResultRecord import TARGET_MASK
-from ..scene.SceneVolumes import fileNameOf, segmentIds, writeSegment, writeVolumeSteps
+from ..scene.SceneVolumes import segmentIds
 from .ChoiceBox import ChoiceBox
+from .CounterfactualJob import writeCounterfactualJob
 from .CounterfactualModel import CounterfactualModel, changeText
 from .ModelInfo import isThere
 from .PanelState import Changes, PanelState, Topic
-from .RegionsModel import segmenterWeights
-from .RunTexts import freshFolder, problemOf, resultsRoot
+from .RunTexts import problemOf
 
 if TYPE_CHECKING:
     from ..engine.Child import Child
@@ -75,7 +73,8 @@ class CounterfactualSection:
         ui.counterButton.clicked.connect(self._onMake)
         ui.counterRemoveButton.clicked.connect(self._onRemove)
         ui.counterSlider.valueChanged.connect(self._onSlider)
-        for box in (ui.counterCtCheckBox, ui.counterDifferenceCheckBox, ui.counterOutlinesCheckBox):
+        self._boxes = (ui.counterCtCheckBox, ui.counterDifferenceCheckBox, ui.counterOutlinesCheckBox)
+        for box in self._boxes:
             box.toggled.connect(self._onShown)
         ui.autoencoderPath.currentPathChanged.connect(self._onAutoencoder)
         tree = ui.counterTree
@@ -170,7 +169,8 @@ class CounterfactualSection:
 
         def steps() -> Iterator[str]:
             assert controller.folder is not None
-            yield from self._prepare(controller.folder.path, ct, target)
+            work = controller.folder.path
+            self._file = yield from writeCounterfactualJob(self.state, self._inputs.model.classifies, ct, target, work)
 
         def loading(outcome: RunOutcome) -> Iterator[str]:
             way = yield from loadWay(Path(str(outcome.content["result"])), ct)
@@ -186,41 +186,6 @@ class CounterfactualSection:
 
     def _arguments(self) -> list[str]:
         return ["-m", "Agg2ExpLib.api.counterfactual_job", str(self._file)]
-
-    def _prepare(self, work: Path, ct: Any, target: str) -> Iterator[str]:
-        """Write what is read, and the job."""
-        parameters, record = self.state.parameters, self.state.record
-        assert parameters is not None
-        case = parameters.caseName.strip() or ct.GetName()
-        file = work / f"{fileNameOf(case)}.nrrd"
-        yield from writeVolumeSteps(ct, file)
-        root = resultsRoot(parameters.resultsFolder)
-        job: dict[str, Any] = {
-            "ct": str(file),
-            "model": parameters.weights,
-            "target": target,
-            "direction": parameters.counterDirection,
-            "device": parameters.device,
-            "precision": parameters.precision,
-            "patient_id": case,
-            "output": str(freshFolder(root, fileNameOf(case), f"counterfactual {fileNameOf(target)}")),
-        }
-        if parameters.autoencoder.strip():
-            job["autoencoder"] = parameters.autoencoder.strip()
-        if self._inputs.model.classifies:
-            job["segmenter"] = segmenterWeights(self.state) or None
-        elif parameters.useDrawnTarget and parameters.targetSegment in segmentIds(parameters.targetSegmentation):
-            writeSegment(parameters.targetSegmentation, parameters.targetSegment, work / f"{TARGET_MASK}.nrrd")
-            job["target_mask"] = str(work / f"{TARGET_MASK}.nrrd")
-            yield _("Preparing the drawn segment …")
-        if record is not None and record.extra is not None:
-            job["regions"] = []
-            for index, name in enumerate(name for name in segmentIds(record.extra) if name != TARGET_MASK):
-                writeSegment(record.extra, name, work / f"region{index}.nrrd")
-                job["regions"].append(f"{work / f'region{index}.nrrd'}:{name}")
-                yield _("Preparing the regions …")
-        self._file = work / "counterfactual.json"
-        self._file.write_text(json.dumps(job), encoding="utf-8")
 
     def load(self, folder: Path) -> bool:
         """Bring a folder that ``agg2exp counterfactual`` wrote, of the chosen CT; False when something else goes on."""
@@ -243,7 +208,7 @@ class CounterfactualSection:
         self._choose(way.identifier)
         ui = self.ui
         ui.counterSection.collapsed = False
-        for box in (ui.counterCtCheckBox, ui.counterDifferenceCheckBox, ui.counterOutlinesCheckBox):
+        for box in self._boxes:
             box.checked = True
         self.go(0 if way.start > 0 else len(way.steps) - 1)  # at λ = 0 there is nothing to see
         with slicer.util.RenderBlocker():
@@ -370,10 +335,14 @@ class CounterfactualSection:
             MapDisplay.showBackground(self.state.ct)
         self._display.showAgain()
         if not back:  # the boxes tell what is seen
-            for box in (self.ui.counterCtCheckBox, self.ui.counterDifferenceCheckBox, self.ui.counterOutlinesCheckBox):
-                box.blockSignals(True)
-                box.checked = False
-                box.blockSignals(False)
+            self._check(False)
+
+    def _check(self, checked: bool) -> None:
+        """Set the boxes without doing what they ask for."""
+        for box in self._boxes:
+            box.blockSignals(True)
+            box.checked = checked
+            box.blockSignals(False)
 
     # What the user does
 
@@ -390,14 +359,9 @@ class CounterfactualSection:
         with slicer.util.RenderBlocker():
             self.way.show(self.index)
         self._tell()
-        ui = self.ui
         if not self._showing:  # who moves it wants to see it
-            boxes = (ui.counterCtCheckBox, ui.counterDifferenceCheckBox, ui.counterOutlinesCheckBox)
-            if not any(box.checked for box in boxes):
-                for box in boxes:
-                    box.blockSignals(True)
-                    box.checked = True
-                    box.blockSignals(False)
+            if not any(box.checked for box in self._boxes):
+                self._check(True)
             with slicer.util.RenderBlocker():
                 self._show()
 

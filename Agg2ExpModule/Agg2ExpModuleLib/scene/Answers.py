@@ -17,7 +17,7 @@ from Agg2ExpLib.views.mrml_nodes import Segment, add_segmentation, add_volume, i
 from . import MapDisplay
 from .InBackground import inBackground
 from .ResultsInScene import gatherNodes, removeNode
-from .SceneVolumes import CHANGED_CT, segmentIds
+from .SceneVolumes import CHANGED_CT, segmentIds, showOutlines
 
 if TYPE_CHECKING:
     from .ResultRecord import ResultRecord
@@ -78,17 +78,7 @@ class Answer:
 
     def show(self, visible: bool) -> None:
         """Outline what is drawn now in the labels' own colours, thicker than other outlines."""
-        display = self.node.GetDisplayNode()
-        if display is None:
-            return
-        modified = display.StartModify()
-        display.SetVisibility(visible)
-        display.SetVisibility2D(visible)
-        display.SetVisibility2DFill(False)
-        display.SetVisibility2DOutline(True)
-        display.SetVisibility3D(False)
-        display.SetSliceIntersectionThickness(3)
-        display.EndModify(modified)
+        showOutlines(self.node, visible, 3)
 
     def remove(self) -> None:
         """Take it out of the scene."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -24,14 +24,13 @@ from Agg2ExpLib.views.mrml_nodes import Layer, Segment, add_segmentation, add_vo
 
 from . import MapDisplay
 from .FrameSequence import FrameSequence, sequenceOf
-from .InBackground import inBackground
+from .InBackground import telling
 from .ResultsInScene import isSame, removeNode, removeOverlay, volumeOf
-from .SceneVolumes import CHANGED_CT, segmentIds
+from .SceneVolumes import CHANGED_CT, segmentIds, showOutlines
 
 if TYPE_CHECKING:
     from Agg2ExpLib.counterfactuals.outcome import Counterfactual
 
-T = TypeVar("T")
 _MARK = "Agg2Exp.Counterfactual"
 _VOLUME = "agg2expVolume"
 _CT, _DRAWN, _DIFFERENCE, _BEFORE, _AFTER = "agg2expCt", "agg2expDrawn", "agg2expDifference", "agg2expBefore", "agg2expAfter"
@@ -141,20 +140,8 @@ class Way:
         visible = bool(names)
         for role, pixels, opacity in ((_BEFORE, 1, 0.7), (_AFTER, 3, 1.0)):
             node = self.node.GetNodeReference(role)
-            display = node.GetDisplayNode() if node is not None else None
-            if display is None:
-                continue
-            modified = display.StartModify()
-            display.SetVisibility(visible)
-            display.SetVisibility2D(visible)
-            display.SetVisibility2DFill(False)
-            display.SetVisibility2DOutline(True)
-            display.SetVisibility3D(False)
-            display.SetSliceIntersectionThickness(pixels)
-            display.SetOpacity2DOutline(opacity)
-            for name in segmentIds(node):
-                display.SetSegmentVisibility(name, name in names)
-            display.EndModify(modified)
+            if node is not None:
+                showOutlines(node, visible, pixels, opacity, names)
 
     def jumpTo(self, label: str, sections: MapDisplay.Sections) -> None:
         """Move all views to the largest cross-section of a label, now or, where there is none now, at λ = 0."""
@@ -218,8 +205,8 @@ def loadWay(folder: Path, ct: Any, check: bool = False) -> Generator[str, None, 
 
     what = _("Loading the counterfactual …")
     yield what
-    found = yield from _telling(what, lambda: read_counterfactual(folder))
-    if check and not (yield from _telling(what, partial(isSame, volumeOf(ct), Volume(found.hu, found.grid.affine)))):
+    found = yield from telling(what, lambda: read_counterfactual(folder))
+    if check and not (yield from telling(what, partial(isSame, volumeOf(ct), Volume(found.hu, found.grid.affine)))):
         raise InputError(_("This counterfactual is of another CT: choose that one first (Input)."))
     frames, drawn = [], []
     for step in found.steps:
@@ -351,16 +338,6 @@ def _image(array: np.ndarray, what: str) -> Generator[str, None, Any]:
     for image in image_in_steps(array):  # noqa: B007
         yield what
     return image
-
-
-def _telling(what: str, work: Callable[[], T]) -> Generator[str, None, T]:
-    waiting = inBackground(work)
-    while True:
-        try:
-            next(waiting)
-        except StopIteration as end:
-            return end.value
-        yield what
 
 
 def _known(value: float) -> float | None:

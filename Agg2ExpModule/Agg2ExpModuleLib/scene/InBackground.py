@@ -33,3 +33,19 @@ def inBackground(work: Callable[[], T]) -> Generator[None, None, T]:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def telling(what: str, work: Callable[[], T]) -> Generator[str, None, T]:
+    """As :func:`inBackground`, telling in each turn what is being done.
+
+    Raises:
+        Exception: what ``work`` raised.
+    """
+    waiting = inBackground(work)
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+        yield what

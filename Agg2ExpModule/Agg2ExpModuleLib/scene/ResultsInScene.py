@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from Agg2ExpLib.views.mrml_colors import absolute_quantiles, set_overlay_thresho
 from Agg2ExpLib.views.mrml_mask import add_global_mask
 from Agg2ExpLib.views.mrml_nodes import image_in_steps
 
-from .InBackground import inBackground
+from .InBackground import inBackground, telling
 from .MapSurfaces import surfacesOf
 from .ResultRecord import EXTRA, MASK, SEGMENTATION, TABLE, ResultRecord, recordsOf
 
@@ -60,9 +60,9 @@ class Loading:
         if own:
             from Agg2ExpLib.views.mrml import add_ct
 
-            ct = yield from _telling(what, results.ct)
+            ct = yield from telling(what, results.ct)
             known = self.candidate
-            same = known is not None and (yield from _telling(what, partial(isSame, volumeOf(known), ct)))
+            same = known is not None and (yield from telling(what, partial(isSame, volumeOf(known), ct)))
             if same and known.GetScene() is slicer.mrmlScene:
                 self.ct, own = self.candidate, False
             else:
@@ -72,7 +72,7 @@ class Loading:
                 with slicer.util.RenderBlocker():
                     self.ct = add_ct(slicer.mrmlScene, ct, results.patient, image)
             yield what
-        volume = yield from _telling(_("Loading the segmentation …"), results.segmentation)
+        volume = yield from telling(_("Loading the segmentation …"), results.segmentation)
         record, isNew = self._record(results)
         try:
             yield from self._fill(record, results, volume)
@@ -107,7 +107,7 @@ class Loading:
 
         scene = slicer.mrmlScene
         if record.segmentation is None:
-            layers = yield from _telling(_("Loading the segmentation …"), lambda: label_layers(results, volume))
+            layers = yield from telling(_("Loading the segmentation …"), lambda: label_layers(results, volume))
             record.setReference(SEGMENTATION, add_labels(scene, results, self.ct, layers))
             yield _("Loading the segmentation …")
         titles = {label.name: label.title for label in (*results.labels, *results.classes)}
@@ -116,7 +116,7 @@ class Loading:
         for name in results.explained:
             yield (what := _("Loading the map of {label} …").format(label=titles.get(name, name)))
             values, image = results.attribution(name), None
-            quantiles = yield from _telling(what, partial(absolute_quantiles, values.array))
+            quantiles = yield from telling(what, partial(absolute_quantiles, values.array))
             for image in image_in_steps(values.array):  # noqa: B007
                 yield what
             node = overlays.get(name)
@@ -129,14 +129,14 @@ class Loading:
             record.addMap(node)
         if not results.explained:
             if not record.positions:
-                places = yield from _telling(_("Loading the segmentation …"), lambda: quickPositions(volume, results.labels))
+                places = yield from telling(_("Loading the segmentation …"), lambda: quickPositions(volume, results.labels))
                 record.positions = places
             return
         yield (what := _("Loading the importance …"))
-        extra = yield from _telling(what, results.extra_rois)
+        extra = yield from telling(what, results.extra_rois)
         replaceNode(record, EXTRA, add_regions(scene, results, self.ct, set(titles)))
         masks = {name: region.array > 0 for name, region in extra.items()}
-        record.positions = yield from _telling(what, lambda: quickPositions(volume, results.labels, masks))
+        record.positions = yield from telling(what, lambda: quickPositions(volume, results.labels, masks))
         matrix, before = results.importance(), record.matrix
         explained = list(results.explained)
         if before is not None:
@@ -151,21 +151,10 @@ class Loading:
             run["global_mask"] = record.run["global_mask"]
         record.run = run
         setMatrix(record, matrix)
-        slices, earlier = (yield from _telling(what, results.slices)), record.slices
+        slices, earlier = (yield from telling(what, results.slices)), record.slices
         record.slices = merge_slices(earlier, slices, order) if slices is not None and earlier is not None else slices
         record.folder = self.folder if before is None else None  # the folder has only the newest labels
         record.keepNoiseOf(self.folder)
-        yield what
-
-
-def _telling(what: str, work: Callable[[], Any]) -> Generator[str, None, Any]:
-    """Do ``work`` in the background; yields what is being done."""
-    waiting = inBackground(work)
-    while True:
-        try:
-            next(waiting)
-        except StopIteration as end:
-            return end.value
         yield what
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +152,30 @@ def _storedType(dtype: np.dtype) -> np.dtype:
     if dtype.itemsize == 8:
         return np.dtype(np.int32)
     return dtype.newbyteorder("=")
+
+
+def showOutlines(node: Any, visible: bool, pixels: int, opacity: float = 1.0, names: Collection[str] | None = None) -> None:
+    """Show a segmentation in the slices by its outlines alone, in 3D not at all.
+
+    Args:
+        node: the segmentation; without a display nothing happens.
+        visible: whether it is seen.
+        pixels: width of the outlines.
+        opacity: of the outlines.
+        names: ids of the segments that are seen; None leaves them as they are.
+    """
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    modified = display.StartModify()
+    display.SetVisibility(visible)
+    display.SetVisibility2D(visible)
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetVisibility3D(False)
+    display.SetSliceIntersectionThickness(pixels)
+    display.SetOpacity2DOutline(opacity)
+    if names is not None:
+        for name in segmentIds(node):
+            display.SetSegmentVisibility(name, name in names)
+    display.EndModify(modified)
