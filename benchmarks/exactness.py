@@ -90,7 +90,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
     parser.add_argument("--smoke", action="store_true", help="only see whether it runs: one case")
     args = parser.parse_args(argv)
-    args.cases = 1 if args.smoke else args.cases
+    if args.smoke:
+        args.cases, args.device = 1, "cpu"
     return args
 
 

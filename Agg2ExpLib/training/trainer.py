@@ -213,7 +213,8 @@ def make_fabric(settings: TrainSettings) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision = settings.precision
     if precision == "auto":
-        fast = settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        on_gpu = settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+        fast = on_gpu and torch.cuda.get_device_capability()[0] >= 8  # older ones only imitate bfloat16
         precision = "bfloat16" if fast else "float32"
     try:
         devices = settings.devices if settings.devices == "auto" else int(settings.devices)

@@ -67,6 +67,18 @@ def test_it_runs(name, tmp_path, monkeypatch, capfd):
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_side_by_side_leave_a_line_each(tmp_path, capfd):
+    lines, words = tmp_path / "lines.jsonl", ["--smoke", "--jobs", "2", "--kinds", "mean pooling"]
+    adrenal = import_module("adrenal")
+    assert adrenal.main([*words, "--results", str(lines)]) == 0
+    printed = capfd.readouterr().out
+    assert adrenal.main(["--table", str(lines)]) == 0
+    assert capfd.readouterr().out == printed
+    assert adrenal.main([*words, "--precision", "none", "--results", str(lines)]) == 1
+    assert "mean pooling, seed 0 failed: KeyError" in capfd.readouterr().err
+    assert len(lines.read_text(encoding="utf-8").splitlines()) == 1
+
+
 def test_the_commands_for_a_gpu_are_commands():
     script = BENCHMARKS / "gpu.sh"
     subprocess.run(["bash", "-n", str(script)], check=True)
