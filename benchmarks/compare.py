@@ -32,6 +32,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--schemes", default="ours,paper,captum")
     parser.add_argument("--labels", default="1,4,17", help="numbers of labels")
     parser.add_argument("--shape", default="85,64,80", help="grid in voxels")
+    parser.add_argument("--spacing", type=float, help="mm of the synthetic thorax before it is squeezed onto the grid")
     parser.add_argument("--roi", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--network", default="demo", help="'demo', 'tiny', or a feature size of Swin UNETR with random weights")
@@ -99,7 +100,7 @@ def measure(args: argparse.Namespace, case: Any = None) -> dict[str, Any]:
         keep_freed_memory()  # for all schemes alike
     scheme, count = args.one.split(":")
     compute = choose_compute(args.device, args.precision if scheme == "ours" else "float32")
-    image, targets = case or make_case(tuple(int(n) for n in args.shape.split(",")), int(count))
+    image, targets = case or make_case(tuple(int(n) for n in args.shape.split(",")), int(count), args.spacing)
     network = load_network(args.network).to(compute.device)
     plan = WindowPlan(image.shape, (args.roi,) * 3)
     with torch.no_grad():
@@ -164,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.path.insert(0, str(HERE.parent))
         from schemes import make_case
 
-        case = make_case(tuple(int(n) for n in args.shape.split(",")), max(int(count) for count in args.labels.split(",")))
+        most = max(int(count) for count in args.labels.split(","))
+        case = make_case(tuple(int(n) for n in args.shape.split(",")), most, args.spacing)
     for count in args.labels.split(","):
         ours_seconds = None
         for scheme in args.schemes.split(","):

@@ -19,36 +19,38 @@ done
 kept="$output"
 [ -n "$output" ] || output="$(mktemp -d)"
 mkdir -p "$output"
-failed=""
 
 part() { # NAME SECONDS HEADING SCRIPT OPTION…: one part in its time; the others go on where it fails
-  local name="$1" limit="$2" heading="$3" script="$4" began="$SECONDS"
+  local name="$1" limit="$2" heading="$3" script="$4" began="$SECONDS" made="$output/$1.part" said="$output/$1.said"
   shift 4
   case ",$parts," in *",$name,"*) ;; *) return ;; esac
-  echo "== $name" >>"$output/gpu.log"
-  if timeout -k 5 "$limit" python3 "benchmarks/$script.py" "$@" $smoke >"$output/part.md" 2>>"$output/gpu.log"; then
-    { printf '## %s\n\n' "$heading"; cat "$output/part.md"; printf '\n'; } | tee -a "$output/gpu.md"
+  if timeout -k 5 "$limit" python3 "benchmarks/$script.py" "$@" $smoke >"$made" 2>"$said"; then
+    { printf '## %s\n\n' "$heading"; cat "$made"; printf '\n'; } | tee -a "$output/gpu.md"
   else
-    failed="$failed $name"
-    cat "$output/part.md" >>"$output/gpu.log"
-    tail -n 5 "$output/gpu.log"
+    tail -n 5 "$said"
+    echo "$name" >>"$output/failed.part"
+    cat "$made" >>"$said"
   fi
+  { echo "== $name"; cat "$said"; } >>"$output/gpu.log"
   echo "($name: $((SECONDS - began)) s)"
 }
 
-part exactness 60 "GPU: exactness" exactness --device cuda:0 --cases 12
-part agreement 90 "GPU: agreement with the CPU" device_agreement --device cuda:0
-part precision 60 "GPU: precision" precision --device cuda:0 --network 48 --roi 96 --samples 2 --spacing 4
-part batches 90 "GPU: window batches" window_batches --device cuda:0 --network 48 --roi 96
+# What is not timed goes side by side.
+part exactness 90 "GPU: exactness" exactness --device cuda:0 --cases 12 &
+part agreement 90 "GPU: agreement with the CPU" device_agreement --device cuda:0 &
+wait
+part precision 90 "GPU: precision" precision --device cuda:0 --network 48 --roi 96 --samples 2 --spacing 4
+part batches 90 "GPU: window batches" window_batches --device cuda:0 --network 48 --roi 96 --labels 2
 part classifiers 60 "GPU: classifiers" classifier_memory --device cuda:0
-part compare 150 "GPU: three ways to the same maps, full size" compare --device cuda:0 --network 48 --roi 96 --shape 240,200,220 \
-  --samples 2 --labels 17 --schemes ours,ours-float32,paper,captum --limit 45
-part captum 60 "GPU: three ways to the same maps, a grid that fits all of them" compare --device cuda:0 --network 48 --roi 96 \
-  --shape 168,168,96 --samples 4 --labels 1,4 --schemes ours,ours-float32,paper,captum --limit 20
+part compare 200 "GPU: three ways to the same maps, full size" compare --device cuda:0 --network 48 --roi 96 --shape 240,200,220 \
+  --spacing 4 --samples 2 --labels 17 --schemes ours,ours-float32,paper,captum --limit 40
+part captum 90 "GPU: three ways to the same maps, a grid that fits all of them" compare --device cuda:0 --network 48 --roi 96 \
+  --shape 168,168,96 --spacing 4 --samples 4 --labels 1,4 --schemes ours,ours-float32,paper,captum --limit 20
 part memory 120 "GPU: a card that others fill" full_card --device cuda:0
 part table1 7200 "Table 1: attribution methods measured, full settings" table1
 part convergence 7200 "GPU: convergence of the importance" convergence --device cuda:0 --pairs 512 --cache "$output/convergence"
 
-rm -f "$output/part.md"
+failed="$(cat "$output/failed.part" 2>/dev/null | tr '\n' ' ')"
+rm -f "$output"/*.part "$output"/*.said
 [ -n "$kept" ] || python3 benchmarks/sections.py "$output/gpu.md"
-[ -z "$failed" ] || { echo "gpu.sh: these parts failed:$failed (see $output/gpu.log)" >&2; exit 1; }
+[ -z "$failed" ] || { echo "gpu.sh: these parts failed: $failed(see $output/gpu.log)" >&2; exit 1; }
