@@ -70,10 +70,13 @@ class FindingsSource:
         self._bodies: dict[bool, list[synthetic.Anatomy]] = {}
         self._targets: np.ndarray | None = None
 
-    def prepare(self) -> Iterator[str]:
-        """Paint what is not in the cache yet; yields the name of each volume when it is there."""
-        for number in (*range(self.volumes), *self._validation):
-            yield self._painted(number).stem
+    def items(self) -> Sequence[int]:
+        """See :mod:`~Agg2ExpLib.training.preparation`."""
+        return (*range(self.volumes), *self._validation)
+
+    def make(self, item: int) -> str:
+        """Paint a volume if it is not in the cache yet."""
+        return self._painted(item).stem
 
     @property
     def targets(self) -> np.ndarray:

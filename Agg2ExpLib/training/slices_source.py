@@ -83,18 +83,18 @@ class SlicesSource:
         self._anatomies: list[synthetic.Anatomy] | None = None
         self._open: dict[Path, np.ndarray] = {}
 
-    def prepare(self) -> Iterator[str]:
-        """Make what is not in the cache yet; yields the name of each volume when it is there."""
-        for ct in self.training:
-            for scale in SCALES:
-                self._real(ct, scale)
-            yield ct.name
-        for ct in self.held_out:
-            self._real(ct, 1.0)
-            yield ct.name
-        for number in range(self.volumes):
-            self._synthetic(number)
-            yield f"synthetic {number}"
+    def items(self) -> Sequence[CtFile | int]:
+        """See :mod:`~Agg2ExpLib.training.preparation`: real CTs, then numbers of synthetic ones."""
+        return (*self.training, *self.held_out, *range(self.volumes))
+
+    def make(self, item: CtFile | int) -> str:
+        """Make a CT's volumes if they are not in the cache yet."""
+        if isinstance(item, int):
+            self._synthetic(item)
+            return f"synthetic {item}"
+        for scale in SCALES if item in self.training else (1.0,):
+            self._real(item, scale)
+        return item.name
 
     def slice(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A slice as the network sees it and as it is wanted back (without the noise), float32 HU ``[x, y, 1]``."""
