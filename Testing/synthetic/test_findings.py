@@ -103,3 +103,11 @@ def test_patients_follow_from_the_seed_and_shares() -> None:
         assert 0.3 * share < np.mean([name in masks for masks in drawn]) < 2 * share
     with pytest.raises(InputError, match="no synthetic finding 'fracture'"):
         patient(0, "fracture")
+
+
+def test_below_the_lungs_nothing_is_opaque() -> None:
+    for seed in range(3):
+        found = f.draw_patient([body()], np.random.default_rng(seed), (50, 40, 30), 8.0, f.FINDINGS, below=1.0)
+        assert set(found.masks) <= {f.CONTRAST}
+        assert np.isin(found.labels, [2, 3, 4, 5, 6]).mean() < 0.01
+        assert (found.ct > -200).mean() > 0.1  # but there is a body
