@@ -29,6 +29,7 @@ _LUNGS = {LEFT: (t.LUL, t.LLL), RIGHT: (t.RUL, t.RML, t.RLL)}
 _BLOOD = (t.HEART, *t.ARTERIES, *t.VEINS, t.PULMONARY_VEIN)
 _LEAST_EFFUSION_ML = 40.0
 _TRIES = 4
+_LEAST_BELLY_MM = 120.0  # of body below the lungs
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def draw_patient(
             (a nodule in lungs without air) is left out.
         nodule_mm: smallest and largest diameter of nodules.
         mirrored: how often left and right change places.
-        below: how often the scan is of the belly below the lungs, in which nothing but contrast agent is to be found.
+        below: how often the scan is of the belly below the lungs, in which nothing but contrast agent is to be found; of bodies
+            that have a belly.
 
     Raises:
         InputError: an unknown finding.
@@ -82,8 +84,9 @@ def draw_patient(
     if rng.random() < mirrored:
         anatomy = mirror(anatomy)
     centre = _chest_centre(anatomy, rng)
-    if below and rng.random() < below:
-        centre[2] = _lung_base(anatomy) - (shape[2] * spacing / 2 + rng.uniform(-20, 60)) / anatomy.spacing[2]
+    base = _lung_base(anatomy)
+    if below and base * anatomy.spacing[2] > _LEAST_BELLY_MM and rng.random() < below:
+        centre[2] = base - (shape[2] * spacing / 2 + rng.uniform(-20, 60)) / anatomy.spacing[2]
         wanted &= {CONTRAST}
     ids, depth = warp(anatomy, rng, shape, spacing, centre=centre)
     for side in (LEFT, RIGHT):
