@@ -67,6 +67,7 @@ class Trainer:
         if state:
             optimizer.load_state_dict(state["optimizer"])
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
+        torch.backends.cudnn.benchmark = self.fabric.device.type == "cuda"  # every step has the same shapes
         self.loss = task.make_loss(self.fabric.device)
 
     def stop(self) -> None:
