@@ -165,7 +165,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
-        self.countering = CounterfactualSection(state, controller, self.inputs, self.display, Child(root))
+        self.countering = CounterfactualSection(state, controller, self.inputs, self.display)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         self.dicom = DicomSection(state, controller, Child(root))
         self.exporting.onCounterfactual = self.countering.load

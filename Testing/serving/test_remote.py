@@ -201,8 +201,8 @@ def test_the_line_breaks_and_the_next_request_has_another(there, small_ct, small
     remote, folder = there
 
     def breaks(stage: str, fraction: float) -> bool:
-        if stage == "explain" and fraction > 0.1 and remote._channel.alive:
-            os.kill(remote._channel._process.pid, signal.SIGKILL)
+        if stage == "explain" and fraction > 0.1 and remote.side.channel.alive:
+            os.kill(remote.side.channel._process.pid, signal.SIGKILL)
         return False
 
     with pytest.raises(ToldError, match="on there was ended by the system") as told:
