@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   agg2exp counterfactual --ct chest.nii.gz --weights swin_unetr.pt --label heart --direction less --output less_heart
   agg2exp counterfactual --ct chest.nii.gz --weights swin_unetr.pt --label heart --target-mask drawn.nrrd --output grown
   agg2exp counterfactual --ct chest.nii.gz --weights classifier.safetensors --class effusion --segmenter swin_unetr.pt --output more
+  agg2exp counterfactual --host me@workstation --ct chest.nii.gz --weights swin_unetr.pt --label heart --output less_heart
   agg2exp render less_heart
 
 The CT is moved along the gradient of the output in the latents of an autoencoder of slices. What comes out is what the MODEL

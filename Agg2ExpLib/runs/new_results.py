@@ -29,6 +29,10 @@ def new_results(place: Path, overwrite: bool, compute: Compute) -> Iterator[Outp
         with volumes_must_fit(compute):
             yield output
             output.publish()
+    except InputError as error:
+        if (hidden := str(output.temporary)) not in error.template:
+            raise
+        raise InputError(error.template.replace(hidden, str(output.final))) from error
     except OSError as error:
         raise _file_problem(error, output) from error
     finally:

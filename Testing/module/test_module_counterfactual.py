@@ -184,8 +184,10 @@ def test_it_is_kept_in_the_scene_and_goes_whole(panel: Panel, folder: Path, tmp_
         np.testing.assert_array_equal(drawn(after, "heart", again.volume), found.steps[index].drawn == 2)
 
 
-def test_one_is_made_by_a_process(panel: Panel, tmp_path: Path) -> None:
-    ui = panel.ui
+def test_they_are_made_by_the_process_that_stays_alive(panel: Panel, tmp_path: Path) -> None:
+    import slicer
+
+    ui, controller = panel.ui, panel.controller
     panel.parameters.autoencoder = str(write_exact_autoencoder(tmp_path))
     assert [ui.counterTargetCombo.itemText(index) for index in range(ui.counterTargetCombo.count)][:2] == ["Lung", "Heart"]
     panel.parameters.counterTarget = "heart"
@@ -196,12 +198,45 @@ def test_one_is_made_by_a_process(panel: Panel, tmp_path: Path) -> None:
     panel.click(ui.counterButton)
     assert ui.counterButton.text == "Cancel"
     panel.wait()
-    assert not panel.controller.failed, panel.controller.message
+    assert not controller.failed, controller.message
     way = panel.widget.countering.shown.way
     assert way.title == "less heart"
     assert way.steps[0].volumes["heart"] < way.steps[way.start].volumes["heart"]
     (result,) = panel.results.iterdir()
     assert json.loads((result / "run.json").read_text())["patient"] == "chest"
+
+    # a second press, of a case with a name that no disk takes as it is
+    pid = panel.widget.engine.warm.pid
+    panel.parameters.caseName = "Größe / " + "ü" * 200
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert "begins" in controller.message or "characters" in controller.message, controller.message
+    panel.parameters.caseName = "Größe / " + "ü" * 60
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert not controller.failed, controller.message
+    assert panel.widget.engine.warm.pid == pid
+    assert [ui.counterAnswerCombo.itemText(index) for index in range(2)] == ["less heart (1)", "less heart (2)"]
+    results = {folder.name for folder in panel.results.iterdir()}
+    assert len(results) == 2
+
+    # in the middle it is cancelled, and the CT is removed: nothing is kept, and the next one works
+    def begin() -> None:
+        panel.click(ui.counterButton)
+        panel.wait(lambda: controller.message.startswith("Making") and (controller.fraction or 0) > 0.1)
+
+    begin()
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert controller.message.startswith("Cancelled")
+    begin()
+    slicer.mrmlScene.RemoveNode(panel.widget.state.ct)
+    panel.wait()
+    assert "The CT was removed" in controller.message
+    assert controller.failed
+    assert {folder.name for folder in panel.results.iterdir()} == results
+    panel.wait(lambda: panel.widget.state.ct is None, 10)  # what was made of it does not take its place
+    assert not ui.counterButton.enabled
 
 
 def test_of_a_class_the_probability_is_drawn(panel: Panel, small_weights: Path, tmp_path: Path) -> None:

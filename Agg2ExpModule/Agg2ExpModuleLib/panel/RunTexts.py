@@ -16,8 +16,6 @@ from ..scene.SceneVolumes import segmentIds
 from .MethodSettings import problemOfMethod
 from .PanelState import PanelState
 
-_MOST_BYTES = 90  # disks take 255 for a name
-
 
 def problemOf(state: PanelState, task: str) -> str:
     """Why a run cannot start now, in one sentence; empty when it can."""
@@ -72,16 +70,11 @@ def resultsRoot(chosen: str) -> Path:
 
 def freshFolder(root: Path, case: str, task: str) -> Path:
     """A results folder that does not exist yet; it tells case, task and time."""
-    name = f"{_short(case)} {_short(task)} {datetime.now():%Y-%m-%d %H.%M.%S}"
+    name = f"{case} {task} {datetime.now():%Y-%m-%d %H.%M.%S}"
     folder, number = root / name, 2
     while folder.exists():
         folder, number = root / f"{name} ({number})", number + 1
     return folder
-
-
-def _short(name: str) -> str:
-    """So much of a name that a folder's fits every disk, with what is added to it while it is written."""
-    return name.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore").rstrip(" .")
 
 
 def progressText(event: dict[str, Any]) -> str:
