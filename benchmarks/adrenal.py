@@ -1,10 +1,13 @@
-"""Classifiers on AdrenalMNIST3D (MedMNIST v2, CC BY 4.0): attention, mean and max pooling of slices, and a small network in 3D.
+"""Classifiers on AdrenalMNIST3D (MedMNIST v2, CC BY 4.0): attention, mean and max pooling of slices, and a network in 3D.
 
-python benchmarks/adrenal.py [../shared/data/medmnist/adrenalmnist3d.npz] [--seeds 4] [--epochs 8] [--keep DIR] [--smoke]
+    python benchmarks/adrenal.py [../shared/data/medmnist/adrenalmnist3d.npz] [--seeds 4] [--epochs 8] [--keep DIR]
+    python benchmarks/adrenal.py --backbone resnet18 --epochs 30 --accelerator cuda --jobs 16 --results adrenal.jsonl
+    python benchmarks/adrenal.py --table adrenal.jsonl
 
-The official split: trained on its training set, weights of the best validation AUROC kept, the test set asked once. The networks
-are small and the epochs few, so that two cores suffice; nothing was tuned. With --keep runs that ended are not repeated and one
-that was interrupted goes on.
+The official split: trained on its training set, weights of the best validation AUROC kept, the test set asked once. The small
+networks and few epochs are for two cores; ``resnet18`` is the default of ``agg2exp train`` with its learning rate. Nothing was
+tuned. With --keep runs that ended are not repeated and one that was interrupted goes on. With --jobs each run is a process of its
+own with one thread; --results takes a line for each that ends, so that what was finished stays when the rest is cut off.
 """
 
 from __future__ import annotations
@@ -12,31 +15,35 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parent.parent))
 
 MD5 = {"bbd3c5a5576322bc4cdfea780653b1ce": "28", "17721accfe9fb005146a47d33bc54b2f": "64"}  # as in the medmnist package's list
-STEM = {"conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True}
-SMALL = {"layers": [1, 1, 1, 1], "block_inplanes": [16, 32, 64, 128], **STEM}
-KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "attention pooling": ("slice_resnet10", {**SMALL, "pooling": "attention"}),
-    "mean pooling": ("slice_resnet10", {**SMALL, "pooling": "mean"}),
-    "max pooling": ("slice_resnet10", {**SMALL, "pooling": "max"}),
-    "3D ResNet": ("resnet3d", SMALL),
+SMALL = {
+    **{"layers": [1, 1, 1, 1], "block_inplanes": [16, 32, 64, 128]},
+    **{"conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True},
 }
-BATCH, PEAK = 32, 1e-3
+# Options of the ResNets, learning rate at its peak.
+BACKBONES: dict[str, tuple[dict[str, Any], float]] = {"small": (SMALL, 1e-3), "resnet18": ({}, 2e-4)}
+POOLED = {"attention pooling": "attention", "mean pooling": "mean", "max pooling": "max"}
+KINDS = (*POOLED, "3D ResNet")
+BATCH = 32
 MEASURES = ("auroc", "accuracy", "f1", "mcc")
 
 
-def run(data: Path, kind: str, seed: int, epochs: float, folder: Path) -> dict[str, Any]:
+def run(data: Path, kind: str, seed: int, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One network trained and tested; what was measured before is read."""
     import torch
 
@@ -46,39 +53,51 @@ def run(data: Path, kind: str, seed: int, epochs: float, folder: Path) -> dict[s
     from Agg2ExpLib.training.medmnist_source import INTENSITIES, MedmnistSource
     from Agg2ExpLib.training.trainer import Trainer
 
-    name = f"{kind.replace(' ', '_')}_{seed}"
+    name = f"{kind.replace(' ', '_')}_{seed}" + ("" if args.backbone == "small" else f"_{args.backbone}")
     found = folder / f"{name}.result.json"
     if found.exists():
         return dict(json.loads(found.read_text(encoding="utf-8")))
     source = MedmnistSource(data, ("normal", "mass"))
-    network, options = KINDS[kind]
-    steps = max(2, round(epochs * len(source.targets) / BATCH))
+    options, peak = BACKBONES[args.backbone]
+    network = "resnet3d" if kind not in POOLED else "slice_resnet18"
+    steps = max(2, round(args.epochs * len(source.targets) / BATCH))
     settings = settings_of(
         "classification",
         {
-            **{"network": network, "network_options": options, "seed": seed, "steps": steps, "batch": BATCH},
-            **{"learning_rate": PEAK, "warmup": steps // 15, "validate_every": max(1, steps // 6), "save_every": 25},
-            **{"roi": source.shape, "spacing": (1.0, 1.0, 1.0), "hu_window": INTENSITIES, "accelerator": "cpu"},
+            **{"network": network, "network_options": {**options, **({"pooling": POOLED[kind]} if kind in POOLED else {})}},
+            **{"seed": seed, "steps": steps, "batch": BATCH, "workers": args.workers},
+            **{"learning_rate": args.learning_rate or peak, "warmup": steps // 15, "validate_every": max(1, steps // 6)},
+            **{"save_every": max(25, steps // 20) if args.keep else steps, "precision": args.precision},
+            **{"roi": source.shape, "spacing": (1.0, 1.0, 1.0), "hu_window": INTENSITIES, "accelerator": args.accelerator},
         },
     )
     task = ClassificationTask(settings, source)
     trainer = Trainer(task, folder, name)
+    device, began = trainer.fabric.device, time.monotonic()
     trainer.run()
-    start = time.process_time()
+    minutes = (time.monotonic() - began) / 60
+    clock = time.process_time if device.type == "cpu" else time.perf_counter  # of others on the machine it knows nothing
+    start = clock()
     (folder / f"{name}.json").write_text(task.card(trainer.progress, {}, None, None).to_json(), encoding="utf-8")
-    test = task.examine(load_model(trainer.weights).network).to_dict()["test"]
-    volumes = sum(1 for _ in source.validation()) + sum(1 for _ in source.test())
+    test = task.examine(load_model(trainer.weights).network.to(device)).to_dict()["test"]
+    milliseconds = 1000 * (clock() - start) / (sum(1 for _ in source.validation()) + sum(1 for _ in source.test()))
     result = {
+        "kind": kind,
+        "seed": seed,
         "auroc": test["mean"],
         "accuracy": test["accuracy"],
         "f1": test["classes"]["mass"]["f1"],
         "mcc": test["mcc"],
         "parameters": sum(weight.numel() for weight in trainer.network.parameters()),
-        "operations": operations(trainer.network, source.shape),
-        "milliseconds": 1000 * (time.process_time() - start) / volumes,
-        "minutes": trainer.progress.seconds / 60,
+        "operations": operations(trainer.network.cpu(), source.shape),
+        "milliseconds": milliseconds,
+        "minutes": minutes,
         "threads": torch.get_num_threads(),
         "epochs": steps * BATCH / len(source.targets),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "data": data.stem,
+        "backbone": args.backbone,
+        "torch": torch.__version__,
     }
     found.write_text(json.dumps(result), encoding="utf-8")
     return result
@@ -98,26 +117,61 @@ def operations(network: Any, shape: Sequence[int]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+def run_all(args: argparse.Namespace, data: Path, folder: Path, seeds: int) -> Iterator[tuple[str, int, dict[str, Any] | str]]:
+    """Each run with its result, or with why there is none, as they end: here one after the other, or side by side as processes."""
+    kinds = args.kinds.split(",") if args.kinds else list(KINDS)
+    todo = [(kind, seed) for seed in range(args.first_seed, args.first_seed + seeds) for kind in kinds]
+    if args.jobs == 1:
+        for kind, seed in todo:
+            yield kind, seed, run(data, kind, seed, args, folder)
+        return
+    with ThreadPoolExecutor(args.jobs) as pool:
+        started = {pool.submit(run_alone, args, data, kind, seed, folder): (kind, seed) for kind, seed in todo}
+        for done in as_completed(started):
+            yield *started[done], done.result()
+
+
+def run_alone(args: argparse.Namespace, data: Path, kind: str, seed: int, folder: Path) -> dict[str, Any] | str:
+    """A run in a process of its own; where it fails, the last line that it said."""
+    words = ["--kinds", kind, "--first-seed", str(seed), "--keep", str(folder), "--threads", str(args.threads)]
+    for name in ("epochs", "backbone", "accelerator", "precision", "workers", "learning_rate"):
+        if (value := getattr(args, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    command = [sys.executable, str(HERE), str(data), *words, "--one"]
+    env = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def table(results: Sequence[dict[str, Any]]) -> list[str]:
     """Mean ± standard deviation over the seeds."""
+    first = results[0]
     lines = [
-        "| network | AUROC | accuracy | F1 of a mass | MCC | weights | million multiplications | CPU ms a volume | seeds |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"{first['data']}, official split, {first['backbone']} networks, {first['epochs']:.1f} epochs, {first['device']}, "
+        f"{first['threads']} thread(s) a run, torch {first['torch']}:",
+        "",
+        f"| network | AUROC | accuracy | F1 of a mass | MCC | weights | million multiplications | {first['device']}: ms a volume "
+        "| minutes of training | seeds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for kind, rows in results.items():
+    for kind in KINDS:
+        rows = [row for row in results if row["kind"] == kind]
+        if not rows:
+            continue
         cells = []
         for measure in MEASURES:
             values = [row[measure] for row in rows]
             spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.3f}{spread}")
-        speed = np.median([row["milliseconds"] for row in rows])
-        size = f"{rows[0]['parameters'] / 1e6:.2f} M | {rows[0]['operations'] / 1e6:.0f} | {speed:.1f}"
+        speed, minutes = (np.median([row[key] for row in rows]) for key in ("milliseconds", "minutes"))
+        size = f"{rows[0]['parameters'] / 1e6:.2f} M | {rows[0]['operations'] / 1e6:.0f} | {speed:.1f} | {minutes:.1f}"
         lines.append(f"| {kind} | {' | '.join(cells)} | {size} | {len(rows)} |")
     return lines
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, test, print."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data/medmnist/adrenalmnist3d.npz"))
     parser.add_argument("--seeds", type=int, default=4)
@@ -125,31 +179,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=float, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kinds", help="of networks, a comma between (default all)")
+    parser.add_argument("--backbone", choices=tuple(BACKBONES), default="small")
+    parser.add_argument("--learning-rate", type=float, help="at its peak (default: the backbone's)")
+    parser.add_argument("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default="cpu")
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--workers", type=int, default=0, help="processes of each run that vary the volumes")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each in a process of its own")
+    parser.add_argument("--results", type=Path, help="file that gets a line of JSON for each run as it ends")
+    parser.add_argument("--table", type=Path, help="only print the table of such a file")
     parser.add_argument("--keep", type=Path, help="folder for checkpoints and results, so that the benchmark can go on")
     parser.add_argument("--smoke", action="store_true", help="tiny made-up volumes, seconds")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
+    if unknown := [kind for kind in (args.kinds or "").split(",") if kind and kind not in KINDS]:
+        parser.error(f"there is no '{unknown[0]}': choose some of {', '.join(KINDS)}")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, test, print."""
+    args = parse(arguments)
+    if args.table:
+        print(*table([json.loads(line) for line in args.table.read_text(encoding="utf-8").splitlines()]), sep="\n")
+        return 0
     import torch
 
     torch.set_num_threads(args.threads)
-    kinds = args.kinds.split(",") if args.kinds else list(KINDS)
     with tempfile.TemporaryDirectory() as temporary:
-        folder, data, epochs, seeds = args.keep or Path(temporary), args.data, args.epochs, args.seeds
+        folder, data, seeds = args.keep or Path(temporary), args.data, args.seeds
         folder.mkdir(parents=True, exist_ok=True)
+        if args.one:
+            print(json.dumps(run(data, args.kinds, args.first_seed, args, folder)))
+            return 0
         if args.smoke:
-            data, epochs, seeds = made_up(Path(temporary)), 1, 1
+            data, args.epochs, seeds = made_up(Path(temporary)), 1, 1
         elif (sum_ := hashlib.md5(data.read_bytes(), usedforsecurity=False).hexdigest()) not in MD5:
             print(f"{data} is not the released AdrenalMNIST3D (MD5 {sum_}).", file=sys.stderr)
             return 1
-        results: dict[str, list[dict[str, Any]]] = {}
-        for seed in range(args.first_seed, args.first_seed + seeds):  # all networks with a seed, then the next
-            for kind in kinds:
-                results.setdefault(kind, []).append(run(data, kind, seed, epochs, folder))
-                last = results[kind][-1]
-                print(f"{kind}, seed {seed}: AUROC {last['auroc']:.3f}, {last['minutes']:.1f} min", file=sys.stderr, flush=True)
-    first = next(iter(results.values()))[0]
-    print(f"{data.stem}, official split, {first['epochs']:.1f} epochs, {first['threads']} thread(s), torch {torch.__version__}:\n")
-    print(*table(results), sep="\n")
-    return 0
+        results, failed = [], 0
+        for kind, seed, found in run_all(args, data, folder, seeds):
+            if isinstance(found, str):
+                failed += 1
+                print(f"{kind}, seed {seed} failed: {found}", file=sys.stderr, flush=True)
+                continue
+            results.append(found)
+            print(f"{kind}, seed {seed}: AUROC {found['auroc']:.3f}, {found['minutes']:.1f} min", file=sys.stderr, flush=True)
+            if args.results:
+                with args.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
+    if results:
+        print(*table(results), sep="\n")
+    return 1 if failed else 0
 
 
 def made_up(folder: Path) -> Path:

@@ -1,8 +1,9 @@
-"""Time and memory of three ways to the same maps; each runs in a process of its own, so that its peak memory is its own.
+"""Time and memory of three ways to the same maps; on the CPU each runs in a process of its own, so that its peak memory is its own.
 
     python benchmarks/compare.py                       # the demo network on a small grid, for a laptop
     bash benchmarks/gpu.sh                             # the paper's network on a full grid, for a GPU
 
+``ours-float32`` is ours without mixed precision; the other two compute as PyTorch does by itself, on GPUs with TF32 convolutions.
 Prints a Markdown table; ``--section NAME`` also puts it into RESULTS.md under that heading.
 """
 
@@ -31,11 +32,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--schemes", default="ours,paper,captum")
     parser.add_argument("--labels", default="1,4,17", help="numbers of labels")
     parser.add_argument("--shape", default="85,64,80", help="grid in voxels")
+    parser.add_argument("--spacing", type=float, help="mm of the synthetic thorax before it is squeezed onto the grid")
     parser.add_argument("--roi", type=int, default=64)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--network", default="demo", help="'demo', 'tiny', or a feature size of Swin UNETR with random weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", help="of ours; the other two compute in float32")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="seconds after which a way is given up")
     parser.add_argument("--section", help="heading in RESULTS.md that the table replaces")
     parser.add_argument("--plain-allocator", action="store_true", help="leave the C library's memory handling as it is")
     parser.add_argument("--smoke", action="store_true", help="only see whether it runs: a tiny network and grid")
@@ -64,9 +67,25 @@ def load_network(name: str) -> torch.nn.Module:
     return SwinUNETR(in_channels=1, out_channels=17, feature_size=int(name)).eval().requires_grad_(False)
 
 
-def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run one scheme here and now."""
+class TooLong(Exception):
+    """The time for a way is up."""
+
+
+def give_up_after(network: torch.nn.Module, seconds: float) -> Any:
+    """Let a network's forward passes raise :class:`TooLong` once the time is up; returns what takes that back."""
+    deadline = time.monotonic() + seconds
+
+    def check(*_unused: object) -> None:
+        if time.monotonic() > deadline:
+            raise TooLong
+
+    return network.register_forward_pre_hook(check)
+
+
+def measure(args: argparse.Namespace, case: Any = None) -> dict[str, Any]:
+    """Run one scheme here and now, on a case with enough labels where one is given."""
     sys.path.insert(0, str(HERE.parent))
+    import gc
     import resource
 
     import torch
@@ -81,24 +100,32 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         keep_freed_memory()  # for all schemes alike
     scheme, count = args.one.split(":")
     compute = choose_compute(args.device, args.precision if scheme == "ours" else "float32")
-    image, targets = make_case(tuple(int(n) for n in args.shape.split(",")), int(count))
+    image, targets = case or make_case(tuple(int(n) for n in args.shape.split(",")), int(count), args.spacing)
     network = load_network(args.network).to(compute.device)
     plan = WindowPlan(image.shape, (args.roi,) * 3)
     with torch.no_grad():
         network(torch.zeros(1, 1, *plan.roi_size, device=compute.device))  # libraries load, kernels are chosen
     cuda = compute.device.type == "cuda"
     if cuda:
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    limit = give_up_after(network, args.limit)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     began, cpu = time.perf_counter(), time.process_time()
     try:
-        maps = SCHEMES[scheme](network, image, targets, plan, compute, args.samples, 0.1)
+        way = SCHEMES[scheme.removesuffix("-float32")]
+        maps = way(network, image, targets[: int(count)], plan, compute, args.samples, 0.1)
         if cuda:
             torch.cuda.synchronize()
+    except TooLong:
+        return {"failed": f"more than {args.limit:.0f} s"}
     except (RuntimeError, MemoryError, OutOfMemoryError) as error:
         if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
             raise
-        return {"failed": "out of memory"}
+        return {"failed": f"out of memory after {time.perf_counter() - began:.1f} s"}
+    finally:
+        limit.remove()
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert all(bool(torch.isfinite(value).all()) and bool(value.any()) for value in maps.values())
@@ -108,7 +135,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "peak": torch.cuda.max_memory_allocated() if cuda else peak,
         "before": before,
         "device": compute.device_name,
-        "precision": compute.precision,
+        "precision": "tf32" if cuda and scheme in ("paper", "captum") else compute.precision,
         "windows": len(plan.windows),
         "torch": torch.__version__,
     }
@@ -132,13 +159,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     rows: list[str] = []
     facts: dict[str, Any] = {}
+    on_gpu = args.device.startswith("cuda")
+    case = None
+    if on_gpu:  # whose allocator tells the peak of each way in one process
+        sys.path.insert(0, str(HERE.parent))
+        from schemes import make_case
+
+        most = max(int(count) for count in args.labels.split(","))
+        case = make_case(tuple(int(n) for n in args.shape.split(",")), most, args.spacing)
     for count in args.labels.split(","):
         ours_seconds = None
         for scheme in args.schemes.split(","):
             args.one = f"{scheme}:{count}"
             # A smoke run sees once that a process of its own works.
-            here = args.smoke and scheme != "ours"
-            found = measure(args) if here else run(sys.argv[1:] if argv is None else argv, scheme, count)
+            here = on_gpu or (args.smoke and scheme != "ours")
+            found = measure(args, case) if here else run(sys.argv[1:] if argv is None else argv, scheme, count)
             print(f"{count} labels, {scheme}: {found}", file=sys.stderr, flush=True)
             if "failed" in found:
                 rows.append(f"| {count} | {scheme} | {found['failed']} | – | – | – | – |")

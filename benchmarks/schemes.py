@@ -98,15 +98,22 @@ def captum(
 SCHEMES: dict[str, Callable[..., Maps]] = {"ours": ours, "paper": paper, "captum": captum}
 
 
-def make_case(shape: Sequence[int], count: int) -> tuple[torch.Tensor, list[Target]]:
-    """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels."""
+def make_case(shape: Sequence[int], count: int, spacing: float | None = None) -> tuple[torch.Tensor, list[Target]]:
+    """A synthetic thorax squeezed onto a grid of ``shape``: scaled image and the true masks of its first ``count`` labels.
+
+    Args:
+        shape: of the grid.
+        count: of labels, up to 17.
+        spacing: mm of the thorax before it is squeezed; coarse ones are made sooner.
+    """
     from scipy.ndimage import zoom
 
     from Agg2ExpLib.io.ct_values import scale_intensity
     from Agg2ExpLib.synthetic.phantom import make_phantom
 
     # Squeezed onto so few voxels, a coarse one is as good, with a 64th of the voxels to make.
-    phantom = make_phantom(0, (8.0, 8.0, 8.0)) if np.prod(shape) < 30_000 else make_phantom(0)
+    spacing = spacing or (8.0 if np.prod(shape) < 30_000 else 2.0)
+    phantom = make_phantom(0, (spacing,) * 3)
     factors = [new / old for new, old in zip(shape, phantom.ct.shape, strict=True)]
     hu = zoom(phantom.ct.astype(np.float32), factors, order=1)
     labels = zoom(phantom.labels, factors, order=0)

@@ -99,4 +99,16 @@ class SmoothGrad(NoisyCopies):
 
     def explain(self, request: Request) -> dict[str, torch.Tensor]:
         """Signed maps, in logits per unit of image intensity."""
-        return mean_of_gradients(request, self.groups(), lambda sample: self.copy(request.image, sample))
+        if not self.antithetic:
+            return mean_of_gradients(request, self.groups(), lambda sample: self.copy(request.image, sample))
+        drawn: dict[int, torch.Tensor] = {}  # noise whose other half is still to come: on a GPU drawing it counts
+
+        def copy(sample: int) -> torch.Tensor:
+            pair, second = divmod(sample, 2)
+            noise = drawn.pop(pair) if pair in drawn else self.noise(request.image, pair)
+            if second:
+                return request.image - noise
+            drawn[pair] = noise
+            return request.image + noise
+
+        return mean_of_gradients(request, self.groups(), copy)

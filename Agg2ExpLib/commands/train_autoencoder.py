@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..training.settings import TrainSettings
+from .train_cache import fill_cache
 
 if TYPE_CHECKING:
     from ..training.task import Task
@@ -18,8 +19,6 @@ def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) ->
     Raises:
         InputError: the options name nothing to train on, or something that cannot be read.
     """
-    from tqdm import tqdm
-
     from ..training.autoencoder_task import AutoencoderTask
     from ..training.shares import held_out
     from ..training.slices_source import SlicesSource, find_cts
@@ -38,6 +37,5 @@ def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) ->
         augment=not args.no_augment,
     )
     task = AutoencoderTask(settings, source)
-    for _ in tqdm(source.prepare(), total=len(cts) + source.volumes, desc="preparing", unit="CT", disable=None, leave=False):
-        pass
+    fill_cache(source, settings)
     return task

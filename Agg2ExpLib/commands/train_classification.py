@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..training.classifier_choice import POOLINGS
 from ..training.settings import TrainSettings
+from .train_cache import fill_cache
 
 if TYPE_CHECKING:
     from ..training.class_source import ClassSource
     from ..training.findings_source import FindingsSource
-    from ..training.labelled_source import LabelledSource
     from ..training.task import Task
 
 AXES = ("axial", "coronal", "sagittal")
@@ -66,7 +66,9 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
         raise InputError("⟨classes⟩ names those of an .npz: leave it out, CTs have the names of their table or folders.")
     cache = Path(args.cache) if args.cache else folder / "cache"
     if not args.data:
-        return _prepared(_synthetic(args, settings, cache))
+        painted = _synthetic(args, settings, cache)
+        fill_cache(painted, settings)
+        return painted
     if args.synthetic or args.phantoms or args.findings:
         raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩, ⟨findings⟩) exclude each other: choose one source.")
     from ..training.labelled import find_labelled
@@ -77,7 +79,9 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
     found = find_labelled(data)
     kinds = dict(zip(found.patients, map(tuple, found.targets.tolist()), strict=True))
     out = held_out_alike(kinds, args.validation, settings.seed)
-    return _prepared(LabelledSource(found, out, settings, cache, data.name))
+    source = LabelledSource(found, out, settings, cache, data.name)
+    fill_cache(source, settings)
+    return source
 
 
 def _synthetic(args: argparse.Namespace, settings: TrainSettings, cache: Path) -> FindingsSource:
@@ -85,15 +89,6 @@ def _synthetic(args: argparse.Namespace, settings: TrainSettings, cache: Path) -
 
     maps = [Path(path) for path in args.synthetic]
     return FindingsSource(maps, args.phantoms, settings, cache, args.volumes, args.held_out, args.findings or FINDINGS)
-
-
-def _prepared(source: FindingsSource | LabelledSource) -> ClassSource:
-    """The source with all volumes in its cache."""
-    from tqdm import tqdm
-
-    for _ in tqdm(source.prepare(), desc="preparing", unit="CT", disable=None, leave=False):
-        pass
-    return source
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..training.settings import TrainSettings
+from .train_cache import fill_cache
 
 if TYPE_CHECKING:
     from ..training.sources import Source
@@ -32,8 +33,6 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
         return SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
     if args.synthetic or args.phantoms:
         raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
-    from tqdm import tqdm
-
     from ..models.label_maps import read_scheme
     from ..training.pairs import find_pairs
     from ..training.pairs_source import PairsSource
@@ -47,6 +46,5 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
     cache = Path(args.cache) if args.cache else folder / "cache"
     validation = [pair for pair in pairs if pair.name in kept_out]
     source = PairsSource(training, validation, scheme, settings, cache, data.name, not args.no_augment)
-    for _ in tqdm(source.prepare(), total=len(pairs), desc="preparing", unit="CT", disable=None, leave=False):
-        pass
+    fill_cache(source, settings)
     return source

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "float64", "float32", "bfloat16", "float16")
 _LARGEST_BATCH = 32
+# What libraries say of it; on a full card cuBLAS and cuDNN cannot even begin.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+)
 _T = TypeVar("_T")
 
 
@@ -131,7 +140,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
 
 
 def check_window_batch(requested: int | str) -> None:

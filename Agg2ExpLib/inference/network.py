@@ -46,10 +46,11 @@ def at_work(network: torch.nn.Module, compute: Compute) -> Iterator[torch.nn.Mod
     weights = list(_weights(network))
     asking = [weight for weight in weights if weight.requires_grad]
     before = (weights[0].device, weights[0].dtype) if weights else None
-    network.requires_grad_(False)
-    network.to(compute.device, compute.dtype)
-    turned = compute.device.type == "cpu" and _channels_last(network)
-    try:
+    turned = False
+    try:  # a device that is full takes a part of the weights only
+        network.requires_grad_(False)
+        network.to(compute.device, compute.dtype)
+        turned = compute.device.type == "cpu" and _channels_last(network)
         yield network
     finally:
         if turned:

@@ -29,6 +29,7 @@ _LUNGS = {LEFT: (t.LUL, t.LLL), RIGHT: (t.RUL, t.RML, t.RLL)}
 _BLOOD = (t.HEART, *t.ARTERIES, *t.VEINS, t.PULMONARY_VEIN)
 _LEAST_EFFUSION_ML = 40.0
 _TRIES = 4
+_LEAST_BELLY_MM = 120.0  # of body below the lungs
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def draw_patient(
     findings: Collection[str] | None = None,
     nodule_mm: tuple[float, float] = NODULE_MM,
     mirrored: float = 0.05,
+    below: float = 0.0,
 ) -> Patient:
     """A random scan of the whole chest of a random, deformed body.
 
@@ -69,6 +71,8 @@ def draw_patient(
             (a nodule in lungs without air) is left out.
         nodule_mm: smallest and largest diameter of nodules.
         mirrored: how often left and right change places.
+        below: how often the scan is of the belly below the lungs, in which nothing but contrast agent is to be found; of bodies
+            that have a belly.
 
     Raises:
         InputError: an unknown finding.
@@ -79,7 +83,12 @@ def draw_patient(
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     if rng.random() < mirrored:
         anatomy = mirror(anatomy)
-    ids, depth = warp(anatomy, rng, shape, spacing, centre=_chest_centre(anatomy, rng))
+    centre = _chest_centre(anatomy, rng)
+    base = _lung_base(anatomy)
+    if below and base * anatomy.spacing[2] > _LEAST_BELLY_MM and rng.random() < below:
+        centre[2] = base - (shape[2] * spacing / 2 + rng.uniform(-20, 60)) / anatomy.spacing[2]
+        wanted &= {CONTRAST}
+    ids, depth = warp(anatomy, rng, shape, spacing, centre=centre)
     for side in (LEFT, RIGHT):
         if side in wanted and rng.random() < 0.5:
             ids = _pulled(ids, side, rng.uniform(5, 30), spacing)
@@ -112,6 +121,11 @@ def _chest_centre(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
     places = np.argwhere(np.isin(anatomy.ids[::3, ::3, ::3], t.LUNGS)) * 3.0
     low, high = places.min(0), places.max(0)
     return (low + high) / 2 + rng.uniform(-25, 25, 3) / np.asarray(anatomy.spacing)
+
+
+def _lung_base(anatomy: Anatomy) -> float:
+    """Lowest slice with lung."""
+    return float(np.flatnonzero(np.isin(anatomy.ids, t.LUNGS).any((0, 1)))[0])
 
 
 def _pulled(ids: np.ndarray, side: str, millimetres: float, spacing: float) -> np.ndarray:

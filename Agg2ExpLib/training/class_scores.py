@@ -136,12 +136,13 @@ def score(
     """Ask a network about whole volumes, each in its own size; with several processes each takes its share.
 
     Args:
-        network: keeps its mode.
+        network: keeps its mode; asked on the device where it is.
         scaled: from HU to what the network sees, float32.
     """
     import torch
 
-    rank, ranks, device = (fabric.global_rank, fabric.world_size, fabric.device) if fabric else (0, 1, "cpu")
+    rank, ranks = (fabric.global_rank, fabric.world_size) if fabric else (0, 1)
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     training = network.training
     network.eval()
     rows: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}

@@ -17,8 +17,9 @@ from .class_source import Case
 from .settings import TrainSettings
 from .synthetic_source import HELD_OUT, LABEL_MAPS_CITATION
 
+BELOW_THE_LUNGS = 0.08  # share of scans of the belly, where no lung is opaque because there is none
 UNSEEN = HELD_OUT + 100_000  # first number of volumes whose body no training run draws
-VERSION = 1  # of what is painted: kept volumes of another are painted again
+VERSION = 2  # of what is painted: kept volumes of another are painted again
 INTENDED_USE = (
     "To demonstrate and test Agg2Exp: rough findings in chest CT of adults. Not for diagnosis, treatment, triage, measurement or "
     "any other clinical use; trained on synthetic CT only, unreliable with findings other than the painted ones, small or faint "
@@ -70,10 +71,13 @@ class FindingsSource:
         self._bodies: dict[bool, list[synthetic.Anatomy]] = {}
         self._targets: np.ndarray | None = None
 
-    def prepare(self) -> Iterator[str]:
-        """Paint what is not in the cache yet; yields the name of each volume when it is there."""
-        for number in (*range(self.volumes), *self._validation):
-            yield self._painted(number).stem
+    def items(self) -> Sequence[int]:
+        """See :mod:`~Agg2ExpLib.training.preparation`."""
+        return (*range(self.volumes), *self._validation)
+
+    def make(self, item: int) -> str:
+        """Paint a volume if it is not in the cache yet."""
+        return self._painted(item).stem
 
     @property
     def targets(self) -> np.ndarray:
@@ -123,7 +127,8 @@ class FindingsSource:
             self.cache.mkdir(parents=True, exist_ok=True)
             rng = np.random.default_rng((self.settings.seed, number))
             bodies = self._anatomies(number >= UNSEEN)
-            patient = draw_patient(bodies, rng, self.settings.roi, self.settings.spacing[0], nodule_mm=self._nodules())
+            roi, spacing = self.settings.roi, self.settings.spacing[0]
+            patient = draw_patient(bodies, rng, roi, spacing, nodule_mm=self._nodules(), below=BELOW_THE_LUNGS)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, hu=np.rint(patient.ct).astype(np.int16), findings=patient.target())
         return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,14 @@ class LabelledSource:
                 "or 0 for none."
             )
 
-    def prepare(self) -> Iterator[str]:
-        """Read what is not in the cache yet; yields the name of each CT when it is there."""
-        for number in (*self.training, *self.held_out):
-            self._prepared(int(number))
-            yield self.data.patients[number]
+    def items(self) -> Sequence[int]:
+        """See :mod:`~Agg2ExpLib.training.preparation`."""
+        return [int(number) for number in (*self.training, *self.held_out)]
+
+    def make(self, item: int) -> str:
+        """Read a CT if it is not in the cache yet."""
+        self._prepared(item)
+        return self.data.patients[item]
 
     def volume(self, number: int) -> np.ndarray:
         """See :class:`~Agg2ExpLib.training.class_source.ClassSource`."""

@@ -61,11 +61,14 @@ class PairsSource:
         self.training, self.held_out, self.scheme, self.settings = tuple(training), tuple(validation), scheme, settings
         self.labels, self.cache, self.origin, self.augment = scheme.labels, cache, origin, augment
 
-    def prepare(self) -> Iterator[str]:
-        """Read what is not in the cache yet; yields the name of each case when it is there."""
-        for pair in (*self.training, *self.held_out):
-            self._prepared(pair)
-            yield pair.name
+    def items(self) -> Sequence[Pair]:
+        """See :mod:`~Agg2ExpLib.training.preparation`."""
+        return (*self.training, *self.held_out)
+
+    def make(self, item: Pair) -> str:
+        """Read a case if it is not in the cache yet."""
+        self._prepared(item)
+        return item.name
 
     def window(self, rng: np.random.Generator, index: int) -> Example:
         """A window of the next case in a random order that is new for every pass through the data."""

@@ -82,19 +82,21 @@ class SlicesSource:
         self.volumes = volumes if label_maps or phantoms else 0
         self._anatomies: list[synthetic.Anatomy] | None = None
         self._open: dict[Path, np.ndarray] = {}
+        self._real_files: dict[tuple[CtFile, float], Path] = {}
+        self._synthetic_files: dict[int, Path] = {}
 
-    def prepare(self) -> Iterator[str]:
-        """Make what is not in the cache yet; yields the name of each volume when it is there."""
-        for ct in self.training:
-            for scale in SCALES:
-                self._real(ct, scale)
-            yield ct.name
-        for ct in self.held_out:
-            self._real(ct, 1.0)
-            yield ct.name
-        for number in range(self.volumes):
-            self._synthetic(number)
-            yield f"synthetic {number}"
+    def items(self) -> Sequence[CtFile | int]:
+        """See :mod:`~Agg2ExpLib.training.preparation`: real CTs, then numbers of synthetic ones."""
+        return (*self.training, *self.held_out, *range(self.volumes))
+
+    def make(self, item: CtFile | int) -> str:
+        """Make a CT's volumes if they are not in the cache yet."""
+        if isinstance(item, int):
+            self._synthetic(item)
+            return f"synthetic {item}"
+        for scale in SCALES if item in self.training else (1.0,):
+            self._real(item, scale)
+        return item.name
 
     def slice(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A slice as the network sees it and as it is wanted back (without the noise), float32 HU ``[x, y, 1]``."""
@@ -105,7 +107,7 @@ class SlicesSource:
         else:
             volume = self._read(self._synthetic(int(rng.integers(self.volumes))))
         axis = 2 if not real or rng.random() < _AXIAL else int(rng.integers(2))
-        plane = np.take(volume, int(rng.integers(volume.shape[axis])), axis=axis)
+        plane = volume[(slice(None),) * axis + (int(rng.integers(volume.shape[axis])),)]
         wanted = _placed(plane, self.settings.roi[:2], rng).astype(np.float32)
         seen = wanted
         if self.augment:
@@ -143,6 +145,8 @@ class SlicesSource:
 
     def _real(self, ct: CtFile, scale: float) -> Path:
         """The file of a CT at a voxel size, made when it is missing or the CT is another."""
+        if (ct, scale) in self._real_files:
+            return self._real_files[ct, scale]
         spacing = self.settings.spacing[0] * scale
         stamps = [file.stat().st_mtime_ns for file in files_of(ct.path)]
         path = self.cache / f"{ct.name}_{sha256_of_text(repr((ct.path.resolve(), stamps, spacing)))[:12]}.npy"
@@ -150,14 +154,18 @@ class SlicesSource:
             volume = read_ct(ct.path)
             grid = model_grid(volume.grid, (spacing, spacing, spacing))
             self._write(path, resample(volume, grid, "linear", outside=AIR_HU if volume.grid.sheared else None))
+        self._real_files[ct, scale] = path
         return path
 
     def _synthetic(self, number: int) -> Path:
+        if number in self._synthetic_files:
+            return self._synthetic_files[number]
         described = ([path.name for path in self.label_maps], self.phantoms, self.settings.seed, self.settings.spacing[0])
         path = self.cache / f"synthetic_{number}_{sha256_of_text(repr(described))[:12]}.npy"
         if not path.exists():
             rng = np.random.default_rng((self.settings.seed, number))
             self._write(path, self._draw(rng, self.settings.spacing[0] * rng.uniform(SCALES[0], SCALES[-1])))
+        self._synthetic_files[number] = path
         return path
 
     def _draw(self, rng: np.random.Generator, spacing: float) -> np.ndarray:
@@ -176,7 +184,7 @@ class SlicesSource:
 
     def _read(self, path: Path) -> np.ndarray:
         if path not in self._open:
-            self._open[path] = np.load(path, mmap_mode="r")
+            self._open[path] = np.asarray(np.load(path, mmap_mode="r"))  # still mapped, without the ways of np.memmap
         return self._open[path]
 
 

@@ -67,6 +67,7 @@ class Trainer:
         if state:
             optimizer.load_state_dict(state["optimizer"])
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
+        torch.backends.cudnn.benchmark = self.fabric.device.type == "cuda"  # every step has the same shapes
         self.loss = task.make_loss(self.fabric.device)
 
     def stop(self) -> None:
@@ -213,7 +214,8 @@ def make_fabric(settings: TrainSettings) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision = settings.precision
     if precision == "auto":
-        fast = settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        on_gpu = settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+        fast = on_gpu and torch.cuda.get_device_capability()[0] >= 8  # older ones only imitate bfloat16
         precision = "bfloat16" if fast else "float32"
     try:
         devices = settings.devices if settings.devices == "auto" else int(settings.devices)

@@ -151,6 +151,14 @@ def test_squares_and_variances_agree_with_captum_for_the_same_noise(scene, name,
     close(explain(scene, method)[target.name], factor * theirs)
 
 
+def test_the_noise_of_a_pair_is_drawn_once(scene, monkeypatch):
+    method = make_method("smoothgrad", samples=6, antithetic=True)
+    drawn, noise = [], method.noise
+    monkeypatch.setattr(method, "noise", lambda image, sample: drawn.append(sample) or noise(image, sample))
+    explain(scene, method)
+    assert drawn == [0, 1, 2]
+
+
 def test_antithetic_noise_comes_in_pairs_that_no_group_splits():
     image = torch.rand(6, 7, 8, dtype=torch.float64)
     method = make_method("smoothgrad", samples=6, antithetic=True)

@@ -1,10 +1,12 @@
 """Every benchmark still runs (``--smoke``: tiny networks, seconds), and the commands of ``gpu.sh`` are commands."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +19,18 @@ SAYS = {
     "autoencoder": r"\| both lungs \| \d\.\d+ \|",
     "cohort_comparison": r"that of another label \| \d of 3",
     "cohort_published": r"Context ranking",
+    "classifier_memory": r"\| resnet3d \| float32 \| the volume \| 0\.\d+ \|",
     "compare": r"\| 2 \| captum \| \d+\.\d \|",
     "convergence": r"ours: pairs, limit \| 9\d\.\d %",
     "counterfactual_sanity": r"\| all \d+ layers \| [+–-]",
     "cpu_speed": r"\| 1 \| channels last \| 2 \| 0\.\d+ \|",
     "demo_classifier": r"\| unseen phantoms \(2\) \| contrast_agent \|",
     "demo_weights": r"phantoms \(1\)",
+    "device_agreement": r"\| float32 \| 0 of 5760 \| 0\.0e\+00 \| the same bits \|",
     "exactness": r"\| smoothgrad \| \d\.\de-1\d",
+    "full_card": r"\| all again \| done: 1 labels, batch 1 \|",
     "keep": r"\| 0.999 \|",
+    "window_batches": r"\| bfloat16 \| auto, channels last \| 1 \|",
     "window_memory": r"computed again",
     "later_regions": r"\| 8 \| the model's labels \| 0\.\d+ / ",
     "memory": r"the volume buffers",
@@ -61,13 +67,39 @@ def test_it_runs(name, tmp_path, monkeypatch, capfd):
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_side_by_side_leave_a_line_each(tmp_path, capfd):
+    lines, words = tmp_path / "lines.jsonl", ["--smoke", "--jobs", "2", "--kinds", "mean pooling"]
+    adrenal = import_module("adrenal")
+    assert adrenal.main([*words, "--results", str(lines)]) == 0
+    printed = capfd.readouterr().out
+    assert adrenal.main(["--table", str(lines)]) == 0
+    assert capfd.readouterr().out == printed
+    assert len(lines.read_text(encoding="utf-8").splitlines()) == 1
+    ((kind, seed, why),) = adrenal.run_all(adrenal.parse(words), tmp_path / "none.npz", tmp_path, 1)
+    assert (kind, seed) == ("mean pooling", 0)
+    assert "none.npz cannot be read" in why
+
+
 def test_the_commands_for_a_gpu_are_commands():
     script = BENCHMARKS / "gpu.sh"
     subprocess.run(["bash", "-n", str(script)], check=True)
-    text = script.read_text(encoding="utf-8").replace("\\\n", " ").replace('"$@"', "")
-    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("python3 benchmarks/")]
-    assert len(commands) >= 3
-    for _, path, *words in commands:
-        assert (BENCHMARKS.parent / path).is_file()
-        args = import_module(path.removeprefix("benchmarks/").removesuffix(".py")).parse(words)
-        assert args.section, "its table goes into RESULTS.md"
+    text = script.read_text(encoding="utf-8").replace("\\\n", " ")
+    parts = [shlex.split(line) for line in text.splitlines() if line.startswith("part ")]
+    assert len(parts) >= 8
+    for _, _, seconds, heading, name, *words in ([word for word in part if word != "&"] for part in parts):
+        assert int(seconds) > 0
+        assert heading
+        import_module(name).parse(words)
+
+
+def test_a_part_for_a_gpu_leaves_its_table(tmp_path):
+    words = ["--smoke", "--parts", "exactness,nothing", "--output", str(tmp_path)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(BENCHMARKS / "gpu.sh"), *words], capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    found = import_module("sections").sections((tmp_path / "gpu.md").read_text(encoding="utf-8"))
+    assert len(found) == 1
+    assert "| smoothgrad |" in next(iter(found.values()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.log", "gpu.md"]

@@ -103,3 +103,15 @@ def test_patients_follow_from_the_seed_and_shares() -> None:
         assert 0.3 * share < np.mean([name in masks for masks in drawn]) < 2 * share
     with pytest.raises(InputError, match="no synthetic finding 'fracture'"):
         patient(0, "fracture")
+
+
+def test_below_the_lungs_nothing_is_opaque() -> None:
+    chest = body()
+    belly = [np.repeat(part[:, :, :1], 60, axis=2) for part in (chest.ids, chest.depth)]  # 24 cm more of the lowest slice
+    ids, depth = (np.concatenate(parts, axis=2) for parts in zip(belly, (chest.ids, chest.depth), strict=True))
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        found = f.draw_patient([Anatomy(ids, depth, chest.spacing)], rng, (50, 40, 30), 8.0, f.FINDINGS, below=1.0)
+        assert set(found.masks) <= {f.CONTRAST}
+        assert np.isin(found.labels, [2, 3, 4, 5, 6]).mean() < 0.01
+        assert (found.ct > -200).mean() > 0.1  # but there is a body

@@ -13,6 +13,7 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.training import slices_source
+from Agg2ExpLib.training.preparation import prepare
 from Agg2ExpLib.training.reconstruction import TISSUES, Errors, errors_of, give_back
 from Agg2ExpLib.training.settings import TrainSettings
 from Agg2ExpLib.training.slices_source import CtFile, SlicesSource, find_cts
@@ -65,7 +66,7 @@ def test_slices_depend_on_nothing_but_the_seed_and_fit(cts: Path, tmp_path: Path
     monkeypatch.setattr(slices_source, "_SYNTHETIC_SHAPE", (24, 24, 8))
     settings = TrainSettings(roi=(24, 40, 1), spacing=(8, 8, 8))
     source = SlicesSource(find_cts(cts), (), (), 1, settings, tmp_path, volumes=1)
-    assert len(list(source.prepare())) == 4
+    assert len(list(prepare(source))) == 4
     for seed in range(12):
         seen, wanted = source.slice(np.random.default_rng(seed))
         again, _ = source.slice(np.random.default_rng(seed))

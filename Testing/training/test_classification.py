@@ -25,6 +25,7 @@ from Agg2ExpLib.training.kinds import settings_of
 from Agg2ExpLib.training.labelled import find_labelled
 from Agg2ExpLib.training.labelled_source import LabelledSource
 from Agg2ExpLib.training.medmnist_source import MedmnistSource
+from Agg2ExpLib.training.preparation import prepare
 from Agg2ExpLib.training.shares import held_out_alike
 from Agg2ExpLib.training.volume_variation import Variation, fitted
 
@@ -183,12 +184,13 @@ def test_cts_are_on_the_grid_of_inference_and_short_ones_refused(tmp_path: Path)
         write_ct(tmp_path / "data" / "ab"[k % 2] / f"{k}.nii.gz", k)
     settings = settings_of("classification", {"spacing": (5.0, 5.0, 5.0)})
     source = LabelledSource(find_labelled(tmp_path / "data"), {"a/0", "b/1"}, settings, tmp_path / "cache", "data")
-    assert len(list(source.prepare())) == 4
+    assert list(prepare(source, workers=2)) == ["a/2", "b/3", "a/0", "b/1"]
     assert [case.target.tolist() for case in source.validation()] == [[1, 0], [0, 1]]
     assert source.volume(0).shape == (13, 11, 12)
     write_ct(tmp_path / "data" / "a" / "2.nii.gz", 5, (16, 14, 5))
-    with pytest.raises(InputError, match="only 5 slices"):
-        list(source.prepare())
+    for workers in (0, 2):  # the error of another process arrives whole
+        with pytest.raises(InputError, match="only 5 slices"):
+            list(prepare(source, workers))
     with pytest.raises(InputError, match="No class is both there and not there"):
         LabelledSource(find_labelled(tmp_path / "data"), {"a/0"}, settings, tmp_path / "cache", "data")
 

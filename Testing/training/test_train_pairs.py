@@ -20,6 +20,7 @@ from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic.tissues import AORTA, RIBS_LEFT, TRACHEA
 from Agg2ExpLib.training.pairs import find_pairs
 from Agg2ExpLib.training.pairs_source import PairsSource, _crop, _window_of
+from Agg2ExpLib.training.preparation import prepare
 from Agg2ExpLib.training.settings import TrainSettings
 
 AFFINE = np.diag([-2.0, -2.0, 2.5, 1.0])  # axes to the left and to the back, as CT mostly is
@@ -134,7 +135,7 @@ def test_masks_of_structures_equal_the_label_map(tmp_path: Path) -> None:
 
 def test_validation_cases_are_what_inference_sees(folder: Path) -> None:
     source = source_of(folder)
-    assert list(source.prepare()) == ["c0", "c1", "c2"]
+    assert list(prepare(source)) == ["c0", "c1", "c2"]
     [held_out] = source.validation()
     ct = read_ct(folder / "imagesTr" / "c2_0000.nii.gz")
     grid = model_grid(ct.grid, SETTINGS.spacing)
@@ -160,7 +161,7 @@ def test_windows_follow_from_seed_and_index(folder: Path) -> None:
 
 def test_a_changed_label_map_is_read_again(folder: Path) -> None:
     source = source_of(folder)
-    list(source.prepare())
+    list(prepare(source))
     write_volume(folder / "labelsTr" / "c2.nii.gz", np.full(SHAPE, TRACHEA, np.uint8), AFFINE, compress=True)
     [held_out] = source.validation()
     assert set(np.unique(held_out.example.labels)) == {7}
@@ -171,7 +172,7 @@ def test_a_label_map_elsewhere_is_refused(folder: Path) -> None:
     away[:3, 3] = 5000
     write_volume(folder / "labelsTr" / "c1.nii.gz", case(0)[1], away, compress=True)
     with pytest.raises(InputError, match="does not meet its CT"):
-        list(source_of(folder).prepare())
+        list(prepare(source_of(folder)))
 
 
 @given(
