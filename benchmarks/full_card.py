@@ -28,11 +28,16 @@ class Asked:
     """A process that stays alive and is asked for runs."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen([*PYTHON, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._until("ready")
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The last event of a run, its notices and its seconds."""
+        """The last event of a run, its notices and its seconds; a process that has ended is started anew, as Slicer does."""
+        if self._process.poll() is not None:
+            self._start()
         assert self._process.stdin is not None
         began = time.perf_counter()
         self._process.stdin.write(json.dumps({"id": 1, "do": "run", "job": job}) + "\n")
@@ -53,6 +58,7 @@ class Asked:
                 notices.append(event["message"])
             if event["event"] in kinds:
                 return event, notices
+        self._process.wait()
         return {"event": "ended", "message": "the process has ended"}, notices
 
 
@@ -135,7 +141,7 @@ def outcome(found: dict[str, Any]) -> str:
     run = json.loads((Path(found["result"]) / "run.json").read_text(encoding="utf-8"))
     peak = run["peak_memory_bytes"].get("gpu")
     gpu = f", peak {peak / 1e9:.1f} GB" if peak else ""
-    return f"done: {len(run['explained'])} labels, batch {run['window_batch']}{gpu}"
+    return f"done: {len(run['explained'])} label(s), batch {run['window_batch']}{gpu}"
 
 
 def alone(job: dict[str, Any], output: Path) -> str:
