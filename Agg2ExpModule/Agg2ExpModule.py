@@ -165,7 +165,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
         self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
-        self.countering = CounterfactualSection(state, controller, self.inputs, self.display, Child(root))
+        self.countering = CounterfactualSection(state, controller, self.inputs, self.display)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         self.dicom = DicomSection(state, controller, Child(root))
         self.exporting.onCounterfactual = self.countering.load
@@ -292,9 +292,17 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             controller.cancel(_("The CT was removed from the scene, so the run was ended."))
         if controller.ctFile.holds(node):
             controller.forgetCt()
+        if node.IsA("vtkMRMLScalarVolumeNode"):  # Slicer's selector takes any other volume in its place
+            qt.QTimer.singleShot(0, self._takeNoChangedCt)
         wanted = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
         if self._parameterNode is not None and not controller.busy and any(node.IsA(kind) for kind in wanted):
             self.state.tell({Topic.SCENE})
+
+    def _takeNoChangedCt(self) -> None:
+        """What was made of a CT that is gone does not take its place."""
+        parameters = self._parameterNode
+        if parameters is not None and parameters.inputVolume is not None and not _isCandidate(parameters.inputVolume):
+            parameters.inputVolume = _firstCt()
 
     def initializeParameterNode(self) -> None:
         """Take the scene's parameters, with a first choice of CT and model where there is none."""
@@ -303,10 +311,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             demo = self.inputs.demoWeights
             parameters.weights = str(demo) if demo.is_file() else ""
         if parameters.inputVolume is None:
-            scene = slicer.mrmlScene
-            count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
-            volumes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
-            parameters.inputVolume = next((volume for volume in volumes if _isCandidate(volume)), None)
+            parameters.inputVolume = _firstCt()
         self.setParameterNode(parameters)
 
     def setParameterNode(self, parameters: Any) -> None:
@@ -363,3 +368,11 @@ class Agg2ExpModuleTest(ScriptedLoadableModuleTest):
 
         self.setUp()
         runModuleTest(self)
+
+
+def _firstCt() -> Any:
+    """The first CT of the scene, or None."""
+    scene = slicer.mrmlScene
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    volumes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
+    return next((volume for volume in volumes if _isCandidate(volume)), None)

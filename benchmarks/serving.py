@@ -125,7 +125,7 @@ def send(folder: Path, host: str, command: str, megabytes: int) -> None:
     monitor = Monitor()
     began = time.perf_counter()
     remote.answer({"do": "forget"}, monitor)
-    channel = remote._ready(monitor)
+    channel = remote.ready(monitor).channel
     ready = time.perf_counter() - began
     began = time.perf_counter()
     place = channel.put("ct", [("big.raw", folder / "big.raw")], monitor, lambda share: None)

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ..counterfactuals.answer import Models, Placed, Setting, answer
 from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
-from ..counterfactuals.make import Maker, Question
 from ..counterfactuals.outcome import Counterfactual
-from ..errors import OutOfMemoryError
-from ..inference.compute import choose_compute, is_out_of_memory
-from ..inference.network import at_work
+from ..counterfactuals.question import Question
+from ..inference.compute import choose_compute
+from ..io.grid import Grid
 from ..io.source_files import sha256_of
-from ..models.labels import select_labels
 from ..models.model import Model, demo_autoencoder, load_model
-from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
 from ..monitor import Monitor
-from ..runs.case import make_case
-from ..runs.partition import check_segmenter
-from ..runs.pipeline import volumes_do_not_fit
-from ..runs.record import RunRecord
-from ..runs.results import COUNTERFACTUAL
+from ..runs.job import check_patient_id
 from .explain import sha256_of_array
 from .log_monitor import LogMonitor
 from .sources import mask_on_grid, read_ct, regions_on_grid
@@ -89,57 +80,28 @@ def counterfactual(
     began = time.monotonic()
     monitor = monitor or LogMonitor()
     question = Question(target, direction, objective, frames, end, slices, smooth)
-    model = _model(model)
-    if model.task != CLASSIFICATION:
-        model.require(SEGMENTATION, "A counterfactual")
+    check_patient_id(patient_id)
     compute = choose_compute(device, precision)
-    slicer = _model(autoencoder) if autoencoder is not None else load_model(demo_autoencoder())
-    slicer.require(AUTOENCODER, "⟨autoencoder⟩")
-    drawer = _model(segmenter) if segmenter is not None else None
-    if drawer is not None and model.task == CLASSIFICATION:
-        check_segmenter(drawer, model.labels)
-    select_labels([target], model.card.explainable)
+    models = Models(
+        _model(model),
+        _model(autoencoder if autoencoder is not None else demo_autoencoder()),
+        _model(segmenter) if segmenter is not None else None,
+    )
+    models.check(target)
     volume = read_ct(ct)
     checksum = sha256_of(ct) if isinstance(ct, str | Path) else sha256_of_array(volume)
-    asked = {"target": target, "direction": direction, "objective": objective, "frames": frames, "end": end}
-    record = RunRecord(model, volume.name, checksum, began, patient_id, {**asked, "device": device, "precision": precision})
-    for warning in (*model.warnings, *slicer.warnings, *volume.warnings):
-        monitor.notice(warning)
-    try:
-        case = make_case(volume, model, compute, monitor, overlap, blend, window_batch)
-        record.parameters |= case.windows
-        maker = Maker(case, slicer, volume, drawer)
-        taken = (*model.labels, *(drawer.labels if drawer is not None else ()))
-        extra, told = regions_on_grid(regions, volume, maker.canvas.grid, taken)
-        mask: np.ndarray | None = None
-        if target_mask is not None:
-            mask, more = mask_on_grid(target_mask, volume, maker.canvas.grid, "target mask")
-            told = [*told, *more]
-        for warning in told:
-            monitor.notice(warning)
-        record.finish_stage("read")
-        with at_work(model.network, compute):
-            found = maker.make(replace(question, mask=mask, extra_rois=tuple(extra)))
-        record.finish_stage("counterfactual")
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
-            raise
-        raise volumes_do_not_fit(compute) from error
-    counts = np.bincount(found.drawn.ravel(), minlength=len(found.labels)) if found.drawn is not None else _all(found)
-    content = record.content(compute, found.grid, found.labels, counts, monitor.notices) | {
-        "task": COUNTERFACTUAL,
-        "extra_rois": list(found.extra_rois),
-        "target_mask": mask is not None,
-    }
-    if drawer is not None:
-        content["segmenter"] = {"name": drawer.name, "sha256": drawer.sha256}
-    return replace(found, run=content | found.run)
+    parameters = {"device": device, "precision": precision}
+    setting = Setting(volume, checksum, compute, began, overlap, blend, window_batch, patient_id, parameters)
+
+    def place(grid: Grid, taken: Sequence[str]) -> Placed:
+        extra, told = regions_on_grid(regions, volume, grid, taken)
+        if target_mask is None:
+            return Placed(extra, None, told)
+        mask, more = mask_on_grid(target_mask, volume, grid, "target mask")
+        return Placed(extra, mask, [*told, *more])
+
+    return answer(question, models, setting, place, monitor)
 
 
 def _model(model: Model | str | Path) -> Model:
     return model if isinstance(model, Model) else load_model(model)
-
-
-def _all(found: Counterfactual) -> np.ndarray:
-    """Where nobody draws, all of the volume is background."""
-    return np.array([found.hu.size])

@@ -14,8 +14,8 @@ from ..attribution.keep import KEEP, check_keep
 from ..attribution.method import Method
 from ..attribution.methods import DEFAULT_METHOD, make_method
 from ..attribution.spec import MethodSpec
-from ..errors import InputError, OutOfMemoryError
-from ..inference.compute import choose_compute, is_out_of_memory
+from ..errors import InputError
+from ..inference.compute import choose_compute
 from ..inference.network import at_work
 from ..io.source_files import sha256_of
 from ..io.volume import Volume
@@ -25,8 +25,8 @@ from ..runs.case import make_case
 from ..runs.explanation import READ_END, Explanation, Question, explain_case
 from ..runs.job import TARGETS
 from ..runs.mask_settings import MaskSettings
+from ..runs.new_results import volumes_must_fit
 from ..runs.partition import check_segmenter, draw_partition
-from ..runs.pipeline import volumes_do_not_fit
 from ..runs.record import RunRecord
 from ..runs.suits import check_suits
 from ..runs.targets import requested_labels
@@ -193,7 +193,7 @@ def _run(
     record = RunRecord(model, volume.name, checksum, began, patient_id, parameters)
     for warning in (*model.warnings, *volume.warnings):
         monitor.notice(warning)
-    try:
+    with volumes_must_fit(compute):
         case = make_case(volume, model, compute, monitor, settings["overlap"], settings["blend"], window_batch)
         record.parameters |= case.windows
         question = None
@@ -217,10 +217,6 @@ def _run(
         with at_work(model.network, compute):
             record.finish_stage("read")
             found: Explanation = explain_case(case, question, record)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
-            raise
-        raise volumes_do_not_fit(compute) from error
     return Result.of(found)
 
 

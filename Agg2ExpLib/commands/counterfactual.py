@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..counterfactuals.choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
-from ..errors import InputError
-from .options import add_extra_rois, add_input_options
+from .options import add_extra_rois, add_host_options, add_input_options
 
 if TYPE_CHECKING:
+    from ..counterfactuals.job import CounterfactualJob
     from ..monitor import Monitor
 
 _EXAMPLES = """examples:
   agg2exp counterfactual --ct chest.nii.gz --weights swin_unetr.pt --label heart --direction less --output less_heart
   agg2exp counterfactual --ct chest.nii.gz --weights swin_unetr.pt --label heart --target-mask drawn.nrrd --output grown
   agg2exp counterfactual --ct chest.nii.gz --weights classifier.safetensors --class effusion --segmenter swin_unetr.pt --output more
+  agg2exp counterfactual --host me@workstation --ct chest.nii.gz --weights swin_unetr.pt --label heart --output less_heart
   agg2exp render less_heart
 
 The CT is moved along the gradient of the output in the latents of an autoencoder of slices. What comes out is what the MODEL
@@ -60,60 +61,44 @@ def add_parser(verbs: Any) -> None:
     what.add_argument("--segmenter", metavar="PATH", help="for a classifier: the model that draws regions and volumes")
     what.add_argument("--no-picture", dest="picture", action="store_false", help="draw no strip and no moving picture")
     add_extra_rois(what)
+    add_host_options(parser)
     parser.set_defaults(do=main)
 
 
 def main(args: argparse.Namespace) -> int:
     """Make, write and tell."""
+    from ..counterfactuals.read import read_counterfactual
     from .terminal import work_in_terminal
 
-    print(work_in_terminal(lambda monitor: _make(args, monitor), "Cancelled: nothing was written."))
+    folder = work_in_terminal(lambda monitor: _make(_job(args), args, monitor), "Cancelled: nothing was written.")
+    print(f"{read_counterfactual(folder)}\n{folder}")
     return 0
 
 
-def _make(args: argparse.Namespace, monitor: Monitor) -> str:
-    from ..api.counterfactual import counterfactual
-    from ..models.model import load_model
-    from ..models.model_card import CLASSIFICATION
-    from ..runs.pipeline import check_apart
-    from ..system.files import new_folder
+def _make(job: CounterfactualJob, args: argparse.Namespace, monitor: Monitor) -> Path:
+    """Do the job here, or on another computer."""
+    if args.host:
+        from ..serving.remote import asked_by_ssh
 
-    output = Path(args.output)
-    check_apart(Path(args.ct), output)
-    with new_folder(output, args.overwrite, monitor.check) as folder:
-        model = load_model(Path(args.weights), args.card, args.folds, args.mirror)
-        if (model.task == CLASSIFICATION) != (args.class_name is not None):
-            kind, other = ("classifier", "⟨class⟩") if args.class_name is None else ("segmentation network", "⟨label⟩")
-            raise InputError(f"{model.name} is a {kind}: name what is to change with {other}.")
-        found = counterfactual(
-            args.ct,
-            model,
-            args.class_name or args.label,
-            direction=args.direction,
-            objective=args.objective,
-            frames=args.frames,
-            end=args.end,
-            slices=args.slices,
-            smooth=args.smooth,
-            target_mask=args.target_mask,
-            regions=args.extra_rois,
-            segmenter=args.segmenter,
-            autoencoder=args.autoencoder,
-            overlap=args.overlap,
-            blend=args.blend,
-            device=args.device,
-            precision=args.precision,
-            window_batch=args.window_batch,
-            patient_id=args.patient_id,
-            monitor=monitor,
+        return Path(
+            str(asked_by_ssh(args.host, args.host_command, {"do": "counterfactual", "job": job.to_json()}, monitor)["result"])
         )
-        found.write(folder)
-        if args.picture:
-            from ..views.counterfactual_views import draw_counterfactual
+    from ..counterfactuals.do import do_counterfactual
+    from ..views.counterfactual_views import draw_counterfactual
 
-            monitor.progress("pictures", 0.98)
-            draw_counterfactual(found, folder)
-    return f"{found}\n{output}"
+    return do_counterfactual(job, monitor, draw=draw_counterfactual)
+
+
+def _job(args: argparse.Namespace) -> CounterfactualJob:
+    from dataclasses import fields
+
+    from ..counterfactuals.job import CounterfactualJob
+
+    values = {entry.name: getattr(args, entry.name) for entry in fields(CounterfactualJob) if hasattr(args, entry.name)}
+    kind = "label" if args.class_name is None else "class"
+    return CounterfactualJob(
+        **values | {"target": args.class_name or args.label, "kind": kind, "extra_rois": tuple(args.extra_rois)}
+    )
 
 
 def _slices(text: str) -> tuple[int, int]:

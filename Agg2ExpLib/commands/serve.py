@@ -12,12 +12,14 @@ _MORE = """requests, one JSON object a line on stdin; paths are absolute:
   {"id": 2, "do": "run", "job": {"ct": "/data/chest.nii.gz", "weights": "/models/swin_unetr.pt", "output": "/data/result"}}
   {"id": 3, "do": "what_if", "result": "/data/result", "weights": "/models/swin_unetr.pt", "action": "remove", "regions": ["heart"]}
   {"id": 4, "do": "causal", "result": "/data/result", "weights": "/models/swin_unetr.pt"}
+  {"id": 5, "do": "counterfactual", "job": {"ct": "/data/chest.nii.gz", "weights": "/models/swin_unetr.pt", "target": "heart",
+            "direction": "less", "output": "/data/less_heart"}}
   {"do": "stop"}    stops the request that is being done
   {"do": "end"}     as does the end of stdin
 events, one JSON object a line on stdout, with the request's id: those of `agg2exp run`, and
   {"event": "ready", ...} at the start, {"event": "ended", "reason": "idle"} or "asked" at the end,
   {"event": "released"} when memory is short and what was kept was given back
-Model, CT and the windows of the last result are kept, so that a second question is answered from the windows that change.
+Models, CT and the windows of the last result are kept, so that a second question is answered from the windows that change.
 Where a stopped request does not end by itself the process does ({"event": "cancelled", "ended": true}): start it anew.
 
 

@@ -73,13 +73,9 @@ def run_in_terminal(job: Job, host: str = "", command: str = "") -> Path:
 
     def work(monitor: Monitor) -> Path:
         if host:
-            from ..serving.remote import remote_by_ssh
+            from ..serving.remote import asked_by_ssh
 
-            remote = remote_by_ssh(host, command)
-            try:
-                return Path(str(remote.answer({"do": "run", "job": job.to_json()}, monitor)["result"]))
-            finally:
-                remote.close()
+            return Path(str(asked_by_ssh(host, command, {"do": "run", "job": job.to_json()}, monitor)["result"]))
         from ..runs.pipeline import run_job
 
         return run_job(job, monitor)

@@ -1,9 +1,8 @@
-"""A counterfactual from the case to the result, in memory: what the command line and the Python API share."""
+"""A counterfactual from the case to the result, in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,66 +22,18 @@ from ..runs.case import Case
 from ..runs.partition import Partition, draw_partition, nothing_drawn
 from ..training.reconstruction import TISSUES, errors_of
 from .canvas import Canvas
-from .choices import DIRECTIONS, FRAMES, LESS, LOGIT, MORE, OBJECTIVES, SMOOTH_MM, VOLUME
+from .choices import LESS, LOGIT, MORE, OBJECTIVES, VOLUME
 from .latents import Latents, check_covers, parse_slices
 from .outcome import Counterfactual, Step
 from .outputs import Output
+from .question import Question
 from .search import LEAST, MOST, Found
 from .shift import Frame, Shift, amounts_of
 
 # A soft volume counts the label's own voxels and what lies so near to them.
 MARGIN_MM = 20.0
 _GOOD_DICE = 0.9  # of a label on the reconstruction, below which people are told
-_MOST_FRAMES = 100
 _SIGNS = {LESS: -1, MORE: 1}
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a case.
-
-    Attributes:
-        target: the label or class.
-        direction: ``less``, ``more`` or ``both``.
-        objective: of a label: ``volume``, its mean probability over its own voxels and 20 mm around them, or over the drawn target;
-            ``logit``, its mean logit over its own voxels or the drawn target. ``auto``: ``volume``. Of a class always its logit.
-        frames: CTs in each direction.
-        end: λ of the last frame in place of a search, without a sign; None to search.
-        slices: first and last slice that may change; None for all.
-        smooth: mm, standard deviation of a Gaussian across the slices through which the direction goes; 0 as in the papers.
-        mask: drawn target, boolean ``[x, y, z]`` on the canvas.
-        extra_rois: further regions, name and boolean mask on the canvas.
-
-    Raises:
-        InputError: something that makes no sense.
-    """
-
-    target: str
-    direction: str = DIRECTIONS[0]
-    objective: str = OBJECTIVES[0]
-    frames: int = FRAMES
-    end: float | None = None
-    slices: tuple[int, int] | None = None
-    smooth: float = SMOOTH_MM
-    mask: np.ndarray | None = None
-    extra_rois: tuple[tuple[str, np.ndarray], ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise InputError(f"Unknown ⟨direction⟩ '{self.direction}': use {', '.join(DIRECTIONS)}.")
-        if self.objective not in OBJECTIVES:
-            raise InputError(f"Unknown ⟨objective⟩ '{self.objective}': use {', '.join(OBJECTIVES)}.")
-        if not 1 <= self.frames <= _MOST_FRAMES:
-            raise InputError(f"⟨frames⟩ must be from 1 to {_MOST_FRAMES}, not {self.frames}.")
-        if not 0 <= self.smooth <= 100:
-            raise InputError(f"⟨smooth⟩ must be from 0 to 100 mm, not {self.smooth:g}.")
-        if self.end is not None and not (0 < abs(self.end) <= 1e6):
-            raise InputError(f"A λ of {self.end:g} changes nothing: give a ⟨lambda⟩ such as 20, or leave it out to search for one.")
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """Those that are asked for."""
-        return (LESS, MORE) if self.direction == DIRECTIONS[0] else (self.direction,)
 
 
 class Maker:

@@ -16,7 +16,7 @@ from ..io.volume import Volume
 from ..models.labels import Label, select_labels, title_of
 from ..monitor import Monitor, Stage
 from ..runs.explanation import Explanation
-from ..runs.pipeline import check_apart
+from ..runs.new_results import check_apart
 from ..runs.results import extra_roi_path
 from ..system.files import new_folder, write_json
 from ..system.memory import require_memory

@@ -91,10 +91,7 @@ class Job:
             raise InputError(f"Unknown ⟨target⟩ '{self.target}': use sum or mean.")
         check_window_batch(self.window_batch)
         check_keep(self.keep)
-        if self.patient_id is not None and (problem := id_problem(self.patient_id)):
-            raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
-        if self.patient_id is not None and not self.patient_id.strip():
-            raise InputError("The patient id is empty: leave it out to use the CT's file name.")
+        check_patient_id(self.patient_id)
 
     @classmethod
     def of(cls, ct: str, weights: str, output: str, **entries: Any) -> Job:
@@ -141,12 +138,12 @@ class Job:
         others: dict[str, Any] = {}
         for key, value in content.items():
             if key in own:
-                values[key] = _checked(key, value, own[key])
+                values[key] = checked_entry(key, value, own[key])
             elif key in parameters:
-                others[key] = _checked(key, value, parameters[key].kind)
+                others[key] = checked_entry(key, value, parameters[key].kind)
             elif key in (MASK_COVERAGE, MASK_REGIONS, "method", "preset"):
                 kind = {"method": "str", "preset": "str | None", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
-                others[key] = _checked(key, value, kind)
+                others[key] = checked_entry(key, value, kind)
             else:
                 near = difflib.get_close_matches(key, cls.entries(), n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(cls.entries())}."
@@ -179,7 +176,24 @@ def _own_kinds() -> dict[str, str]:
     return {entry.name: str(entry.type) for entry in fields(Job) if entry.name not in ("method", "mask", "unused")}
 
 
-def _checked(key: str, value: Any, kind: str) -> Any:
+def check_patient_id(patient_id: str | None) -> None:
+    """Refuse an id that cannot stand in tables and pictures.
+
+    Raises:
+        InputError: it is empty, too long, or has characters that cannot be shown.
+    """
+    if patient_id is not None and (problem := id_problem(patient_id)):
+        raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
+    if patient_id is not None and not patient_id.strip():
+        raise InputError("The patient id is empty: leave it out to use the CT's file name.")
+
+
+def checked_entry(key: str, value: Any, kind: str) -> Any:
+    """An entry of a job, lists as tuples.
+
+    Raises:
+        InputError: it is not of its kind, a key of :data:`~Agg2ExpLib.attribution.method.KINDS`.
+    """
     try:
         return Parameter(key, kind, None, "").check(value)
     except InputError:

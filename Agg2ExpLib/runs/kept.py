@@ -1,4 +1,4 @@
-"""What a process that does several jobs need not read again: the last model and the last CT."""
+"""What a process that does several jobs need not read again: the last models and the last CT."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Kept:
     def __init__(self) -> None:
         self._model: tuple[object, Model] | None = None
         self._segmenter: tuple[object, Model] | None = None
+        self._autoencoder: tuple[object, Model] | None = None
         self._ct: tuple[object, Volume] | None = None
 
     def model(self, weights: str, card: str | None, **variant: object) -> Model:
@@ -44,6 +45,15 @@ class Kept:
         """
         self._segmenter = self._read(self._segmenter, weights, None, {})
         return self._segmenter[1]
+
+    def autoencoder(self, weights: str) -> Model:
+        """As :meth:`model`, for the autoencoder in whose latents a CT is moved.
+
+        Raises:
+            InputError: see there.
+        """
+        self._autoencoder = self._read(self._autoencoder, weights, None, {})
+        return self._autoencoder[1]
 
     def _read(
         self, before: tuple[object, Model] | None, weights: str, card: str | None, variant: Mapping[str, object]
@@ -68,13 +78,13 @@ class Kept:
     @property
     def holds(self) -> bool:
         """Whether there is anything to forget."""
-        return any(kept is not None for kept in (self._model, self._segmenter, self._ct))
+        return any(kept is not None for kept in (self._model, self._segmenter, self._autoencoder, self._ct))
 
     def release(self, model: bool = True) -> None:
         """Forget everything, or the CT alone."""
         self._ct = None
         if model:
-            self._model = self._segmenter = None
+            self._model = self._segmenter = self._autoencoder = None
 
 
 def stamp(path: str | Path | None) -> Stamp | None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..attribution.method import Method
-from ..errors import InputError, OutOfMemoryError
-from ..inference.compute import Compute, choose_compute, is_out_of_memory
+from ..inference.compute import Compute, choose_compute
 from ..inference.network import at_work
 from ..io.regions import read_all_regions, read_mask
 from ..io.source_files import sha256_of
@@ -19,6 +18,7 @@ from .case import Case, make_case
 from .explanation import READ_END, Question, explain_case
 from .job import Job
 from .kept import Kept
+from .new_results import check_apart, new_results
 from .partition import Partition, check_segmenter, draw_partition
 from .privacy import private_names
 from .record import RunRecord
@@ -51,48 +51,9 @@ def run_job(job: Job, monitor: Monitor, kept: Kept | None = None) -> Path:
     check_apart(Path(job.ct), Path(job.output))
     compute = choose_compute(job.device, job.precision)
     method = job.method.make() if job.task == "explain" else None
-    output = OutputFolder(Path(job.output), job.overwrite)
-    try:
+    with new_results(Path(job.output), job.overwrite, compute) as output:
         _do(job, compute, method, output, monitor, kept or Kept())
-        return output.publish()
-    except OSError as error:
-        raise _file_problem(error, output) from error
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
-            raise
-        raise volumes_do_not_fit(compute) from error
-    finally:
-        output.discard()
-
-
-def check_apart(ct: Path, output: Path) -> None:
-    """Refuse an output in the CT's own folder, whose files would be read as the CT's the next time.
-
-    Raises:
-        InputError: it lies there.
-    """
-    try:
-        inside = ct.is_dir() and ct.resolve() in (output.resolve(), *output.resolve().parents)
-    except (OSError, RuntimeError, ValueError):  # a circle of links, which is told where it is opened
-        inside = False
-    if inside:
-        raise InputError(f"The output must not lie in the folder of the CT ({ct.name}): choose another ⟨output⟩.")
-
-
-def volumes_do_not_fit(compute: Compute) -> OutOfMemoryError:
-    """The memory was too small for the volumes, not for the network."""
-    return OutOfMemoryError(
-        f"The volumes of this scan do not fit into the memory of the {compute.device_name}.",
-        "Explain fewer labels at a time, close other programs, or run on the CPU with ⟨device⟩ cpu.",
-    )
-
-
-def _file_problem(error: OSError, output: OutputFolder) -> InputError:
-    """What the operating system refused, in one sentence: reading something given, or writing the results."""
-    reason = error.strerror or str(error)
-    if isinstance(error.filename, str) and not error.filename.startswith((str(output.temporary), str(output.final))):
-        return InputError(f"{error.filename} cannot be read ({reason}): check the path and its permissions.")
-    return InputError(f"Cannot write the results to {output.final.parent} ({reason}): make room or choose another ⟨output⟩.")
+    return output.final
 
 
 def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder, monitor: Monitor, kept: Kept) -> None:

@@ -10,6 +10,7 @@ from ..errors import InputError
 _QUESTION = {"result", "weights", "card", "ct", "extra_rois", "device", "precision"}
 ENTRIES: dict[str, set[str]] = {
     "run": {"job", "send"},
+    "counterfactual": {"job"},
     "load": {"weights", "card", "folds", "mirror"},
     "what_if": {*_QUESTION, "action", "regions", "fill", "amount", "seed", "name"},
     "causal": {*_QUESTION, "fill", "regions"},

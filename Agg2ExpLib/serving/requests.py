@@ -1,4 +1,4 @@
-"""What a program may ask of a process that stays alive: runs, what-if questions about their results, and files in and out."""
+"""What a program may ask of a process that stays alive: runs, counterfactuals, what-if questions about results of runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..counterfactuals.do import do_counterfactual
+from ..counterfactuals.job import CounterfactualJob
 from ..errors import InputError
 from ..inference.compute import choose_compute
 from ..inference.network import at_work
@@ -35,7 +37,7 @@ class Memory:
     """What is kept between requests.
 
     Attributes:
-        files: model and CT.
+        files: models and CT.
         subject: the result that was asked about last, with what the windows of its CT gave.
         key: by which it is known again.
     """
@@ -97,6 +99,8 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
     if what == "run":
         job = Job.from_json(entries.get("job"))
         return {"result": str(run_job(job, PartialSender(monitor) if entries.get("send") is True else monitor, memory.files))}
+    if what == "counterfactual":
+        return _counterfactual(CounterfactualJob.from_json(entries.get("job")), monitor, memory)
     if what == "forget":
         memory.forget()
     if what == "prepare":
@@ -108,6 +112,12 @@ def answer(request: Mapping[str, Any], monitor: EventMonitor, memory: Memory) ->
         model = memory.files.model(_text(entries, "weights"), _optional(entries, "card"), folds=folds, mirror=mirror)
         return {"labels": list(model.labels), "architecture": model.architecture}
     return _what_if(entries, monitor, memory) if what == "what_if" else _causal(entries, monitor, memory)
+
+
+def _counterfactual(job: CounterfactualJob, monitor: Monitor, memory: Memory) -> dict[str, object]:
+    from ..views.counterfactual_views import draw_counterfactual
+
+    return {"result": str(do_counterfactual(job, monitor, memory.files, draw_counterfactual))}
 
 
 def prepare() -> None:

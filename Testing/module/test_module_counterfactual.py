@@ -76,11 +76,11 @@ def loaded(panel: Panel, folder: Path) -> tuple[Any, Counterfactual]:
     assert panel.widget.exporting.load(folder)
     panel.wait()
     assert not panel.controller.failed, panel.controller.message
-    return panel.widget.countering.way, read_counterfactual(folder)
+    return panel.widget.countering.shown.way, read_counterfactual(folder)
 
 
 def test_the_slider_shows_every_frame_at_once(panel: Panel, folder: Path) -> None:
-    ui, section = panel.ui, panel.widget.countering
+    ui, section = panel.ui, panel.widget.countering.shown
     way, found = loaded(panel, folder)
     assert "Less: the CT changes by" in ui.statusLabel.text
     assert ui.counterSlider.maximum == len(found.steps) - 1
@@ -107,7 +107,7 @@ def test_the_slider_shows_every_frame_at_once(panel: Panel, folder: Path) -> Non
         assert float(item.text(2)) == pytest.approx(step.volumes["heart"], abs=0.051)
         assert section.curves.current == index
     assert slowest < 0.1
-    assert "λ = 0" in section._model.line(zero)
+    assert "λ = 0" in section.model.line(zero)
     way.frames.browser.SetSelectedItemNumber(2)  # as Slicer's sequence toolbar does
     assert ui.counterSlider.value == 2
     np.testing.assert_array_equal(array(way.volume), found.steps[2].hu)
@@ -127,7 +127,7 @@ def test_of_another_ct_it_is_refused(panel: Panel, folder: Path) -> None:
     assert panel.widget.exporting.load(folder)
     panel.wait()
     assert "of another CT" in panel.controller.message
-    assert panel.widget.countering.way is None
+    assert panel.widget.countering.shown.way is None
     panel.parameters.inputVolume = None
     assert not panel.widget.exporting.load(folder)
     assert panel.controller.message.startswith("Load the CT")
@@ -143,7 +143,7 @@ def test_what_is_shown_can_be_chosen_and_given_back(panel: Panel, folder: Path) 
     assert foregrounds() == {None}
     panel.click(ui.counterCtCheckBox)
     assert backgrounds() == {panel.widget.state.ct.GetID()}
-    assert not panel.widget.countering._showing
+    assert not panel.widget.countering.shown.showing
     ui.counterSlider.value = way.start  # who moves it wants to see it
     assert backgrounds() == {way.volume.GetID()}
     assert ui.counterCtCheckBox.checked
@@ -173,7 +173,7 @@ def test_it_is_kept_in_the_scene_and_goes_whole(panel: Panel, folder: Path, tmp_
     slicer.mrmlScene.Clear()
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     panel.app.app.processEvents()
-    again = panel.widget.countering.way
+    again = panel.widget.countering.shown.way
     assert again is not None
     assert again.steps == way.steps
     assert not [node for node in volumes() if isCt(node) and node.GetName() != "chest"]
@@ -184,8 +184,10 @@ def test_it_is_kept_in_the_scene_and_goes_whole(panel: Panel, folder: Path, tmp_
         np.testing.assert_array_equal(drawn(after, "heart", again.volume), found.steps[index].drawn == 2)
 
 
-def test_one_is_made_by_a_process(panel: Panel, tmp_path: Path) -> None:
-    ui = panel.ui
+def test_they_are_made_by_the_process_that_stays_alive(panel: Panel, tmp_path: Path) -> None:
+    import slicer
+
+    ui, controller = panel.ui, panel.controller
     panel.parameters.autoencoder = str(write_exact_autoencoder(tmp_path))
     assert [ui.counterTargetCombo.itemText(index) for index in range(ui.counterTargetCombo.count)][:2] == ["Lung", "Heart"]
     panel.parameters.counterTarget = "heart"
@@ -196,12 +198,45 @@ def test_one_is_made_by_a_process(panel: Panel, tmp_path: Path) -> None:
     panel.click(ui.counterButton)
     assert ui.counterButton.text == "Cancel"
     panel.wait()
-    assert not panel.controller.failed, panel.controller.message
-    way = panel.widget.countering.way
+    assert not controller.failed, controller.message
+    way = panel.widget.countering.shown.way
     assert way.title == "less heart"
     assert way.steps[0].volumes["heart"] < way.steps[way.start].volumes["heart"]
     (result,) = panel.results.iterdir()
     assert json.loads((result / "run.json").read_text())["patient"] == "chest"
+
+    # a second press, of a case with a name that no disk takes as it is
+    pid = panel.widget.engine.warm.pid
+    panel.parameters.caseName = "Größe / " + "ü" * 200
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert "begins" in controller.message or "characters" in controller.message, controller.message
+    panel.parameters.caseName = "Größe / " + "ü" * 60
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert not controller.failed, controller.message
+    assert panel.widget.engine.warm.pid == pid
+    assert [ui.counterAnswerCombo.itemText(index) for index in range(2)] == ["less heart (1)", "less heart (2)"]
+    results = {folder.name for folder in panel.results.iterdir()}
+    assert len(results) == 2
+
+    # in the middle it is cancelled, and the CT is removed: nothing is kept, and the next one works
+    def begin() -> None:
+        panel.click(ui.counterButton)
+        panel.wait(lambda: controller.message.startswith("Making") and (controller.fraction or 0) > 0.1)
+
+    begin()
+    panel.click(ui.counterButton)
+    panel.wait()
+    assert controller.message.startswith("Cancelled")
+    begin()
+    slicer.mrmlScene.RemoveNode(panel.widget.state.ct)
+    panel.wait()
+    assert "The CT was removed" in controller.message
+    assert controller.failed
+    assert {folder.name for folder in panel.results.iterdir()} == results
+    panel.wait(lambda: panel.widget.state.ct is None, 10)  # what was made of it does not take its place
+    assert not ui.counterButton.enabled
 
 
 def test_of_a_class_the_probability_is_drawn(panel: Panel, small_weights: Path, tmp_path: Path) -> None:
@@ -215,7 +250,7 @@ def test_of_a_class_the_probability_is_drawn(panel: Panel, small_weights: Path, 
     assert [panel.ui.counterTargetCombo.itemText(index) for index in range(3)] == ["Opacity", "Effusion", "Contrast"]
     way, _found = loaded(panel, found.save(tmp_path / "class"))
     assert way.classifies
-    curve = panel.widget.countering.curves.curves().curves[-1]
+    curve = panel.widget.countering.shown.curves.curves().curves[-1]
     assert curve.main
     np.testing.assert_allclose(curve.values, [100 * step.probability for step in found.steps], atol=1e-4)
     assert panel.ui.counterTree.topLevelItemCount == 3, "labels of the model that draws the regions"

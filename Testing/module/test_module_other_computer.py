@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
+from support.autoencoders import write_exact_autoencoder
 from support.module_panel import Panel
 from support.paths import ROOT
 
@@ -82,6 +83,16 @@ def test_runs_questions_and_models_there(panel: Panel, there: Path, tmp_path: Pa
     assert not panel.controller.failed, panel.controller.message
     assert "Without heart" in panel.controller.message
     assert len(panel.app.dialogs.texts) == 2
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+    panel.open("counter")
+    panel.parameters.autoencoder = str(write_exact_autoencoder(tmp_path))
+    panel.parameters.counterTarget, panel.parameters.counterDirection = "heart", "less"
+    panel.click(panel.ui.counterButton)
+    panel.wait()
+    assert not panel.controller.failed, panel.controller.message
+    assert "Less: the CT changes by" in panel.controller.message
+    assert {path.name for path in private.iterdir()} - {"in-use.lock"} == {"ct", "model", "asked", "autoencoder"}
     assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
     panel.open("input")

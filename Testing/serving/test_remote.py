@@ -5,22 +5,17 @@ The other computer is a process of this one that knows nothing of the caller's f
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import Cancelled, InputError, ToldError
@@ -28,57 +23,12 @@ from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.runs.job import Job
 from Agg2ExpLib.runs.results import Results
 from Agg2ExpLib.serving.channel import Channel
-from Agg2ExpLib.serving.frames import LONGEST_LINE, TOO_LONG, fit_name, read_line, safe_parts
-from Agg2ExpLib.serving.model_files import model_files
+from Agg2ExpLib.serving.frames import LONGEST_LINE
 from Agg2ExpLib.serving.remote import Remote
-from Agg2ExpLib.serving.ssh import check_host, refusal, ssh_command
 from support.paths import ROOT
+from support.served import SERVER, SETTINGS, Watched, channel, kept, run_request
 
-SERVER = [sys.executable, "-m", "Agg2ExpLib", "serve", "--stdio"]
-SETTINGS = {"device": "cpu", "precision": "float32"}
-
-
-class Watched(Monitor):
-    """Keeps what it is told; stops when a function says so."""
-
-    wants_partial = True
-
-    def __init__(self, stop_at=lambda stage, fraction: False):
-        super().__init__()
-        self.stages, self.partials, self._stop_at = [], [], stop_at
-
-    def progress(self, stage, fraction, message="", eta_s=None):
-        self.stages.append((stage, fraction))
-        if self._stop_at(stage, fraction):
-            self.stop()
-
-    def partial(self, kind, path, **details):
-        self.partials.append((kind, path, path.stat().st_size, details))
-
-
-def channel(environment: dict[str, str] | None = None, command: list[str] | None = None) -> Channel:
-    """A server with an environment of its own."""
-    words = ["/usr/bin/env", *(f"{key}={value}" for key, value in (environment or {}).items()), *(command or SERVER)]
-    return Channel(words, lambda status, said: refusal("there", status, said), "there")
-
-
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Remote, Path]]:
-    """The other computer, and its temporary folder."""
-    folder = tmp_path_factory.mktemp("there")
-    remote = Remote("there", lambda: channel({"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}))
-    yield remote, folder
-    remote.close()
-    assert not list(folder.iterdir()), "something stayed on the other computer"
-
-
-def kept(folder: Path) -> set[str]:
-    """What lies on the other computer now."""
-    return {path.relative_to(private).parts[0] for private in folder.iterdir() for path in private.iterdir()} - {"in-use.lock"}
-
-
-def job(ct, weights, output, **more):
-    return {"do": "run", "job": {"ct": str(ct), "weights": str(weights), "output": str(output), **SETTINGS, **more}}
+pytestmark = pytest.mark.xdist_group("remote")  # one server for all
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +36,7 @@ def result(there, small_ct, small_weights, tmp_path_factory) -> tuple[Path, Watc
     """A run there, with partial results."""
     monitor = Watched()
     output = tmp_path_factory.mktemp("here") / "result"
-    answer = there[0].answer(job(small_ct, small_weights, output, samples=12, labels=["heart", "lung"]), monitor)
+    answer = there[0].answer(run_request(small_ct, small_weights, output, samples=12, labels=["heart", "lung"]), monitor)
     assert answer == {"result": str(output)}
     return output, monitor
 
@@ -152,7 +102,7 @@ def test_every_file_of_a_job_goes_there(there, small_ct, small_weights, small_le
     lesion = shutil.copy(small_lesion, odd / "lesion>1.nrrd")
     card = shutil.copy(small_weights.with_suffix(".json"), odd / "card.json")
     more = {"method": "expected_gradients", "references": [str(lesion)], "samples": 2, "labels": ["heart"], "card": str(card)}
-    request = job(ct, small_weights, tmp_path / "r", extra_rois=[f"{lesion}>=1:spot"], target_mask=str(lesion), **more)
+    request = run_request(ct, small_weights, tmp_path / "r", extra_rois=[f"{lesion}>=1:spot"], target_mask=str(lesion), **more)
     there[0].answer(request, Watched())
     found = Results.open(tmp_path / "r")
     assert found.run["extra_rois"] == ["spot"]
@@ -174,7 +124,7 @@ def test_a_stop(there, small_ct, small_weights, tmp_path, stage):
         return bool(began)
 
     with pytest.raises(Cancelled):
-        there[0].answer(job(ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(now))
+        there[0].answer(run_request(ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(now))
     assert time.monotonic() - began[0] < 3
     assert not [path for path in tmp_path.iterdir() if path.name.lstrip(".").startswith("r")]
     assert "labels" in there[0].answer({"do": "load", "weights": str(small_weights)}, Watched())
@@ -183,16 +133,16 @@ def test_a_stop(there, small_ct, small_weights, tmp_path, stage):
 def test_what_the_other_computer_refuses_is_told(there, small_ct, small_weights, tmp_path):
     remote = there[0]
     for request, words in (
-        (job(small_ct, small_weights, tmp_path / "r", labels=["hart"]), "did you mean 'heart'"),
-        (job(small_ct, tmp_path / "none.pt", tmp_path / "r"), "host:"),
-        (job(small_ct, "host:/nowhere/w.pt", tmp_path / "r"), "does not exist"),
-        (job(tmp_path / "none.nii", small_weights, tmp_path / "r"), "does not exist"),
+        (run_request(small_ct, small_weights, tmp_path / "r", labels=["hart"]), "did you mean 'heart'"),
+        (run_request(small_ct, tmp_path / "none.pt", tmp_path / "r"), "host:"),
+        (run_request(small_ct, "host:/nowhere/w.pt", tmp_path / "r"), "does not exist"),
+        (run_request(tmp_path / "none.nii", small_weights, tmp_path / "r"), "does not exist"),
         ({"do": "dance"}, "Unknown request"),
     ):
         with pytest.raises(InputError, match=words):
             remote.answer(request, Watched())
     assert not list(tmp_path.iterdir())
-    assert remote.answer(job(small_ct, f"host:{small_weights}", tmp_path / "s", task="segment"), Watched())
+    assert remote.answer(run_request(small_ct, f"host:{small_weights}", tmp_path / "s", task="segment"), Watched())
     models = remote.answer({"do": "models"}, Watched())["models"]
     assert "demo" in [model["name"] for model in models]
 
@@ -201,12 +151,12 @@ def test_the_line_breaks_and_the_next_request_has_another(there, small_ct, small
     remote, folder = there
 
     def breaks(stage: str, fraction: float) -> bool:
-        if stage == "explain" and fraction > 0.1 and remote._channel.alive:
-            os.kill(remote._channel._process.pid, signal.SIGKILL)
+        if stage == "explain" and fraction > 0.1 and remote.side.channel.alive:
+            os.kill(remote.side.channel._process.pid, signal.SIGKILL)
         return False
 
     with pytest.raises(ToldError, match="on there was ended by the system") as told:
-        remote.answer(job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(breaks))
+        remote.answer(run_request(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), Watched(breaks))
     assert told.value.hint
     assert not list(tmp_path.iterdir())
     before = list(folder.iterdir())
@@ -232,7 +182,7 @@ def test_a_full_disk_there(small_ct, small_weights, tmp_path):
     big = tmp_path / "big.nii"
     big.write_bytes(b"\0" * 2_000_000)
     with pytest.raises(InputError, match=r"disk there cannot take .*File too large"):
-        remote.answer(job(big, small_weights, tmp_path / "r"), Watched())
+        remote.answer(run_request(big, small_weights, tmp_path / "r"), Watched())
     remote.close()
     assert [path.name for path in tmp_path.iterdir()] == ["big.nii"]
 
@@ -265,19 +215,6 @@ def test_a_login_shell_that_talks_does_not_disturb():
     remote.close()
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a\\b", "c:x", "a/.ssh", "x\n", "a/con", "b.", 5]
-)
-def test_names_that_come_through_the_channel_lead_nowhere_else(name):
-    with pytest.raises(InputError):
-        safe_parts(name)
-
-
-@given(st.text(max_size=300))
-def test_every_name_can_be_made_fit(name):
-    assert safe_parts(fit_name(name)) == (fit_name(name),)
-
-
 def test_a_server_takes_no_bad_files(tmp_path):
     line = channel({"TMPDIR": str(tmp_path)})
     line.begin(Monitor())
@@ -299,125 +236,6 @@ def test_a_server_takes_no_bad_files(tmp_path):
     line.end()
 
 
-def test_lines_are_bounded():
-    stream = io.BytesIO(b"ab\n" + b"c" * 10 + b"\n" + b"d")
-    assert [read_line(stream, 4), read_line(stream, 4), read_line(stream, 4), read_line(stream, 4)] == [
-        b"ab\n",
-        TOO_LONG,
-        b"d",
-        None,
-    ]
-
-
-def test_only_what_is_of_a_model_is_sent(small_weights, tmp_path):
-    for name in ("mine.pt", "mine.json", "other.json", "letter.csv"):
-        (tmp_path / name).write_text("x")
-    folder = fit_name(tmp_path.name)
-    assert [name for name, _file in model_files(tmp_path / "mine.pt")[0]] == [f"{folder}/mine.json", f"{folder}/mine.pt"]
-    fold = tmp_path / "Dataset7_Chest" / "Trainer__Plans__3d" / "fold_0"
-    fold.mkdir(parents=True)
-    names = ("../plans.json", "../dataset.json", "checkpoint_final.pth", "checkpoint_best.pth", "progress.png")
-    for file in (fold / name for name in names):
-        file.write_text("x")
-    above = "Dataset7_Chest/Trainer__Plans__3d"
-    wanted = [f"{above}/{name}" for name in ("dataset.json", "fold_0/checkpoint_final.pth", "plans.json")]
-    found, own = model_files(fold / "checkpoint_final.pth")
-    assert ([name for name, _file in found], own) == (wanted, wanted[1])
-    found, own = model_files(fold.parent)
-    assert ([name for name, _file in found], own) == (wanted, above)
-    with pytest.raises(InputError, match="no weights"):
-        model_files(tmp_path / "letter.csv")
-
-
-@pytest.mark.parametrize("host", ["-oProxyCommand=x", "a b", "", "a;b", "user@", "a@b@c", "host:99999999", "x" * 400])
-def test_what_is_no_host_is_refused(host):
-    with pytest.raises(InputError, match="names no computer"):
-        check_host(host)
-
-
-def test_the_command_of_ssh(monkeypatch):
-    monkeypatch.delenv("AGG2EXP_SSH", raising=False)
-    command = ssh_command("me@box.example.org", "")
-    assert command[0] == "ssh"
-    assert command[-3:] == ["--", "me@box.example.org", "agg2exp serve --stdio"]
-    assert "BatchMode=yes" in command
-    assert ssh_command("me@box:2222")[-2] == "ssh://me@box:2222"
-    with pytest.raises(InputError, match="one line"):
-        ssh_command("box", "a\nb")
-    assert "another host key" in refusal(
-        "box", 255, ["@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", "Host key verification failed."]
-    )
-
-
-SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
-
-
-@pytest.fixture
-def sshd(tmp_path, monkeypatch) -> Iterator[str]:
-    """An ssh server of our own on this computer, with keys of its own; gives what reaches it."""
-    if SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("OpenSSH's server is not installed")
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)], check=True)
-    shutil.copy(tmp_path / "user.pub", tmp_path / "authorized")
-    (tmp_path / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\nPidFile none\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-    )
-    kind, key = (tmp_path / "host.pub").read_text().split()[:2]
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
-    (tmp_path / "config").write_text(
-        f"Host there\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {tmp_path}/user\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {tmp_path}/known\n  GlobalKnownHostsFile none\n"
-    )
-    if os.getuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=subprocess.PIPE, text=True)
-    said: list[str] = []
-    threading.Thread(target=lambda: said.extend(server.stderr), daemon=True).start()
-    deadline = time.monotonic() + 10
-    while not any("listening" in line for line in said) and time.monotonic() < deadline and server.poll() is None:
-        time.sleep(0.02)
-    if server.poll() is not None:
-        pytest.skip(f"sshd does not start here: {' '.join(said)[-300:]}")
-    monkeypatch.setenv("AGG2EXP_SSH", f"ssh -F {tmp_path}/config")
-    yield "there"
-    server.kill()
-    server.wait()
-
-
-def test_through_a_real_ssh_server_and_what_ssh_refuses(sshd, small_ct, small_weights, tmp_path, capsys):
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    command = f"cd {ROOT} && TMPDIR={folder} OMP_NUM_THREADS=1 {sys.executable} -m Agg2ExpLib serve --stdio"
-    words = ["--ct", str(small_ct), "--weights", str(small_weights), "--device", "cpu", "--host", sshd, "--host-command", command]
-    assert main(["segment", *words, "--output", str(tmp_path / "r")]) == 0
-    assert "heart" in capsys.readouterr().out.lower()
-    assert Results.open(tmp_path / "r").run["task"] == "segment"
-    assert not list(folder.iterdir())
-
-    wrong = ["segment", *words[:-1], "agg2exp-of-nobody serve", "--output", str(tmp_path / "s")]
-    assert main(wrong) == 2
-    assert "There is no agg2exp on there" in capsys.readouterr().err
-    (tmp_path / "known").write_text("")
-    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
-    assert "host key of there is not known" in capsys.readouterr().err
-    config = (tmp_path / "config").read_text()
-    (tmp_path / "config").write_text(config + "  StrictHostKeyChecking no\n")
-    (tmp_path / "authorized").write_text("")
-    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
-    assert "without a password" in capsys.readouterr().err
-    (tmp_path / "config").write_text(config.replace("Port", "Port 1 #"))
-    assert main(["segment", *words, "--output", str(tmp_path / "s")]) == 2
-    assert "there does not answer (connection refused)" in capsys.readouterr().err
-    assert not (tmp_path / "s").exists()
-
-
 def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
     """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer; a shell stands in for ssh."""
     ssh = tmp_path / "ssh"
@@ -427,7 +245,7 @@ def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
     started = [*SERVER, "--host", "there", "--host-command", command]
     environment = {**os.environ, "AGG2EXP_SSH": str(ssh)}
     relay = subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    request = {**job(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), "id": "a"}
+    request = {**run_request(small_ct, small_weights, tmp_path / "r", samples=100_000, labels=["heart"]), "id": "a"}
     relay.stdin.write(json.dumps(request) + "\n")
     relay.stdin.flush()
 

@@ -3,11 +3,7 @@
 import io
 import json
 import os
-import queue
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -16,44 +12,9 @@ import pytest
 
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.runs.results import Results
+from support.served import SETTINGS, Client
 
 pytestmark = pytest.mark.xdist_group("server")
-SETTINGS = {"device": "cpu", "precision": "float32"}
-
-
-class Client:
-    """Somebody who starts ``agg2exp serve`` and talks to it."""
-
-    def __init__(self, *words: str):
-        command = [sys.executable, "-m", "Agg2ExpLib", "serve", *words]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def send(self, line: str | dict) -> None:
-        text = line if isinstance(line, str) else json.dumps(line)
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-    def event(self, timeout: float = 120) -> dict | None:
-        line = self._lines.get(timeout=timeout)
-        return None if line is None else json.loads(line)
-
-    def until(self, *kinds: str) -> dict:
-        """The next event of one of these kinds, or of a failure."""
-        while (event := self.event()) is not None:
-            if event["event"] in (*kinds, "error"):
-                return event
-        raise AssertionError(f"the process ended without {kinds}")
-
-    def ask(self, **request: object) -> dict:
-        self.send(request)
-        return self.until("done", "cancelled")
 
 
 @pytest.fixture(scope="module")

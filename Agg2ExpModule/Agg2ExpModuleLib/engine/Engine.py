@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Engine:
         parent: Qt object that owns the timers.
 
     Attributes:
-        warm: the process, of which other things may be asked while no job is done.
+        warm: the process.
         onEvent: are given the events of a run (``progress``, ``notice``, ``expected``, ``partial``).
         onLog: are given the lines of stderr, and those of stdout that are no event.
         onFinished: are given the outcome, exactly once a run, when ``running`` is False again.
@@ -41,7 +41,6 @@ class Engine:
         self.onLog = self.warm.onLog
         self.onFinished: list[Callable[[RunOutcome], None]] = []
         self.running = False
-        self._leftovers: Leftovers | None = None
 
     def start(self, job: dict[str, Any]) -> None:
         """Start a run; what keeps it from starting comes as its outcome.
@@ -55,13 +54,35 @@ class Engine:
         if self.warm.busy:
             raise RuntimeError(_("A computation is running already: wait until it has ended, or cancel it."))
         self.running = True
-        self._leftovers = Leftovers(Path(str(job["output"]))) if job.get("output") else None
-        self.warm.ask({"do": "run", "job": job}, self._onEvent, self._onFinished)
+        self.ask({"do": "run", "job": job}, self._onEvent, self._onFinished)
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        onEvent: Callable[[dict[str, Any]], None],
+        onFinished: Callable[[RunOutcome], None],
+    ) -> None:
+        """Have something else done; what a killed process leaves beside the output of its job goes.
+
+        Args:
+            request, onEvent, onFinished: see :meth:`WarmEngine.ask`.
+
+        Raises:
+            RuntimeError: something else is being done.
+        """
+        output = (request.get("job") or {}).get("output")
+        leftovers = Leftovers(Path(str(output))) if output else None
+
+        def finished(outcome: RunOutcome) -> None:
+            if leftovers is not None and outcome.state != DONE:
+                leftovers.discard()
+            onFinished(outcome)
+
+        self.warm.ask(request, onEvent, finished)
 
     def cancel(self) -> None:
-        """Ask the run to stop, and have the process killed with all its children when it has not after 3 s. Returns at once."""
-        if self.running:
-            self.warm.stop()
+        """Ask for a stop, and have the process killed with all its children when it has not after 3 s. Returns at once."""
+        self.warm.stop()
 
     def shutdown(self) -> None:
         """End the run and the process before this returns, which takes at most about two seconds; for the end of the application.
@@ -76,9 +97,6 @@ class Engine:
 
     def _onFinished(self, outcome: RunOutcome) -> None:
         self.running = False
-        leftovers, self._leftovers = self._leftovers, None
-        if leftovers is not None and outcome.state != DONE:
-            leftovers.discard()
         for callback in list(self.onFinished):
             _guarded(callback, outcome)
 

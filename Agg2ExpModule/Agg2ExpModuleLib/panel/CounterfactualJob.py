@@ -1,64 +1,65 @@
-"""The files that a counterfactual is made from: CT, drawn segments, and the job."""
+"""The job of a counterfactual, with the files that it is made from: CT, drawn segments."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from ..scene.ResultRecord import TARGET_MASK
-from ..scene.SceneVolumes import fileNameOf, segmentIds, writeSegment, writeVolumeSteps
+from ..scene.SceneVolumes import fileNameOf, segmentIds, writeSegment
+from .ModelInfo import readModelInfo
 from .PanelState import PanelState
+from .Parameters import chosenOverlap
 from .RegionsModel import segmenterWeights
 from .RunTexts import freshFolder, resultsRoot
 
+if TYPE_CHECKING:
+    from ..scene.CtFile import CtFile
 
-def writeCounterfactualJob(state: PanelState, classifies: bool, ct: Any, target: str, work: Path) -> Generator[str, None, Path]:
-    """Write what the process that makes a counterfactual reads; yields what is being done.
+
+def counterfactualJob(state: PanelState, ctFile: CtFile, ct: Any, target: str, work: Path) -> Generator[str, None, dict[str, Any]]:
+    """Write what the engine reads; yields what is being done.
 
     Args:
         state: of the panel.
-        classifies: whether the model is a classifier.
+        ctFile: of the CT, which is not written again while it is the same.
         ct: the volume node.
         target: name of the label or class.
-        work: folder for the files.
+        work: folder for the other files.
 
     Returns:
-        The job file.
+        Entries of the job, see ``Agg2ExpLib.counterfactuals.job``.
     """
     parameters, record = state.parameters, state.record
     assert parameters is not None
     case = parameters.caseName.strip() or ct.GetName()
-    file = work / f"{fileNameOf(case)}.nrrd"
-    yield from writeVolumeSteps(ct, file)
+    file = yield from ctFile.steps(ct, case)
     root = resultsRoot(parameters.resultsFolder)
     job: dict[str, Any] = {
         "ct": str(file),
-        "model": parameters.weights,
+        "weights": parameters.weights,
         "target": target,
         "direction": parameters.counterDirection,
         "device": parameters.device,
         "precision": parameters.precision,
+        "overlap": chosenOverlap(parameters),
         "patient_id": case,
         "output": str(freshFolder(root, fileNameOf(case), f"counterfactual {fileNameOf(target)}")),
+        "autoencoder": parameters.autoencoder.strip() or None,
     }
-    if parameters.autoencoder.strip():
-        job["autoencoder"] = parameters.autoencoder.strip()
-    if classifies:
+    if readModelInfo(parameters.weights).classifies:
         job["segmenter"] = segmenterWeights(state) or None
     elif parameters.useDrawnTarget and parameters.targetSegment in segmentIds(parameters.targetSegmentation):
         writeSegment(parameters.targetSegmentation, parameters.targetSegment, work / f"{TARGET_MASK}.nrrd")
         job["target_mask"] = str(work / f"{TARGET_MASK}.nrrd")
         yield _("Preparing the drawn segment …")
+    job["extra_rois"] = []
     if record is not None and record.extra is not None:
-        job["regions"] = []
         for index, name in enumerate(name for name in segmentIds(record.extra) if name != TARGET_MASK):
             writeSegment(record.extra, name, work / f"region{index}.nrrd")
-            job["regions"].append(f"{work / f'region{index}.nrrd'}:{name}")
+            job["extra_rois"].append(f"{work / f'region{index}.nrrd'}:{name}")
             yield _("Preparing the regions …")
-    file = work / "counterfactual.json"
-    file.write_text(json.dumps(job), encoding="utf-8")
-    return file
+    return job

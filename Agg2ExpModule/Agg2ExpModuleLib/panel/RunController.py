@@ -67,6 +67,11 @@ class RunController(Activity):
         """The CT that is being worked on."""
         return self._ct if self.busy else None
 
+    @property
+    def reason(self) -> str:
+        """Why it is being stopped, where the user did not ask for that."""
+        return self._reason
+
     def isAgreed(self) -> bool:
         """Whether data may go where it is computed with."""
         return self.state.elsewhere is None or self.state.elsewhere.isAgreed()

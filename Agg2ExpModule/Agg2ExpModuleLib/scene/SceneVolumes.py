@@ -18,11 +18,13 @@ from Agg2ExpLib.views.mrml_nodes import affine_of, array_of
 
 CHANGED_CT = "Agg2Exp.ChangedCt"  # attribute of a CT that was changed to ask the model about it
 _BYTES_A_STEP = 1 << 25
+_MOST_BYTES = 90  # disks take 255 for a name
 
 
 def fileNameOf(name: str) -> str:
-    """A node's name as a file name."""
-    return re.sub(r"[^\w .+()-]", "_", name).strip(" .") or "ct"
+    """A node's name as a file name, or part of one; so short that every disk takes it with what is added to it."""
+    safe = re.sub(r"[^\w .+()-]", "_", name).strip(" .")
+    return safe.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore").rstrip(" .") or "ct"
 
 
 def isCt(node: Any) -> bool:
