@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,17 +56,17 @@ class Watched(Monitor):
         self.partials.append((kind, path, path.stat().st_size, details))
 
 
-def channel(environment: dict[str, str] | None = None, command: list[str] | None = None) -> Channel:
+def channel(environment: dict[str, str] | None = None, command: Sequence[str] = SERVER) -> Channel:
     """A server with an environment of its own."""
-    words = ["/usr/bin/env", *(f"{key}={value}" for key, value in (environment or {}).items()), *(command or SERVER)]
+    words = ["/usr/bin/env", *(f"{key}={value}" for key, value in (environment or {}).items()), *command]
     return Channel(words, lambda status, said: refusal("there", status, said), "there")
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Remote, Path]]:
+def there(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Iterator[tuple[Remote, Path]]:
     """The other computer, and its temporary folder."""
     folder = tmp_path_factory.mktemp("there")
-    remote = Remote("there", lambda: channel({"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}))
+    remote = Remote("there", lambda: channel({"TMPDIR": str(folder)}, [warm_python, *SERVER[1:]]))
     yield remote, folder
     remote.close()
     assert not list(folder.iterdir()), "something stayed on the other computer"
@@ -418,12 +418,12 @@ def test_through_a_real_ssh_server_and_what_ssh_refuses(sshd, small_ct, small_we
     assert not (tmp_path / "s").exists()
 
 
-def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
+def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path, warm_python):
     """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer; a shell stands in for ssh."""
     ssh = tmp_path / "ssh"
     ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c "$last"\n')
     ssh.chmod(0o755)
-    command = f"cd {ROOT} && TMPDIR={tmp_path} OMP_NUM_THREADS=1 exec {sys.executable} -m Agg2ExpLib serve --stdio"
+    command = f"cd {ROOT} && TMPDIR={tmp_path} exec {warm_python} -m Agg2ExpLib serve --stdio"
     started = [*SERVER, "--host", "there", "--host-command", command]
     environment = {**os.environ, "AGG2EXP_SSH": str(ssh)}
     relay = subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

@@ -6,7 +6,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -24,8 +23,8 @@ SETTINGS = {"device": "cpu", "precision": "float32"}
 class Client:
     """Somebody who starts ``agg2exp serve`` and talks to it."""
 
-    def __init__(self, *words: str):
-        command = [sys.executable, "-m", "Agg2ExpLib", "serve", *words]
+    def __init__(self, python: str, *words: str):
+        command = [python, "-m", "Agg2ExpLib", "serve", *words]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -57,8 +56,8 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def client():
-    made = Client()
+def client(warm_python):
+    made = Client(warm_python)
     assert {"causal", "load", "run", "what_if", "put", "fetch"} <= set(made.until("ready")["requests"])
     yield made
     made.process.kill()
@@ -146,9 +145,9 @@ def test_a_stopped_run_leaves_nothing_and_the_next_one_works(client, small_ct, s
         assert client.ask(do="load", weights=str(small_weights))["event"] == "done"
 
 
-def test_it_ends_when_nobody_asks_or_the_other_side_is_gone():
-    idle = Client("--idle", "0.5")
-    gone = Client()
+def test_it_ends_when_nobody_asks_or_the_other_side_is_gone(warm_python):
+    idle = Client(warm_python, "--idle", "0.5")
+    gone = Client(warm_python)
     for made, words in ((idle, "idle"), (gone, "asked")):
         made.until("ready")
         if made is gone:
