@@ -12,7 +12,7 @@ import time
 import pytest
 import torch
 
-from Agg2ExpLib.commands.cli import main
+from Agg2ExpLib.commands.cli import _VERBS, main
 from support.networks import ABSENT, NAMES
 
 
@@ -160,6 +160,14 @@ def test_help_has_examples_and_loads_nothing_heavy(verb):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "example" in done.stdout
+
+
+@pytest.mark.parametrize("verb", _VERBS, ids=lambda verb: verb.__name__.rpartition(".")[2])
+def test_help_is_plain_text(agg2exp, verb):
+    done = agg2exp(verb.__name__.rpartition(".")[2], "--help")
+    assert done.returncode == 0
+    assert "``" not in done.stdout
+    assert "agg2exp" in done.stdout
 
 
 def write_job(tmp_path, small_ct, small_weights, **more):

@@ -29,6 +29,9 @@ PACKAGES = ("torch", "monai.networks.nets", "monai.inferers", "SimpleITK", "niba
 # In place of the interpreter: hands its words and streams over, passes signals on, and ends as the process there ends.
 _CLIENT = """#!{python} -SE
 import json, os, signal, socket, struct, sys
+known = sys.argv[1:3] == ["-m", "Agg2ExpLib"] or sys.argv[1:2] and sys.argv[1].endswith(".py")
+if not known or set(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))) - set({paths!r}):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 line = socket.socket(socket.AF_UNIX)
 line.connect({place!r})
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,16 +51,19 @@ os._exit(status)
 
 @contextmanager
 def warm_python() -> Iterator[str]:
-    """The path of an executable ``PythonSlicer`` that takes ``-m MODULE …`` or ``SCRIPT …`` as the interpreter does, which it is
-    itself on other systems than Linux."""
+    """The path of an executable ``PythonSlicer`` that runs ``-m Agg2ExpLib …`` and ``SCRIPT.py …`` as the interpreter does.
+
+    Whatever else it is asked for, and whatever finds packages elsewhere, the interpreter does itself; on other systems everything.
+    """
     if not hasattr(os, "pidfd_open"):
         yield sys.executable
         return
     with tempfile.TemporaryDirectory() as folder:
         place, client = str(Path(folder) / "line"), Path(folder) / "PythonSlicer"
-        client.write_text(_CLIENT.format(python=sys.executable, place=place))
+        paths = [str(Path(path).resolve()) for path in sys.path if path]
+        client.write_text(_CLIENT.format(python=sys.executable, place=place, paths=paths))
         client.chmod(0o755)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, __file__, place]
         with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
             assert server.stdout is not None
@@ -106,8 +112,7 @@ def _keep(line: socket.socket) -> Callable[[], object]:
         os.close(stream)
     watched = os.pidfd_open(process)
     while True:
-        ready: list[object] = select.select([watched, line], [], [])[0]
-        if watched in ready:
+        if watched in select.select([watched, line.fileno()], [], [])[0]:
             break
         wanted = line.recv(1)
         # Where the client was killed, so is what it stands for.
@@ -133,9 +138,7 @@ def _prepared(words: list[str], folder: str, environment: dict[str, str]) -> Cal
     module = words[0] == "-m"
     name, *more = words[1:] if module else words
     sys.argv = [name, *more]
-    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
-    first = [] if environment.get("PYTHONSAFEPATH") else [folder if module else str(Path(name).resolve().parent)]
-    sys.path[:1] = [*first, *(path for path in paths if path and path not in sys.path)]
+    sys.path[:1] = [] if environment.get("PYTHONSAFEPATH") else [folder if module else str(Path(name).resolve().parent)]
     if module:
         return lambda: runpy.run_module(name, run_name="__main__", alter_sys=True)
     return lambda: runpy.run_path(name, run_name="__main__")
