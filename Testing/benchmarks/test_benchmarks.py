@@ -42,10 +42,11 @@ SAYS = {
 
 
 @pytest.fixture(autouse=True)
-def _found(monkeypatch):
-    """The benchmarks import each other as scripts do."""
+def _found(monkeypatch, warm_python):
+    """The benchmarks import each other as scripts do, and start processes that need not load everything anew."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "executable", warm_python)
 
 
 def test_every_benchmark_is_tried():
