@@ -1,8 +1,8 @@
 """A Python in which the heavy packages are loaded already, for tests of processes: they start in a tenth of a second, not in four.
 
 What starts is a process of its own, forked from one that has done nothing but import; signals, streams, exit status, folder and
-environment are as with the real interpreter. Tests of what is imported, of memory, of child processes and of closed streams need
-the real one.
+environment are as with the real interpreter. Tests of what is imported, of memory and other limits, of child processes and of
+closed streams need the real one.
 """
 
 from __future__ import annotations
