@@ -58,6 +58,7 @@ class WhatIfSection:
         self._work: WorkFolder | None = None
         self._key: tuple[str, str] | None = None
         self._answer = ""
+        self._own = ""  # label whose row was clicked: outlined, too
         ui = self.ui
         self._action = ChoiceBox(ui.whatIfActionCombo, lambda value: self._set("whatIfAction", value))
         self._region = ChoiceBox(ui.whatIfRegionCombo, lambda value: self._set("whatIfRegion", value))
@@ -125,17 +126,15 @@ class WhatIfSection:
     def _fillAnswers(self) -> None:
         answers = answersOf(self.state.record)
         if self._answer not in [answer.identifier for answer in answers]:
-            self._answer = answers[-1].identifier if answers else ""
+            self._answer, self._own = answers[-1].identifier if answers else "", ""
         self._answers.setChoices([(answer.identifier, answer.title) for answer in answers], self._answer)
         self._show()
 
     def _show(self) -> None:
         ui, shown = self.ui, None
         for answer in (every := answersOf(self.state.record)):
-            here = answer.identifier == self._answer
-            answer.show(here)
-            shown = answer if here else shown
-        self.display.showBefore(shown.changed if shown is not None else ())
+            shown = answer if answer.identifier == self._answer else shown
+        self._outline()
         ui.whatIfAnswerFrame.visible = bool(every)
         ui.whatIfTree.clear()
         for row in shown.rows if shown is not None else ():
@@ -150,6 +149,24 @@ class WhatIfSection:
                     item.setTextAlignment(column, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             ui.whatIfTree.addTopLevelItem(item)
         self._showCt(shown)
+
+    def _outline(self) -> None:
+        """The labels that the chosen answer outlines and the one that was clicked, before and now; say how many more change."""
+        names: list[str] = []
+        text = _("Strong lines: now. Thin pale lines: before.")
+        for answer in answersOf(self.state.record):
+            if answer.identifier != self._answer:
+                answer.show(False)
+                continue
+            changed, names = answer.changed, answer.outlined
+            names += [name for name in changed if name == self._own and name not in names]
+            answer.show(True, names)
+            if len(changed) > len(names):
+                text += " " + _("Outlined: the {shown} of {all} changed labels that matter most; click another to see it.").format(
+                    shown=len(names), all=len(changed)
+                )
+        self.display.showBefore(names)
+        self.ui.whatIfLegendLabel.text = text
 
     def _showCt(self, answer: Answer | None) -> None:
         ui, ct = self.ui, self.state.ct
@@ -183,7 +200,7 @@ class WhatIfSection:
         self._set("whatIfRegion", name)
 
     def _onAnswer(self, identifier: str) -> None:
-        self._answer = identifier
+        self._answer, self._own = identifier, ""
         with slicer.util.RenderBlocker():
             self._show()
         self._enable()
@@ -196,6 +213,9 @@ class WhatIfSection:
     def _onLabel(self, item: Any, *_unused: Any) -> None:
         name = item.data(_NAME, qt.Qt.UserRole)
         if name:
+            self._own = str(name)
+            with slicer.util.RenderBlocker():
+                self._outline()
             self.display.jumpTo(str(name))
 
     def _onRemove(self, *_unused: Any) -> None:
@@ -244,7 +264,7 @@ class WhatIfSection:
             if not controller.busy:  # the panel has been shut down
                 return
             if outcome.state == DONE:
-                onDone(record, outcome)
+                onDone(record, outcome, question)
             elif outcome.state == ERROR:
                 controller.end(Ending.FAILED, inPanelWords(outcome.message), inPanelWords(outcome.hint))
             else:
@@ -287,11 +307,11 @@ class WhatIfSection:
 
     # What comes back
 
-    def _load(self, record: ResultRecord, outcome: RunOutcome) -> None:
+    def _load(self, record: ResultRecord, outcome: RunOutcome, question: dict[str, Any]) -> None:
         content, controller = outcome.content, self.controller
         title = str(content["title"])
         labels = list(content["labels"])
-        loading = loadAnswer(Path(str(content["answer"])), record, labels, title)
+        loading = loadAnswer(Path(str(content["answer"])), record, labels, title, question["regions"])
         found: list[Answer] = []
 
         def steps() -> Iterator[str]:
@@ -299,7 +319,7 @@ class WhatIfSection:
             found.append(answer)
 
         def loaded() -> None:
-            self._answer = found[0].identifier
+            self._answer, self._own = found[0].identifier, ""
             changed = [row for row in found[0].rows if row.dice is None or row.dice < 1]
             most = changed[0] if changed else None
             text = _("{title}: {count} of {all} labels change.").format(
@@ -312,7 +332,7 @@ class WhatIfSection:
         controller.enter(Phase.LOADING, _("Loading the answer …"), 1.0)
         controller.goOn(steps(), loaded)
 
-    def _tellAll(self, record: ResultRecord, outcome: RunOutcome) -> None:
+    def _tellAll(self, record: ResultRecord, outcome: RunOutcome, question: dict[str, Any]) -> None:
         import json
 
         from Agg2ExpLib.interventions.effects_table import read_effects
