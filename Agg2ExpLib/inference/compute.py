@@ -226,8 +226,7 @@ class BatchSize:
     def _watch(self, work: Callable[[], _T]) -> _T:
         """Do the first item's work on a CPU, and go on with two at once where that is faster and fits easily."""
         self._watched = True
-        watch = convolution_watch()
-        with watch:
+        with convolution_watch() as watch:
             made = work()
         if watch.share >= WORTH_PAIRS and 2 * _BYTES_HELD * watch.bytes < self._compute.free_memory():
             self.current = 2

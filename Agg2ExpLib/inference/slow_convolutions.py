@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 # torch takes oneDNN for a 3D convolution in float32 only where the batch holds several items, channels and the first two sides
@@ -12,45 +14,47 @@ _WIDE = 3
 WORTH_PAIRS = 0.1
 
 
-def convolution_watch() -> Any:
-    """A context that watches the convolutions of a pass of one window; afterwards ``share`` of their operations were slow."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
+class ConvolutionWatch:
+    """What the 3D convolutions of a pass of one window cost.
 
-    # Where the groups stand among the arguments; in inference mode the first is called by the other two names.
-    groups_at = {
-        torch.ops.aten.convolution.default: 8,
-        torch.ops.aten.conv3d.default: 6,
-        torch.ops.aten.conv_transpose3d.input: 6,
-    }
+    Attributes:
+        slow, all: multiplications of those that go the slow way, and of all.
+        bytes: of their results.
+    """
 
-    class Watch(TorchDispatchMode):
-        """Adds up the multiplications of 3D convolutions, and their results' bytes."""
+    def __init__(self) -> None:
+        self.slow = self.all = self.bytes = 0
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.slow = self.all = self.bytes = 0
+    @property
+    def share(self) -> float:
+        """Of the multiplications, how many went the slow way."""
+        return self.slow / self.all if self.all else 0.0
 
-        @property
-        def share(self) -> float:
-            return self.slow / self.all if self.all else 0.0
+    def see(self, module: Any, inputs: Any, made: Any) -> None:
+        """Take a module's pass into account."""
+        import torch
 
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = function(*args, **(kwargs or {}))
-            place = groups_at.get(function)
-            if place is not None and args[0].dim() == 5:
-                groups = args[place] if len(args) > place else (kwargs or {}).get("groups", 1)
-                transposed = bool(args[6]) if place == 8 else function is torch.ops.aten.conv_transpose3d.input
-                self._add(args[0], args[1], made, groups, transposed)
-            return made
+        transposed = isinstance(module, torch.nn.ConvTranspose3d)
+        if not (transposed or isinstance(module, torch.nn.Conv3d)) or made.dim() != 5:
+            return
+        image, kernel = inputs[0], module.weight
+        operations = (image if transposed else made).numel() * kernel[0].numel()
+        self.all += operations
+        self.bytes += made.numel() * made.element_size()
+        wide = kernel.shape[-1] > _WIDE and kernel.shape[-2] > _WIDE
+        few = image.shape[1] * image.shape[2] * image.shape[3] <= _ENOUGH
+        if made.dtype == torch.float32 and image.shape[0] == 1 and module.groups == 1 and few and not wide:
+            self.slow += operations
 
-        def _add(self, image: Any, weight: Any, made: Any, groups: int, transposed: bool) -> None:
-            operations = (image if transposed else made).numel() * weight[0].numel()
-            self.all += operations
-            self.bytes += made.numel() * made.element_size()
-            wide = weight.shape[-1] > _WIDE and weight.shape[-2] > _WIDE
-            few = image.shape[1] * image.shape[2] * image.shape[3] <= _ENOUGH
-            if image.dtype == torch.float32 and image.shape[0] == 1 and groups == 1 and few and not wide:
-                self.slow += operations
 
-    return Watch()
+@contextlib.contextmanager
+def convolution_watch() -> Iterator[ConvolutionWatch]:
+    """Watch the layers of a pass; what a network computes without layers, or as TorchScript, is not seen."""
+    from torch.nn.modules.module import register_module_forward_hook
+
+    watch = ConvolutionWatch()
+    handle = register_module_forward_hook(watch.see)
+    try:
+        yield watch
+    finally:
+        handle.remove()
