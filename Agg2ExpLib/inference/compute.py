@@ -177,11 +177,18 @@ class BatchSize:
         self._monitor = monitor
         self._requested = requested
         self.current = 1 if requested == "auto" else int(requested)
-        self._watched = requested != "auto" or compute.device.type != "cpu" or compute.precision != "float32"
+        self._watched = True
 
     def choose(self, trial: Callable[[], object]) -> None:
-        """Pick the batch from the memory that ``trial`` (one item, forward and backward) needs; a no-op unless ``auto`` on CUDA."""
-        if self._requested != "auto" or self._compute.device.type != "cuda":
+        """Pick the batch from the memory that ``trial`` (one item, forward and backward) needs; a no-op unless ``auto``.
+
+        On a CPU the first item's work tells, without a trial. Who asks again about single windows and wants the same numbers to the
+        last bit does not call this, and has one window at a time.
+        """
+        if self._requested != "auto":
+            return
+        if self._compute.device.type != "cuda":
+            self._watched = self._compute.device.type != "cpu" or self._compute.precision != "float32"
             return
         import torch
 

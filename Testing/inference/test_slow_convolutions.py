@@ -83,5 +83,6 @@ def test_wide_networks_go_alone_and_the_memory_of_pairs_is_told():
         batch = BatchSize(CPU, Monitor(), "auto")
         image = torch.rand((1, 1, 48, 48, 48))
         with torch.inference_mode():
+            batch.choose(lambda: None)
             batch.attempt(lambda network=network, image=image: network(image))
         assert batch.current == (2 if pairs else 1)
