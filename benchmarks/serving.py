@@ -19,7 +19,7 @@ import numpy as np
 from smoke import coarse_phantom, tiny_weights
 
 from Agg2ExpLib.io.write import write_volume
-from Agg2ExpLib.models.model import demo_weights
+from Agg2ExpLib.models.model import demo_weights, load_model
 from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.serving.channel import Channel
 from Agg2ExpLib.serving.remote import Remote, remote_by_ssh
@@ -67,6 +67,25 @@ class Talk:
                 return (now if first is None else first), (now if drawing is None else drawing), now
         raise SystemExit("the process has ended")
 
+    def begins(self) -> tuple[float, float]:
+        """Seconds to the first word and until the model draws; then what is being done is stopped."""
+        assert self.process.stdout is not None
+        assert self.process.stdin is not None
+        first = drawing = None
+        for line in self.process.stdout:
+            event, now = json.loads(line), time.perf_counter() - self.began
+            if event["event"] == "error":
+                raise SystemExit(event["message"])
+            if event["event"] == "progress" and drawing is None:
+                first = now if first is None else first
+                if event["stage"] == "segment":
+                    drawing = now
+                    self.process.stdin.write("stop\n")
+                    self.process.stdin.flush()
+            if first is not None and drawing is not None and event["event"] in ("cancelled", "done"):
+                return first, drawing
+        raise SystemExit("the process has ended")
+
 
 def job(ct: Path, weights: Path, output: Path) -> dict[str, Any]:
     return {"ct": str(ct), "weights": str(weights), "output": str(output), "task": "segment", "device": "cpu"}
@@ -107,10 +126,38 @@ def main(argv: list[str] | None = None) -> None:
             tell(words, timed(server, {"id": number, "do": "run", "job": job(ct, weights, folder / f"r{number}")}))
         server.process.kill()
         server.process.communicate()
+        counterfactual(folder, ct, weights, 0.0 if args.smoke else 1.0)
         send(folder, args.host, args.command, args.megabytes)
 
 
-def tell(words: str, seconds: tuple[float, float, float]) -> None:
+def counterfactual(folder: Path, ct: Path, weights: Path, pause: float) -> None:
+    """How soon a counterfactual begins: each in a process that is started for it, and in one that stays alive."""
+    asked = {"ct": str(ct), "weights": str(weights), "device": "cpu", "direction": "less"}
+    label = load_model(weights).labels[1]
+    print("\n| counterfactual | first word | first window |\n|---|---:|---:|")
+    server: Talk | None = None
+    for number, words in enumerate(("a process for it alone", "one that stays alive, first", "second", "third")):
+        if server is None or number == 1:
+            if server is not None:
+                server.process.kill()
+                server.process.communicate()
+            began = time.perf_counter()
+            server = Talk("serve")
+            if number:
+                server.until("ready")
+                began = time.perf_counter()
+        else:
+            time.sleep(pause)
+            began = time.perf_counter()
+        server.send({"id": number, "do": "counterfactual", "job": {**asked, "target": label, "output": str(folder / f"c{number}")}})
+        server.began = began
+        tell(words, server.begins())
+    assert server is not None
+    server.process.kill()
+    server.process.communicate()
+
+
+def tell(words: str, seconds: tuple[float, ...]) -> None:
     print(f"| {words} | " + " | ".join(f"{value:.2f} s" for value in seconds) + " |", flush=True)
 
 
