@@ -175,7 +175,8 @@ def _finish(args: argparse.Namespace, trainer: Trainer, folder: Path) -> None:
             temporary.write_text(card.to_json(), encoding="utf-8")
 
     write({})
-    scores = trainer.task.examine(load_model(trainer.weights).network)
+    network = load_model(trainer.weights).network.to(trainer.fabric.device)
+    scores = trainer.task.examine(network)
     write(scores.to_dict())
     print(*scores.lines(), f"Weights: {trainer.weights}", f"Model card: {path}", sep="\n")
 

@@ -16,6 +16,7 @@ from ..system.files import replacing
 from .card import training_record
 from .monitor import Progress
 from .reconstruction import TISSUES, Errors, errors_of, give_back
+from .scores import device_of
 from .settings import TrainSettings
 from .slices_source import SlicesSource
 from .sources import scale
@@ -82,7 +83,8 @@ class AutoencoderTask:
         """HU error by tissue on the source's validation cases."""
         import torch
 
-        rank, ranks, device = (fabric.global_rank, fabric.world_size, fabric.device) if fabric else (0, 1, "cpu")
+        rank, ranks = (fabric.global_rank, fabric.world_size) if fabric else (0, 1)
+        device = device_of(network)
         training, window = network.training, self.settings.hu_window
         network.eval()
         rows: dict[str, list[np.ndarray]] = {}

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..system.files import replacing
 from .class_source import Case
+from .scores import device_of
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +143,7 @@ def score(
     import torch
 
     rank, ranks = (fabric.global_rank, fabric.world_size) if fabric else (0, 1)
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     training = network.training
     network.eval()
     rows: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}

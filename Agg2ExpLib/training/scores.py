@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Scores(Protocol):
@@ -21,3 +24,10 @@ class Scores(Protocol):
     def lines(self) -> Sequence[str]:
         """For people, at the end of the run."""
         ...
+
+
+def device_of(network: torch.nn.Module) -> torch.device:
+    """Where a network lies, and is asked."""
+    import torch
+
+    return next((weight.device for weight in network.parameters()), torch.device("cpu"))

@@ -15,6 +15,7 @@ from ..inference.sliding_window import OVERLAP
 from ..models.labels import Label
 from ..roi_importance.dice import dice_per_label
 from ..system.files import replacing
+from .scores import device_of
 from .settings import TrainSettings
 from .sources import Source, scale
 
@@ -88,7 +89,8 @@ def validate(network: torch.nn.Module, source: Source, settings: TrainSettings, 
     """Dice on the source's validation cases; with several processes each takes its share of the cases."""
     import torch
 
-    rank, ranks, device = (fabric.global_rank, fabric.world_size, fabric.device) if fabric else (0, 1, "cpu")
+    rank, ranks = (fabric.global_rank, fabric.world_size) if fabric else (0, 1)
+    device = device_of(network)
     training = network.training
     network.eval()
     rows: dict[str, list[np.ndarray]] = {}
