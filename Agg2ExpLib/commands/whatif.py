@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..interventions.choices import ACTIONS, FILLS
-from .options import add_device_options, add_extra_rois, split
+from .options import add_device_options, add_extra_rois, add_host_options, split
 
 if TYPE_CHECKING:
     from ..api.result import Result
@@ -23,6 +23,7 @@ _EXAMPLES = """examples:
   agg2exp whatif result --weights swin_unetr.pt --shift heart --amount -100
   agg2exp whatif result --weights swin_unetr.pt --extra-rois blob.nrrd:blob --remove blob
   agg2exp whatif result --weights swin_unetr.pt --all
+  agg2exp whatif result --weights swin_unetr.pt --remove heart --host me@workstation
 The answers lie in result/what_if: the changed CT, the new segmentation, a table and a picture for each; with --all one table of
 what removing each region does to each label, and how well that agrees with the importance matrix.
 """
@@ -49,6 +50,7 @@ def add_parser(verbs: Any) -> None:
     more.add_argument("--no-picture", dest="picture", action="store_false", help="write no picture")
     add_extra_rois(more)
     add_device_options(parser)
+    add_host_options(parser)
     parser.set_defaults(do=main)
 
 
@@ -62,42 +64,86 @@ def main(args: argparse.Namespace) -> int:
 
 def _answer(args: argparse.Namespace, monitor: Monitor) -> str:
     from ..api.result import Result
-    from ..api.what_if import causal_matrix, what_if
 
     result = Result.open(args.result)
-    model = _model(args, result)
-    common = {"regions": args.extra_rois or None, "ct": args.ct, "device": args.device, "precision": args.precision}
     if args.all:
-        effects = causal_matrix(result, model, fill=args.fill, monitor=monitor, **common)
-        folder = effects.save(args.result, result.matrix)
+        effects, folder = _removed_in_turn(args, result, monitor)
         if args.picture:
             _draw_effects(folder / "causal_matrix.png", effects, result)
         return f"{_told(effects, result)}\n{folder}"
-    asked: dict[str, Any] = {name: getattr(args, name) or () for name in ACTIONS}
-    answer = what_if(result, model, fill=args.fill, amount=args.amount, seed=args.seed, monitor=monitor, **asked, **common)
-    folder = answer.save(args.result, args.name)
+    answer, folder = _changed(args, result, monitor)
     if args.picture:
         _draw(folder / "what_if.png", answer, result)
     return f"{answer}\n{folder}"
 
 
-def _model(args: argparse.Namespace, result: Result) -> Model:
-    """The model named, or the demo's where it made the result.
+def _changed(args: argparse.Namespace, result: Result, monitor: Monitor) -> tuple[WhatIf, Path]:
+    """One change: the answer and its folder."""
+    from ..api.what_if import what_if
+
+    asked: dict[str, Any] = {name: getattr(args, name) or () for name in ACTIONS}
+    how = {"fill": args.fill, "amount": args.amount, "seed": args.seed}
+    if args.host:
+        from ..interventions.read import read_what_if
+
+        action, regions = next((name, list(names)) for name, names in asked.items() if names)
+        folder = _asked_there(
+            {"do": "what_if", "action": action, "regions": regions, "name": args.name, **how}, args, result, monitor
+        )
+        return read_what_if(folder, result), folder
+    answer = what_if(result, _model(args, result), monitor=monitor, **asked, **how, **_common(args))
+    return answer, answer.save(args.result, args.name)
+
+
+def _removed_in_turn(args: argparse.Namespace, result: Result, monitor: Monitor) -> tuple[Effects, Path]:
+    """Every region removed: the effects and their folder."""
+    from ..api.what_if import causal_matrix
+
+    if args.host:
+        from ..interventions.read import read_removed_in_turn
+
+        folder = _asked_there({"do": "causal", "fill": args.fill}, args, result, monitor)
+        return read_removed_in_turn(folder), folder
+    effects = causal_matrix(result, _model(args, result), fill=args.fill, monitor=monitor, **_common(args))
+    return effects, effects.save(args.result, result.matrix)
+
+
+def _common(args: argparse.Namespace) -> dict[str, Any]:
+    return {"regions": args.extra_rois or None, "ct": args.ct, "device": args.device, "precision": args.precision}
+
+
+def _asked_there(question: dict[str, Any], args: argparse.Namespace, result: Result, monitor: Monitor) -> Path:
+    """Ask another computer; its answer lies in the result here."""
+    from ..serving.remote import asked_by_ssh
+
+    files = {"result": str(args.result), "weights": _weights(args, result), "card": args.card, "ct": args.ct}
+    settings = {"extra_rois": args.extra_rois, "device": args.device, "precision": args.precision}
+    return Path(str(asked_by_ssh(args.host, args.host_command, question | files | settings, monitor)["answer"]))
+
+
+def _weights(args: argparse.Namespace, result: Result) -> str:
+    """The weights named, or the demo's where they made the result.
 
     Raises:
-        InputError: none is named, and it was another.
+        InputError: none are named, and it was others.
     """
-    from ..models.model import demo_weights, load_model
-    from ..models.variant import Variant
+    from ..models.model import demo_weights
     from ..system.regular_files import sha256_of_file
 
     if args.weights:
-        variant = Variant.noted(result.run)
-        return load_model(Path(args.weights), args.card, variant.folds, variant.mirror)
+        return str(args.weights)
     made_by = result.run.get("weights") or {}
     if made_by.get("sha256") == sha256_of_file(demo_weights()):
-        return load_model(demo_weights())
+        return str(demo_weights())
     raise InputError(f"The result was made with the weights '{made_by.get('name', '?')}': name their file with ⟨weights⟩.")
+
+
+def _model(args: argparse.Namespace, result: Result) -> Model:
+    from ..models.model import load_model
+    from ..models.variant import Variant
+
+    variant = Variant.noted(result.run)
+    return load_model(Path(_weights(args, result)), args.card, variant.folds, variant.mirror)
 
 
 def _told(effects: Effects, result: Result) -> str:

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from Agg2ExpLib.api.result import Result
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import Cancelled, InputError, ToldError
+from Agg2ExpLib.interventions.read import read_what_if
 from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.runs.job import Job
 from Agg2ExpLib.runs.results import Results
@@ -92,6 +94,30 @@ def test_a_question_there_with_what_is_there_and_what_is_new(there, result, smal
     assert (Path(every["answer"]) / "causal_matrix.csv").is_file()
     there[0].answer({"do": "forget"}, Watched())
     assert kept(there[1]) == {"model"}, "nothing of the patient"
+
+
+def test_the_command_line_asks_there_as_it_asks_here(there, result, small_weights, small_lesion, monkeypatch, capsys):
+    """Through the channel that is open, in ssh's place."""
+    output, _monitor = result
+    monkeypatch.setattr(
+        "Agg2ExpLib.serving.remote.asked_by_ssh", lambda host, command, request, monitor: there[0].answer(request, monitor)
+    )
+    words = ["whatif", str(output), "--weights", str(small_weights), "--device", "cpu", "--precision", "float32", "--no-picture"]
+    spot = ["--extra-rois", f"{small_lesion}:tumour,node", "--remove", "tumour,heart"]
+    for change in ([*spot, "--name"], ["--shift", "heart", "--amount", "-90", "--name"], ["--all", "--fill", "air"]):
+        told = []
+        for host in ([], ["--host", "there"]):
+            named = ["there" if host else "here"] if change[-1] == "--name" else []
+            assert main([*words, *change, *named, *host]) == 0
+            told.append(capsys.readouterr().out.splitlines())
+        assert told[0][:-1] == told[1][:-1]
+        if named:
+            here, other = (read_what_if(output / "what_if" / name, Result.open(output)) for name in ("here", "there"))
+            np.testing.assert_array_equal(here.hu, other.hu)
+            np.testing.assert_array_equal(here.after.labels, other.after.labels)
+            assert here.edit == other.edit
+            assert 0 < other.where.sum() < other.where.size
+    there[0].answer({"do": "forget"}, Watched())
 
 
 def test_every_file_of_a_job_goes_there(there, small_ct, small_weights, small_lesion, tmp_path):
