@@ -63,7 +63,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     from Agg2ExpModuleLib.scene.SceneVolumes import isCt, segmentIds, segmentMask
 
     ask(panel, "heart")
-    process = panel.widget.asking.engine.pid
+    process = panel.widget.engine.warm.pid
     (answer,) = answers(panel)
     assert "Without heart" in panel.controller.message
     assert answer.title == "without heart (filled from its surroundings)"
@@ -103,7 +103,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     ask(panel, "lung")
     panel.parameters.whatIfFill = "surroundings"
     ask(panel, "heart")
-    assert panel.widget.asking.engine.pid == process
+    assert panel.widget.engine.warm.pid == process
     assert sorted(one.title for one in answers(panel)) == [
         "without heart (filled from its surroundings)",
         "without lung (filled with air)",
@@ -143,7 +143,7 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     assert panel.controller.failed
     assert "does not exist" in panel.controller.message
 
-    pid = panel.widget.asking.engine.pid
+    pid = panel.widget.engine.warm.pid
     panel.widget.asking.shutdown()
     panel.controller.shutdown()
     assert not work.exists()
@@ -151,7 +151,7 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
         panel.app.app.processEvents()
-    assert not panel.widget.asking.engine.alive
+    assert not panel.widget.engine.warm.alive
 
 
 def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(
@@ -215,7 +215,7 @@ def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(
 
 
 def test_cancel_and_a_killed_process(panel: Panel) -> None:
-    engine = panel.widget.asking.engine
+    engine = panel.widget.engine.warm
     panel.click(panel.ui.whatIfAllButton)
     panel.wait(lambda: engine.alive and panel.controller.fraction is not None)
     began = time.monotonic()
