@@ -13,26 +13,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION
+from ..models.model_card import AUTOENCODER, CLASSIFICATION, SEGMENTATION, parse_model_card
 from ..system.files import replacing
 from ..system.json_files import parse_json
 from ..training.kinds import KINDS, default_of, settings_of
 from ..training.monitor import Progress, TrainMonitor
 from ..training.settings import KEEP, OPTIMIZERS, PRECISIONS, TrainSettings
 from . import train_autoencoder, train_classification, train_segmentation
+from .train_cache import fill_cache
 
 if TYPE_CHECKING:
+    from ..training.preparation import Prepared
     from ..training.scores import Scores
     from ..training.task import Task
     from ..training.trainer import Trainer
 
 INTERRUPTED = 130
-# What makes each task of the options: ``(args, settings, folder) → Task``.
-_TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], Task]] = {
+# What makes each task of the options: ``(args, settings, folder) → (task, what is to be prepared)``.
+_TASKS: dict[str, Callable[[argparse.Namespace, TrainSettings, Path], tuple[Task, Prepared | None]]] = {
     SEGMENTATION: train_segmentation.new_task,
     CLASSIFICATION: train_classification.new_task,
     AUTOENCODER: train_autoencoder.new_task,
 }
+# Options that one task has alone.
+_OWN = {SEGMENTATION: ("label_map",), CLASSIFICATION: ("pooling", "axes", "heads", "findings", "classes")}
 _EXAMPLES = """examples:
   agg2exp train --data Totalsegmentator_dataset --label-map thorax --output trained
   agg2exp train --data nnUNet_raw/Dataset007 --network swin_unetr_v2 --batch 2 --devices 2 --output trained
@@ -131,13 +135,33 @@ def main(args: argparse.Namespace) -> int:
         raise InputError("⟨held_out⟩ must be at least 1, ⟨phantoms⟩ at least 0.")
     if not args.name or Path(args.name).name != args.name:
         raise InputError(f"⟨name⟩ is the stem of a file, not {args.name!r}: leave out the folder.")
+    for own, names in _OWN.items():
+        if own != args.task and (given := next((name for name in names if getattr(args, name)), None)):
+            raise InputError(f"⟨{given}⟩ is for {own}, and ⟨task⟩ is {args.task}: leave it out.")
     folder = Path(args.output)
-    task = _TASKS[args.task](args, settings, folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: choose another ⟨output⟩.")
+    task, source = _TASKS[args.task](args, settings, folder)
+    _check(args, task, source)
     try:
+        if source is not None:
+            fill_cache(source, settings)
         folder.mkdir(parents=True, exist_ok=True)
         return _train(args, task, folder)
     except OSError as error:
         raise InputError(f"Cannot write to {folder} ({error.strerror or error}): choose another ⟨output⟩.") from error
+
+
+def _check(args: argparse.Namespace, task: Task, source: Prepared | None) -> None:
+    """Refuse before hours are spent what would be refused in the end: a model card that cannot be read, a network that cannot be.
+
+    Raises:
+        InputError: one of the two.
+    """
+    card = task.card(Progress(), {}, args.licence, args.citation)
+    parse_model_card(card.to_dict(), f"the model card {args.name}.json")
+    if source is not None:
+        task.new_network("cpu")
 
 
 def _train(args: argparse.Namespace, task: Task, folder: Path) -> int:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..training.settings import TrainSettings
-from .train_cache import fill_cache
 
 if TYPE_CHECKING:
+    from ..training.preparation import Prepared
     from ..training.task import Task
 
 
-def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Task:
-    """The task of the options; ``folder`` takes the cache of prepared volumes where no other is named.
+def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> tuple[Task, Prepared | None]:
+    """The task of the options, and what is to be prepared for it; ``folder`` takes the cache where no other is named.
 
     Raises:
         InputError: the options name nothing to train on, or something that cannot be read.
@@ -25,7 +25,7 @@ def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) ->
 
     data = Path(args.data) if args.data else None
     cts = find_cts(data) if data else []
-    kept_out = held_out([ct.name for ct in cts], args.validation, settings.seed) if cts else set()
+    kept_out = held_out(sorted({ct.name for ct in cts}), args.validation, settings.seed) if cts else set()
     source = SlicesSource(
         [ct for ct in cts if ct.name not in kept_out],
         [ct for ct in cts if ct.name in kept_out],
@@ -36,6 +36,4 @@ def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) ->
         origin=data.name if data else "",
         augment=not args.no_augment,
     )
-    task = AutoencoderTask(settings, source)
-    fill_cache(source, settings)
-    return task
+    return AutoencoderTask(settings, source), source

@@ -15,6 +15,8 @@ from .train_cache import fill_cache
 if TYPE_CHECKING:
     from ..training.class_source import ClassSource
     from ..training.findings_source import FindingsSource
+    from ..training.labelled_source import LabelledSource
+    from ..training.preparation import Prepared
     from ..training.task import Task
 
 AXES = ("axial", "coronal", "sagittal")
@@ -32,8 +34,8 @@ def add_options(group: Any) -> None:
     group.add_argument("--classes", type=_names, default=(), metavar="NAME,…", help="names of the classes of an .npz, in its order")
 
 
-def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Task:
-    """The task of the options; ``folder`` takes the cache of prepared CTs where no other is named.
+def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> tuple[Task, Prepared | None]:
+    """The task of the options, and what is to be prepared for it; ``folder`` takes the cache where no other is named.
 
     Raises:
         InputError: the options name nothing to train on, or something that cannot be read.
@@ -45,10 +47,17 @@ def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) ->
         pooled["axes"] = [2 - AXES.index(axis) for axis in args.axes]
     settings = replace(settings, network_options={**settings.network_options, **pooled})
     if args.data and Path(args.data).suffix.lower() == ".npz":
-        settings, source = _of_npz(args, settings)
-    else:
-        source = _source(args, settings, folder)
-    return ClassificationTask(settings, source, not args.no_augment)
+        settings, volumes = _of_npz(args, settings)
+        return ClassificationTask(settings, volumes, not args.no_augment), None
+    if args.classes:
+        raise InputError("⟨classes⟩ names those of an .npz: leave it out, CTs have the names of their table or folders.")
+    cache = Path(args.cache) if args.cache else folder / "cache"
+    if not args.data:
+        painted = _synthetic(args, settings, cache)
+        fill_cache(painted, settings)  # what is painted at random is known only then
+        return ClassificationTask(settings, painted, not args.no_augment), None
+    source = _labelled(args, settings, cache)
+    return ClassificationTask(settings, source, not args.no_augment), source
 
 
 def _of_npz(args: argparse.Namespace, settings: TrainSettings) -> tuple[TrainSettings, ClassSource]:
@@ -61,14 +70,7 @@ def _of_npz(args: argparse.Namespace, settings: TrainSettings) -> tuple[TrainSet
     return replace(settings, roi=source.shape, spacing=(1.0, 1.0, 1.0), hu_window=INTENSITIES), source
 
 
-def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> ClassSource:
-    if args.classes:
-        raise InputError("⟨classes⟩ names those of an .npz: leave it out, CTs have the names of their table or folders.")
-    cache = Path(args.cache) if args.cache else folder / "cache"
-    if not args.data:
-        painted = _synthetic(args, settings, cache)
-        fill_cache(painted, settings)
-        return painted
+def _labelled(args: argparse.Namespace, settings: TrainSettings, cache: Path) -> LabelledSource:
     if args.synthetic or args.phantoms or args.findings:
         raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩, ⟨findings⟩) exclude each other: choose one source.")
     from ..training.labelled import find_labelled
@@ -79,9 +81,7 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
     found = find_labelled(data)
     kinds = dict(zip(found.patients, map(tuple, found.targets.tolist()), strict=True))
     out = held_out_alike(kinds, args.validation, settings.seed)
-    source = LabelledSource(found, out, settings, cache, data.name)
-    fill_cache(source, settings)
-    return source
+    return LabelledSource(found, out, settings, cache, data.name)
 
 
 def _synthetic(args: argparse.Namespace, settings: TrainSettings, cache: Path) -> FindingsSource:

@@ -8,29 +8,31 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..training.settings import TrainSettings
-from .train_cache import fill_cache
 
 if TYPE_CHECKING:
-    from ..training.sources import Source
+    from ..training.pairs_source import PairsSource
+    from ..training.preparation import Prepared
     from ..training.task import Task
 
 
-def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Task:
-    """The task of the options; ``folder`` takes the cache of prepared cases where no other is named.
+def new_task(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> tuple[Task, Prepared | None]:
+    """The task of the options, and what is to be prepared for it; ``folder`` takes the cache where no other is named.
 
     Raises:
         InputError: the options name nothing to train on, or something that cannot be read.
     """
     from ..training.segmentation_task import SegmentationTask
 
-    return SegmentationTask(settings, _source(args, settings, folder))
-
-
-def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> Source:
     if not args.data:
         from ..training.synthetic_source import SyntheticSource
 
-        return SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
+        painted = SyntheticSource([Path(path) for path in args.synthetic], args.phantoms, settings, args.held_out)
+        return SegmentationTask(settings, painted), None
+    source = _pairs(args, settings, folder)
+    return SegmentationTask(settings, source), source
+
+
+def _pairs(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> PairsSource:
     if args.synthetic or args.phantoms:
         raise InputError("⟨data⟩ and ⟨synthetic⟩ (or ⟨phantoms⟩) exclude each other: choose one source.")
     from ..models.label_maps import read_scheme
@@ -45,6 +47,4 @@ def _source(args: argparse.Namespace, settings: TrainSettings, folder: Path) -> 
     training = [pair for pair in pairs if pair.name not in kept_out]
     cache = Path(args.cache) if args.cache else folder / "cache"
     validation = [pair for pair in pairs if pair.name in kept_out]
-    source = PairsSource(training, validation, scheme, settings, cache, data.name, not args.no_augment)
-    fill_cache(source, settings)
-    return source
+    return PairsSource(training, validation, scheme, settings, cache, data.name, not args.no_augment)

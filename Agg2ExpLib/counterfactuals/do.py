@@ -14,7 +14,7 @@ from ..io.grid import Grid
 from ..io.regions import read_all_regions, read_mask
 from ..io.source_files import sha256_of
 from ..models.model import Model, demo_autoencoder
-from ..models.model_card import CLASSIFICATION
+from ..models.model_card import CLASSIFICATION, SEGMENTATION
 from ..monitor import Monitor, Stage
 from ..runs.kept import Kept
 from ..runs.new_results import check_apart, new_results
@@ -104,6 +104,8 @@ def _models(job: CounterfactualJob, kept: Kept) -> Models:
 
 
 def _check_kind(job: CounterfactualJob, model: Model) -> None:
+    if model.task != CLASSIFICATION:
+        model.require(SEGMENTATION, "A counterfactual")
     own, other = ("class", "classifier") if model.task == CLASSIFICATION else ("label", "segmentation network")
     if job.kind is not None and job.kind != own:
         raise InputError(f"{model.name} is a {other}: name what is to change with ⟨{own}⟩.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,7 @@ class Maker:
             found = self._search(shift, question, label)
             amounts = {direction: amounts_of(found[direction], question.frames) for direction in found}
             steps, ends, paths = self._frames(shift, amounts, drawn, partition)
+        self._told_still(steps, ends, label)
         matrix = _matrix(partition, question.extra_rois, ends)
         dice = self._told_dice(partition, drawn, label)
         window = self._autoencoder.card.hu_window
@@ -216,6 +217,24 @@ class Maker:
             ends[direction] = (before - shift.start.hu).astype(np.float32)
             paths[direction] = (path / len(wanted)).astype(np.float32)
         return sorted(steps, key=lambda step: step.amount), ends, paths
+
+    def _told_still(self, steps: Sequence[Step], ends: Mapping[str, np.ndarray], label: Label) -> None:
+        """Say where a λ that was asked for leads nowhere.
+
+        Raises:
+            InputError: the CT is the same as before at every λ.
+        """
+        if not any(difference.any() for difference in ends.values()):
+            raise InputError("The CT does not change at this λ: give a larger ⟨lambda⟩, or leave it out to search for one.")
+        (start,) = [step for step in steps if step.amount == 0]
+        for direction in ends:
+            last = min(steps, key=lambda step: step.amount) if direction == LESS else max(steps, key=lambda step: step.amount)
+            if _SIGNS[direction] * (last.output - start.output) <= 0:
+                self._case.monitor.notice(
+                    f"At λ = {last.amount:g} the output for '{label.name}' is not {direction} than on the reconstruction "
+                    f"({last.output:.3g} and {start.output:.3g}): the gradient leads only so far, so give a smaller ⟨lambda⟩, or "
+                    "leave it out to search for one."
+                )
 
     def _step(self, frame: Frame, start: Frame, drawn: Segmented, partition: Partition) -> Step:
         millilitres = float(np.prod(self.canvas.grid.spacing)) / 1000

@@ -10,6 +10,7 @@ from ..errors import InputError
 from .choices import DIRECTIONS, FRAMES, LESS, MORE, OBJECTIVES, SMOOTH_MM
 
 _MOST_FRAMES = 100
+MOST_LAMBDA = 1e6
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,15 @@ class Question:
             raise InputError(f"⟨frames⟩ must be from 1 to {_MOST_FRAMES}, not {self.frames}.")
         if not 0 <= self.smooth <= 100:
             raise InputError(f"⟨smooth⟩ must be from 0 to 100 mm, not {self.smooth:g}.")
-        if self.end is not None and not (0 < abs(self.end) <= 1e6):
-            raise InputError(f"A λ of {self.end:g} changes nothing: give a ⟨lambda⟩ such as 20, or leave it out to search for one.")
+        if self.end == 0:
+            raise InputError("A λ of 0 changes nothing: give a ⟨lambda⟩ such as 20, or leave it out to search for one.")
+        if self.end is not None and self.end < 0:
+            raise InputError(f"⟨lambda⟩ has no sign, and it is {self.end:g}: say with ⟨direction⟩ which way.")
+        if self.end is not None and not self.end <= MOST_LAMBDA:
+            raise InputError(
+                f"⟨lambda⟩ must be above 0 and at most {MOST_LAMBDA:g}, where nothing is left of the CT, not {self.end:g}: give "
+                "one such as 20, or leave it out to search for one."
+            )
 
     @property
     def directions(self) -> tuple[str, ...]:

@@ -139,7 +139,8 @@ def _build_named(weights: Weights, kind: str, named: dict[str, Any], asked: str 
 def _build_classifier(weights: Weights, kind: str, named: dict[str, Any], asked: str | None, leave_out: tuple[str, ...]) -> Built:
     spec = {"class": kind, **named}
     count = classes_of(spec)
-    _check_claims({"": [*named.values(), *dict(named.get("backbone") or {}).values()]}, weights, kind)
+    backbone = named.get("backbone")
+    _check_claims({"": [*named.values(), *(backbone.values() if isinstance(backbone, Mapping) else ())]}, weights, kind)
     network = _construct(lambda: new_classifier(spec), weights.source, kind)
     told = fill_from(network, weights, kind, f"the {kind} named in the model card", asked, leave_out)
     return Built(_frozen(network), _plain(spec), count, (1, 1, 1), describe_classifier(spec, network), told)

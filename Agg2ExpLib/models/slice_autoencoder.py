@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import InputError
+from .card_values import are_whole, is_whole
 
 
 class SliceAutoencoder(torch.nn.Module):
@@ -41,12 +42,13 @@ class SliceAutoencoder(torch.nn.Module):
         axis: int = 2,
     ) -> None:
         super().__init__()
-        if not channels or min(channels) < 1 or latent_channels < 1 or len(blocks) != 2 or min(blocks) < 0:
+        whole = are_whole(channels) and is_whole(latent_channels) and are_whole(blocks)
+        if not whole or not channels or min(channels) < 1 or latent_channels < 1 or len(blocks) != 2 or min(blocks) < 0:
             raise InputError(
-                f"A SliceAutoencoder needs channels above 0 and two numbers of blocks, not {list(channels)}, {latent_channels} and "
-                f"{list(blocks)}."
+                f"A SliceAutoencoder needs a list of channels above 0, latent_channels above 0 and two numbers of blocks, all "
+                f"whole, not {channels!r}, {latent_channels!r} and {blocks!r}."
             )
-        if axis not in (0, 1, 2):
+        if not is_whole(axis) or axis not in (0, 1, 2):
             raise InputError(f"The axis of slices is 0, 1 or 2, not {axis!r}.")
         self.axis, self.stride = axis, 2 ** len(channels)
         down: list[torch.nn.Module] = []

@@ -15,6 +15,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import InputError
+from .card_values import are_whole, is_whole
 
 POOLINGS = ("attention", "mean", "max")
 # Pixels of slices that pass through the backbone together: 8 slices of 256 x 256, for which a ResNet-18 keeps 0.9 GB.
@@ -52,14 +53,13 @@ class SliceClassifier(torch.nn.Module):
         heads: int = 8,
     ) -> None:
         super().__init__()
-        axes = tuple(axes)
         if pooling not in POOLINGS:
             raise InputError(f"There is no pooling '{pooling}': choose one of {', '.join(POOLINGS)}.")
-        if not axes or len(set(axes)) != len(axes) or not set(axes) <= {0, 1, 2}:
-            raise InputError(f"The axes of slices are some of 0, 1 and 2, each once, not {list(axes)}.")
-        if pooling == "attention" and (heads < 1 or features % heads):
-            raise InputError(f"{features} features cannot be shared among {heads} heads: choose heads that divide them.")
-        self.backbone, self.pooling, self.axes, self.heads = backbone, pooling, axes, heads
+        if not are_whole(axes) or not axes or len(set(axes)) != len(axes) or not set(axes) <= {0, 1, 2}:
+            raise InputError(f"The axes of slices are a list of some of 0, 1 and 2, each once, not {axes!r}.")
+        if pooling == "attention" and (not is_whole(heads) or heads < 1 or features % heads):
+            raise InputError(f"{features} features cannot be shared among {heads!r} heads: choose heads that divide them.")
+        self.backbone, self.pooling, self.axes, self.heads = backbone, pooling, tuple(axes), heads
         self.attention = torch.nn.MultiheadAttention(features, heads, batch_first=True) if pooling == "attention" else None
         self.head = torch.nn.Linear(features, classes)
         self.chunk_pixels = CHUNK_PIXELS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.volume import SUFFIXES, stem_of
+from .tables import read_cases
 
 _NOT_CLASSES = ("ct", "patient")
 _LAYOUTS = "give a folder for each class with its CTs, or a CSV with the columns ct and class (or ct and one of 0 and 1 a class)"
@@ -52,22 +52,11 @@ def find_labelled(data: Path) -> Labelled:
 
 
 def _of_table(table: Path) -> Labelled:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or ()), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table.name} cannot be read as a table ({error}): {_LAYOUTS}.") from error
-    if "ct" not in columns:
-        raise InputError(f"{table.name} lacks the column ct: {_LAYOUTS}.")
-    if not rows:
-        raise InputError(f"{table.name} has no row: {_LAYOUTS}.")
-    cts = [table.parent / (row["ct"] or "") for row in rows]
-    if missing := next((path for path in cts if not path.exists()), None):
-        raise InputError(f"{table.name} names {missing}, which does not exist: correct the path.")
+    columns, rows = read_cases(table, ["ct"], _LAYOUTS)
+    cts = [Path(row["ct"]) for row in rows]
     patients = tuple(row.get("patient") or row["ct"] for row in rows)
     if "class" in columns:
-        names = [(row["class"] or "").strip() for row in rows]
+        names = [row["class"] for row in rows]
         if empty := next((row["ct"] for row, name in zip(rows, names, strict=True) if not name), None):
             raise InputError(f"{table.name} gives {empty} no class: name one.")
         return _one_each(names, patients, cts, table.name)
@@ -81,7 +70,7 @@ def _zeros_and_ones(rows: Sequence[dict[str, str]], classes: Sequence[str], sour
     targets = np.zeros((len(rows), len(classes)), np.float32)
     for number, row in enumerate(rows):
         for k, name in enumerate(classes):
-            value = (row[name] or "").strip()
+            value = row[name]
             if value not in ("0", "1", "0.0", "1.0"):
                 raise InputError(
                     f"{source} has {value!r} in the column {name} for {row['ct']}: each column beside ct and patient is a class "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..models.card_labels import MAX_LABELS
 from .class_source import Case
 
 INTENSITIES = (0.0, 255.0)  # stored as bytes
 SETS = ("train", "val", "test")
+_KEYS = tuple(f"{part}_{kind}" for part in SETS for kind in ("images", "labels"))
 CITATION = "Yang J. et al., MedMNIST v2, Scientific Data 2023, doi:10.1038/s41597-022-01721-8, file {name}"
 INTENDED_USE = (
     "Research on classifiers and their explanation: small volumes of the kind of {name}, with intensities from 0 to 255 and no "
@@ -42,6 +45,8 @@ class MedmnistSource:
         self._images, self._labels = _read(path)
         self.shape: tuple[int, int, int] = self._images["train"].shape[1:]
         count = int(max(labels.max() for labels in self._labels.values())) + 1
+        if not 2 <= count <= MAX_LABELS:
+            raise InputError(f"The labels of {path.name} tell {count} classes: from 2 to {MAX_LABELS} can be told apart.")
         if names and len(names) < count:
             raise InputError(f"{path.name} has {count} classes, but {len(names)} names are given: name all with ⟨classes⟩.")
         self.classes = tuple(names) or tuple(f"class_{k}" for k in range(count))
@@ -75,16 +80,16 @@ class MedmnistSource:
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = next(
-                (f"{part}_{kind}" for part in SETS for kind in ("images", "labels") if f"{part}_{kind}" not in file), None
-            )
-            if missing:
-                raise InputError(f"{path.name} lacks {missing}: give an .npz of MedMNIST, with train, val and test.")
-            images = {part: file[f"{part}_images"] for part in SETS}
-            labels = {part: file[f"{part}_labels"] for part in SETS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        # As an archive first: np.load takes an .npy for what it is, and text for pickled data.
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
+            missing = next((key for key in _KEYS if f"{key}.npy" not in archive.namelist()), None)
+            arrays = {} if missing else {key: file[key] for key in _KEYS}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise InputError(f"{path.name} cannot be read as an .npz file ({error}): fetch it again.") from error
+    if missing:
+        raise InputError(f"{path.name} lacks {missing}: give an .npz of MedMNIST, with train, val and test.")
+    images = {part: arrays[f"{part}_images"] for part in SETS}
+    labels = {part: arrays[f"{part}_labels"] for part in SETS}
     for part in SETS:
         shape = images[part].shape
         if len(shape) != 4 or images[part].dtype != np.uint8 or shape[1:] != images["train"].shape[1:]:

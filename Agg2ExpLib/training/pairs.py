@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..io.volume import stem_of
+from .tables import read_cases
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _CT_NAMES, _MAP_NAMES = ("ct", "image", "img"), ("labels", "label", "segmentation", "seg", "mask")
@@ -50,18 +50,8 @@ def find_pairs(data: Path) -> list[Pair]:
 
 
 def _pairs_of_table(table: Path) -> list[Pair]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := {"ct", "labels"} - set(reader.fieldnames or ()):
-            raise InputError(f"{table} lacks the column {sorted(missing)[0]}: it must have ct and labels.")
-        pairs = []
-        for row in reader:
-            ct, labels = table.parent / row["ct"], table.parent / row["labels"]
-            for path in (ct, labels):
-                if not path.exists():
-                    raise InputError(f"{table} names {path}, which does not exist: correct the path.")
-            pairs.append(Pair(row.get("patient") or stem_of(ct), ct, labels))
-    return pairs
+    _, rows = read_cases(table, ["ct", "labels"], "it must have ct and labels")
+    return [Pair(row.get("patient") or stem_of(row["ct"]), Path(row["ct"]), Path(row["labels"])) for row in rows]
 
 
 def _pairs_of_folders(data: Path) -> list[Pair]:

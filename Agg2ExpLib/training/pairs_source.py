@@ -18,6 +18,7 @@ from ..synthetic.scans import Example
 from ..system.files import replacing
 from ..system.regular_files import sha256_of_text
 from .pairs import Pair
+from .preparation import cache_stem
 from .settings import TrainSettings
 from .sources import Validation
 
@@ -128,7 +129,7 @@ class PairsSource:
         described = [pair.ct.resolve(), pair.labels.resolve(), self.settings.spacing, self.scheme.values, self.scheme.masks]
         stamps = [file.stat().st_mtime_ns for path in (pair.ct, pair.labels) for file in files_of(path)]
         key = sha256_of_text(repr((described, stamps)))[:12]
-        stem = self.cache / f"{pair.name}_{key}"
+        stem = self.cache / f"{cache_stem(pair.name)}_{key}"
         if not Path(f"{stem}_start.npy").exists():  # the last one written
             self.cache.mkdir(parents=True, exist_ok=True)
             for part, array in self._prepare(pair).items():

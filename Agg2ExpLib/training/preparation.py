@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,11 @@ class Prepared(Protocol):
             InputError: it cannot be made.
         """
         ...
+
+
+def cache_stem(name: str) -> str:
+    """A case's name as the beginning of a file name: what a table calls a patient must not lead out of the cache."""
+    return re.sub(r"[^\w.+() -]", "_", name).lstrip(".")[:80]
 
 
 def prepare(source: Prepared, workers: int = 0) -> Iterator[str]:

@@ -51,7 +51,10 @@ def _listed(names: Sequence[str], share: str) -> set[str] | None:
     file = Path(share)
     if not file.is_file():
         return None
-    listed = {line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()}
+    try:
+        listed = {line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{share} cannot be read as a list of case names ({error}): write one name a line, in UTF-8.") from None
     if unknown := sorted(listed - set(names)):
         raise InputError(f"{share} names the case '{unknown[0]}', which is not among the data.")
     return listed

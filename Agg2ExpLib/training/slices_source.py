@@ -22,8 +22,10 @@ from ..preprocessing.ras_spacing import AIR_HU
 from ..synthetic import scans as synthetic
 from ..system.files import replacing
 from ..system.regular_files import sha256_of_text
+from .preparation import cache_stem
 from .settings import TrainSettings
 from .synthetic_source import HELD_OUT, LABEL_MAPS_CITATION
+from .tables import read_cases
 
 # Voxel sizes that a CT is kept at, times the model's; a network serves what lies between.
 SCALES = (0.75, 1.0, 1.25)
@@ -149,7 +151,7 @@ class SlicesSource:
             return self._real_files[ct, scale]
         spacing = self.settings.spacing[0] * scale
         stamps = [file.stat().st_mtime_ns for file in files_of(ct.path)]
-        path = self.cache / f"{ct.name}_{sha256_of_text(repr((ct.path.resolve(), stamps, spacing)))[:12]}.npy"
+        path = self.cache / f"{cache_stem(ct.name)}_{sha256_of_text(repr((ct.path.resolve(), stamps, spacing)))[:12]}.npy"
         if not path.exists():
             volume = read_ct(ct.path)
             grid = model_grid(volume.grid, (spacing, spacing, spacing))
@@ -195,16 +197,13 @@ def find_cts(data: Path) -> list[CtFile]:
     Raises:
         InputError: nothing found, a path that does not exist, or a name twice.
     """
-    import csv
-
     from ..io.volume import SUFFIXES, stem_of
 
+    of_patients = False
     if data.is_file():
-        with data.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if "ct" not in (reader.fieldnames or ()):
-                raise InputError(f"{data} lacks the column ct: it must have one with the paths of CTs.")
-            found = [CtFile(row.get("patient") or stem_of(row["ct"]), data.parent / row["ct"]) for row in reader]
+        header, rows = read_cases(data, ["ct"], "it must have one with the paths of CTs")
+        of_patients = "patient" in header
+        found = [CtFile(row.get("patient") or stem_of(row["ct"]), Path(row["ct"])) for row in rows]
     elif data.is_dir():
         entries = [path for path in sorted(data.iterdir()) if not path.name.startswith(".")]
         found = [CtFile(stem_of(path), path) for path in entries if path.is_dir() or path.name.endswith(tuple(SUFFIXES))]
@@ -212,11 +211,11 @@ def find_cts(data: Path) -> list[CtFile]:
         raise InputError(f"There is no folder or table {data}: give CTs.")
     if not found:
         raise InputError(f"{data} holds no CT: give a folder of volumes or DICOM series, or a CSV with the column ct.")
-    if missing := [ct.path for ct in found if not ct.path.exists()]:
-        raise InputError(f"{data} names {missing[0]}, which does not exist: correct the path.")
-    names = [ct.name for ct in found]
+    # A patient may have several CTs, which then are never on both sides of the split.
+    names = [str(ct.path) if of_patients else ct.name for ct in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{data} names the CT '{twice}' twice: give every CT a name of its own in a column patient.")
+        hint = "leave one out" if of_patients else "give every CT a name of its own in a column patient"
+        raise InputError(f"{data} names the CT '{twice}' twice: {hint}.")
     return found
 
 

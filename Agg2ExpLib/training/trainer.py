@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+# What PyTorch makes of a file that is cut off or not its own.
+_BROKEN = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, EOFError, OSError, pickle.UnpicklingError)
 _SHOWN_LOSS = 50  # steps whose mean loss is shown
 
 
@@ -117,6 +119,7 @@ class Trainer:
             state = {
                 "settings": self.settings.to_dict(),
                 "labels": list(self.task.outputs),
+                "data": self._data,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "progress": vars(self.progress),
@@ -179,6 +182,12 @@ class Trainer:
         asked = torch.tensor(float(self._stop.is_set()), device=self.fabric.device)
         return bool(self.fabric.all_reduce(asked, reduce_op="sum"))
 
+    @property
+    def _data(self) -> list[str]:
+        """What is learnt from, in the model card's words: with other cases kept out, a validation would measure what was seen."""
+        card = self.task.card(Progress(), {}, None, None)
+        return list((card.metrics or {}).get("data", ()))
+
     def _read_checkpoint(self) -> dict[str, Any] | None:
         import torch
 
@@ -188,7 +197,10 @@ class Trainer:
             state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
             changed = self.settings.differences(state["settings"])
             labels, self.progress = state["labels"], Progress(**state["progress"])
-        except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            if state.get("data", self._data) != self._data:
+                changed.append("data")
+            _ = state["network"], state["optimizer"]
+        except _BROKEN as error:
             raise InputError(f"{self.checkpoint} is damaged: remove it to begin again, or give another ⟨output⟩.") from error
         if changed or labels != list(self.task.outputs):
             raise InputError(

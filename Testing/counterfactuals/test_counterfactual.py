@@ -163,6 +163,9 @@ def test_what_cannot_be_asked_gets_one_sentence(classifier: agg2exp.Model, small
         (model, "hart", {}, "did you mean 'heart'"),
         (model, "vessel", {}, "draws no 'vessel' on this CT as the autoencoder gives it back"),
         (model, "heart", {"end": 0.0}, "A λ of 0 changes nothing"),
+        (model, "heart", {"end": -5.0}, "has no sign, and it is -5: say with direction"),
+        (model, "heart", {"end": 1e9}, "at most 1e\\+06"),
+        (model, "heart", {"end": float("nan")}, "at most 1e\\+06"),
         (model, "heart", {"slices": (30, 40)}, "The CT has 40 slices"),
         (model, "heart", {"slices": (5, 3)}, "FIRST:LAST"),
         (model, "heart", {"autoencoder": model}, "needs an autoencoder, but small is a segmentation network"),
@@ -220,6 +223,30 @@ def test_a_coarser_model_is_answered_on_the_autoencoders_grid(small_weights: Pat
     assert "finer grid" in found.run["notices"][-1]
 
 
+def test_a_lambda_that_leads_nowhere_is_told(classifier: agg2exp.Model) -> None:
+    with pytest.raises(InputError, match="does not change at this λ"):
+        ask(classifier, "dense", frames=1, end=1e-30)
+
+    class Peaked(torch.nn.Module):
+        """Falls on both sides of 0.6."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.best = torch.nn.Parameter(torch.tensor(0.6), requires_grad=False)
+
+        def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+            value = -((volumes[:, 0, 14:20, 10:16, 15:20].mean(dim=(1, 2, 3)) - self.best) ** 2)
+            return torch.stack([-value, value], 1)
+
+    model = agg2exp.Model(Peaked().eval(), ["light", "dense"], spacing=(6, 6, 6), hu_window=(-1024, 1024), task="classification")
+    far = ask(model, "dense", direction="more", frames=1, end=1e4, smooth=0)
+    assert far.steps[-1].output < far.start.output
+    assert "is not more than on the reconstruction" in far.run["notices"][-1]
+    near = ask(model, "dense", direction="more", frames=1, end=1, smooth=0)
+    assert near.steps[-1].output > near.start.output
+    assert not any("is not more" in notice for notice in near.run["notices"])
+
+
 def test_a_stop_ends_it(classifier: agg2exp.Model) -> None:
     class Stopping(agg2exp.Monitor):
         def progress(self, stage: str, fraction: float, message: str = "", eta_s: float | None = None) -> None:
@@ -233,9 +260,11 @@ def test_a_stop_ends_it(classifier: agg2exp.Model) -> None:
 def test_wrong_kind_of_target_on_the_command_line(
     small_ct: Path, small_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["counterfactual", "--ct", str(small_ct), "--weights", str(small_weights), "--class", "heart"]
-    assert main([*command, "--output", str(tmp_path / "none")]) == 2
+    asked = ["--output", str(tmp_path / "none"), "--ct", str(small_ct), "--class", "heart", "--weights"]
+    assert main(["counterfactual", *asked, str(small_weights)]) == 2
     assert capsys.readouterr().err == "agg2exp: small is a segmentation network: name what is to change with --label.\n"
+    assert main(["counterfactual", *asked, str(write_exact_autoencoder(tmp_path))]) == 2
+    assert "but exact is an autoencoder" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 

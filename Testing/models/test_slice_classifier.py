@@ -66,6 +66,9 @@ def test_chunks_change_neither_output_nor_gradient(network, volume):
         ({"pooling": "median"}, "no pooling 'median'"),
         ({"axes": [3]}, "axes of slices"),
         ({"axes": []}, "axes of slices"),
+        ({"axes": [2.0]}, "axes of slices"),
+        ({"axes": "axial"}, "axes of slices"),
+        ({"heads": "4"}, "16 features .* '4' heads"),
         ({"heads": 3}, "16 features .* 3 heads"),
         ({"backbone": "resnet18"}, 'needs a "backbone"'),
         ({"backbone": {"class": "SwinUNETR"}}, "'SwinUNETR' is not supported in a classifier"),
@@ -95,6 +98,7 @@ def test_model_from_files(tmp_path):
         ({"task": "segmentation", "labels": ["background", "a", "b"], "roi_size": 32}, "sorts whole volumes"),
         ({"task": "sorting"}, "'task'"),
         ({"network": {"class": "UNet"}}, "classifier .* names the network 'UNet'"),
+        ({"network": classifier_spec() | {"backbone": "resnet18"}}, 'needs a "backbone"'),
         ({"spacing": None}, "'spacing'"),
     ],
 )

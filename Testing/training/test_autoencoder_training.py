@@ -11,6 +11,7 @@ import pytest
 from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.io.write import write_volume
+from Agg2ExpLib.models.autoencoders import new_autoencoder
 from Agg2ExpLib.models.model import load_model
 from Agg2ExpLib.training import slices_source
 from Agg2ExpLib.training.preparation import prepare
@@ -96,6 +97,12 @@ def test_what_cannot_be_trained_on_gets_one_sentence(cts: Path, tmp_path: Path) 
     (tmp_path / "twice.csv").write_text(f"ct\n{cts}/chest0.nii.gz\n{cts}/chest0.nii.gz\n")
     with pytest.raises(InputError, match="the CT 'chest0' twice"):
         find_cts(tmp_path / "twice.csv")
+    (tmp_path / "twice.csv").write_text(f"ct,patient\n{cts}/chest0.nii.gz,p\n{cts}/chest1.nii.gz,p\n")
+    assert [ct.name for ct in find_cts(tmp_path / "twice.csv")] == ["p", "p"]
+    for content, sentence in ((b"\xff\xfec\0", "Cannot read the table"), (b"ct,x\n,1\n", "nothing in the column ct")):
+        (tmp_path / "bad.csv").write_bytes(content)
+        with pytest.raises(InputError, match=sentence):
+            find_cts(tmp_path / "bad.csv")
     (tmp_path / "other.csv").write_text("image\nx\n")
     with pytest.raises(InputError, match="lacks the column ct"):
         find_cts(tmp_path / "other.csv")
@@ -103,3 +110,17 @@ def test_what_cannot_be_trained_on_gets_one_sentence(cts: Path, tmp_path: Path) 
         SlicesSource((), (), (), 0, TrainSettings(), tmp_path)
     with pytest.raises(InputError, match="equal sides"):
         SlicesSource([CtFile("a", cts)], (), (), 0, TrainSettings(spacing=(1, 2, 3)), tmp_path)
+
+
+def test_a_patients_name_leads_nowhere(cts: Path, tmp_path: Path) -> None:
+    table, cache = tmp_path / "t.csv", tmp_path / "a" / "cache"
+    table.write_text(f"ct,patient\n{cts}/chest0.nii.gz,../../x\n{cts}/chest1.nii.gz,b/c\n")
+    source = SlicesSource(find_cts(table), (), (), 0, TrainSettings(roi=(24, 24, 1), spacing=(12, 12, 12)), cache)
+    assert list(prepare(source)) == ["../../x", "b/c"]
+    assert {path.parent for path in tmp_path.rglob("*.npy")} == {cache}
+
+
+@pytest.mark.parametrize("setting", [{"channels": [4.5]}, {"channels": "ab"}, {"blocks": None}, {"axis": 1.0}, {"axis": True}])
+def test_settings_of_another_type_get_one_sentence(setting: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"all whole|axis of slices"):
+        new_autoencoder({"class": "SliceAutoencoder", **setting})

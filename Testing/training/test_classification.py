@@ -154,7 +154,10 @@ def test_labelled_data_is_found(tmp_path: Path) -> None:
         ("ct,class\na.nii.gz,\n", "no class: name one"),
         ("ct,class\na.nii.gz,x\n", "All CTs of t.csv are of the class 'x'"),
         ("ct,age\na.nii.gz,63\n", "'63' in the column age"),
-        ("ct,class\n", "has no row"),
+        ("ct,class\n", "header without lines"),
+        ("ct,class\n,x\n", "line 2, has nothing in the column ct"),
+        ("ct,class\na.nii.gz\n", "1 values for 2 columns"),
+        ("ct,a,a\na.nii.gz,0,1\n", "column 'a' twice"),
     ],
 )
 def test_tables_that_make_no_sense(text: str, sentence: str, tmp_path: Path) -> None:
@@ -201,15 +204,21 @@ def test_broken_npz(tmp_path: Path, npz: Path) -> None:
     bad.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cannot be read as"):
         MedmnistSource(bad)
+    np.save(tmp_path / "one.npy", np.zeros(3))
     arrays = shapes({"train": 4, "val": 2, "test": 2})
     for change, sentence in (
         ({"val_images": None}, "lacks val_images"),
         ({"test_labels": np.zeros(3, np.uint8)}, "one class for each volume"),
         ({"train_images": np.zeros((4, 5, 5), np.uint8)}, "one size are needed"),
         ({"train_labels": np.array([{}] * 4, object)}, "cannot be read as"),
+        ({"train_labels": np.array([0, 10**7, 0, 1])}, "10000001 classes: from 2 to 256"),
     ):
         np.savez(bad, **{key: value for key, value in {**arrays, **change}.items() if value is not None})  # type: ignore[arg-type]
         with pytest.raises(InputError, match=sentence):
+            MedmnistSource(bad)
+    for content in (b"text", (tmp_path / "one.npy").read_bytes()):
+        bad.write_bytes(content)
+        with pytest.raises(InputError, match=r"cannot be read as an \.npz file"):
             MedmnistSource(bad)
     with pytest.raises(InputError, match="2 classes, but 1 names"):
         MedmnistSource(npz, ["only"])
@@ -223,6 +232,7 @@ def test_broken_npz(tmp_path: Path, npz: Path) -> None:
         (["--network", "resnet3d", "--pooling", "max"], "leave out --pooling"),
         (["--heads", "3"], "cannot be shared among 3 heads"),
         (["--classes", "a,a"], "more than once"),
+        (["--label-map", "thorax"], "--label-map is for segmentation"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -285,3 +295,42 @@ def test_training_on_painted_findings(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "cache").glob("*.npz"))) == 16
     assert main(["train", *QUICK, *data, *size, "--findings", "fracture", "--output", str(tmp_path)]) == 2
     assert "no synthetic finding 'fracture'" in capsys.readouterr().err
+
+
+def test_what_cannot_end_well_is_refused_before_a_ct_is_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(4):
+        write_ct(tmp_path / f"{k}.nii.gz", k)
+    table, out = tmp_path / "t.csv", tmp_path / "out"
+    names = tmp_path / "names.txt"
+    names.write_bytes(b"\xff\xfe")
+    run = ["train", *QUICK, "--steps", "1", "--batch", "2", "--roi", "16", "--network", "slice_resnet10", "--validation", "0"]
+    for classes, options, sentence in (
+        ("a/b", [], "label name 'a/b'"),
+        ("b", ["--spacing", "60"], "'spacing' of the model card model.json"),
+        ("b", ["--hu-window", "0", "1e-9"], "'hu_window' of the model card model.json"),
+        ("b", ["--heads", "3"], "cannot be shared among 3 heads"),
+        ("b", ["--network-options", '{"axes": [2.0]}'], "axes of slices"),
+        ("b", ["--label-weights", "c=2"], "'c', which is no class"),
+        ("b", ["--validation", str(names)], "cannot be read as a list of case names"),
+    ):
+        table.write_text("ct,class\n" + "".join(f"{k}.nii.gz,{(classes, 'c0')[k % 2]}\n" for k in range(4)))
+        assert main([*run, "--data", str(table), *options, "--output", str(out)]) == 2
+        assert sentence in capsys.readouterr().err
+        assert not out.exists()
+    assert main([*run, "--data", str(table), "--output", str(table)]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_data_alone(npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.npz"
+    np.savez(other, **shapes({"train": 8, "val": 2, "test": 2}))  # type: ignore[arg-type]
+    run = ["train", *QUICK, "--steps", "1", "--batch", "2", "--output", str(tmp_path / "out")]
+    assert main([*run, "--data", str(npz)]) == 0
+    assert main([*run, "--data", str(other)]) == 2
+    assert "a run with other data" in capsys.readouterr().err
+    checkpoint = tmp_path / "out" / "model.checkpoint.pt"
+    whole = checkpoint.read_bytes()
+    for broken in (whole[:5000], b"", whole[4000:], b"text"):
+        checkpoint.write_bytes(broken)
+        assert main([*run, "--data", str(npz)]) == 2
+        assert "is damaged" in capsys.readouterr().err
