@@ -164,7 +164,7 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.importance = ImportanceSection(state, controller, self.display, self.comparison)
         self.beside = BesideSection(state, self.importance)
         self.comparing = CompareSection(state, self.comparison, self.display)
-        self.asking = WhatIfSection(state, controller, self.importance, self.display, self.engine.warm)
+        self.asking = WhatIfSection(state, controller, self.importance, self.display)
         self.countering = CounterfactualSection(state, controller, self.inputs, self.display)
         self.exporting = ExportSection(state, controller, self.importance, Child(root))
         self.dicom = DicomSection(state, controller, Child(root))

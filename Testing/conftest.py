@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from Agg2ExpLib.io.write import write_volume
 from support.networks import CT_AFFINE, small_chest, write_small_model
 from support.standin_fixtures import panelInPath, slicerApp  # noqa: F401
 from support.swin_networks import swin
+from support.warm_python import warm_python as _warm_python
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +26,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if item.get_closest_marker("full") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_python() -> Iterator[str]:
+    """An interpreter whose processes start quickly; first in the path, where the module looks for Slicer's."""
+    with _warm_python() as python, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(python).parent), prepend=os.pathsep)
+        yield python
 
 
 @pytest.fixture(scope="session")

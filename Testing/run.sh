@@ -28,8 +28,16 @@ export QT_QPA_PLATFORM=offscreen
 .venv/bin/python -m pip install --quiet -c constraints.txt --no-deps dynamic-network-architectures
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/mypy
 .venv/bin/lint-imports --no-logo
+# The type checker takes one core for most of a minute the first time: it runs beside the tests, and gives way to them.
+told=$(mktemp)
+nice .venv/bin/mypy >"$told" 2>&1 &
+types=$!
+trap 'kill "$types" 2>/dev/null || true; rm -f "$told"' EXIT
 # One thread of torch for each process: two processes that share the cores slow each other down otherwise.
 export OMP_NUM_THREADS=1
-.venv/bin/python -m pytest -n auto --dist loadgroup "$@"
+status=0
+.venv/bin/python -m pytest -n auto --dist loadgroup "$@" || status=$?
+wait "$types" || status=1
+cat "$told"
+exit "$status"

@@ -66,6 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     for sub in verbs.choices.values():
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.formatter_class = argparse.RawDescriptionHelpFormatter
+        # Descriptions are the modules' docstrings, whose marks of code mean nothing on a terminal.
+        sub.description = (sub.description or "").replace("``", "")
     return parser
 
 

@@ -163,18 +163,21 @@ def _told(effects: Effects, result: Result) -> str:
 
 
 def _draw(path: Path, answer: WhatIf, result: Result) -> None:
+    from ..interventions.outcome import outlined
     from ..views.plots import save_figure
     from ..views.what_if_figure import what_if_figure
 
     colors = {label.name: (label.color, label.index) for label in result.labels}
     changed = [entry.label for entry in answer.labels if entry.changed]
-    outlines = {
-        name: (answer.before.mask(colors[name][1]), answer.after.mask(colors[name][1]), colors[name][0]) for name in changed
-    }
+    seen = outlined(changed, answer.edit.regions)
+    outlines = {name: (answer.before.mask(colors[name][1]), answer.after.mask(colors[name][1]), colors[name][0]) for name in seen}
     region = answer.where if answer.edit.action != "keep" else ~answer.where
     title = f"{result.patient}: {answer.edit.title}"
     words = str(answer).splitlines()[1:5]
-    save_figure(what_if_figure(result.hu, answer.hu, region, outlines, result.grid.spacing, title, words), path)
+    figure = what_if_figure(
+        result.hu, answer.hu, region, outlines, result.grid.spacing, title, words, left_out=len(changed) - len(seen)
+    )
+    save_figure(figure, path)
 
 
 def _draw_effects(path: Path, effects: Effects, result: Result) -> None:

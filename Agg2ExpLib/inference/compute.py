@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InputError, OutOfMemoryError
 from ..monitor import Monitor
+from .slow_convolutions import WORTH_PAIRS, convolution_watch
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ _OUT_OF_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_NOT_INITIALIZED",
 )
+_BYTES_HELD = 12  # what a window holds at most with its gradients, in multiples of what its convolutions give; for caution alone
 _T = TypeVar("_T")
 
 
@@ -156,6 +158,10 @@ def check_window_batch(requested: int | str) -> None:
 class BatchSize:
     """How many windows (or noisy copies of windows) go through the network at once; halves when the memory runs out.
 
+    ``auto`` fills a GPU's memory. On a CPU one item keeps all cores busy and a larger batch only costs memory, but for networks
+    with few channels or small windows, whose convolutions torch does several times as fast for two items: what the first item's
+    pass consists of decides.
+
     Args:
         compute: the device.
         monitor: is told when the batch is halved.
@@ -171,13 +177,18 @@ class BatchSize:
         self._monitor = monitor
         self._requested = requested
         self.current = 1 if requested == "auto" else int(requested)
+        self._watched = True
 
     def choose(self, trial: Callable[[], object]) -> None:
-        """Pick the batch from the memory that ``trial`` (one item, forward and backward) needs; a no-op unless ``auto`` on CUDA.
+        """Pick the batch from the memory that ``trial`` (one item, forward and backward) needs; a no-op unless ``auto``.
 
-        On other devices one item keeps all cores busy, and a larger batch only costs memory.
+        On a CPU the first item's work tells, without a trial. Who asks again about single windows and wants the same numbers to the
+        last bit does not call this, and has one window at a time.
         """
-        if self._requested != "auto" or self._compute.device.type != "cuda":
+        if self._requested != "auto":
+            return
+        if self._compute.device.type != "cuda":
+            self._watched = self._compute.device.type != "cpu" or self._compute.precision != "float32"
             return
         import torch
 
@@ -198,7 +209,7 @@ class BatchSize:
             OutOfMemoryError: a single item does not fit.
         """
         try:
-            return work()
+            return work() if self._watched else self._watch(work)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -218,3 +229,12 @@ class BatchSize:
         self.current //= 2
         self._monitor.notice(f"The device ran out of memory: going on with batches of {self.current}.")
         return None
+
+    def _watch(self, work: Callable[[], _T]) -> _T:
+        """Do the first item's work on a CPU, and go on with two at once where that is faster and fits easily."""
+        self._watched = True
+        with convolution_watch() as watch:
+            made = work()
+        if watch.share >= WORTH_PAIRS and 2 * _BYTES_HELD * watch.bytes < self._compute.free_memory():
+            self.current = 2
+        return made

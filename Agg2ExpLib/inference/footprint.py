@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .checkpointing import Checkpointing
+from .slow_convolutions import convolution_watch
 
 if TYPE_CHECKING:
     import torch
@@ -33,11 +34,13 @@ class Footprint:
         forward_bytes: peak of a forward pass that keeps nothing, as a segmentation's.
         gradient_bytes: peak of a forward pass and the backward passes of two labels, of which the first keeps the activations.
         forward_flops: floating-point operations of a forward pass in its convolutions and matrix products.
+        slow_share: of its convolutions' operations, what a CPU does faster for two windows at once, see ``slow_convolutions.py``.
     """
 
     forward_bytes: int
     gradient_bytes: int
     forward_flops: int
+    slow_share: float = 0.0
 
 
 def footprint(network: torch.nn.Module, roi_size: Sequence[int], compute: Compute) -> Footprint | None:
@@ -50,7 +53,7 @@ def footprint(network: torch.nn.Module, roi_size: Sequence[int], compute: Comput
     """
     try:
         trace = _Trace(network, roi_size, compute)
-        return Footprint(trace.peak(gradients=False), trace.peak(gradients=True), trace.flops())
+        return Footprint(trace.peak(gradients=False), trace.peak(gradients=True), trace.flops(), trace.slow_share())
     except Exception as error:  # whatever an unknown network's code raises on tensors without content
         _log.debug("The network cannot be followed without computing it: %s", error)
         return None
@@ -135,6 +138,14 @@ class _Trace:
         with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
             self._call()
         return int(counter.get_total_flops())
+
+    def slow_share(self) -> float:
+        """Share of the convolutions' operations that go the slow way for one window."""
+        import torch
+
+        with torch.device("meta"), torch.no_grad(), convolution_watch() as watch:
+            self._call()
+        return float(watch.share)
 
     def kept_of_parts(self) -> dict[str, int]:
         """Bytes that stay after each part's forward pass for the backward pass, by its name; the whole network's under ''."""

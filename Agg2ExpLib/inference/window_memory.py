@@ -12,6 +12,7 @@ from ..system.allocator import stop_keeping_freed_memory
 from .averaged import is_averaged
 from .checkpointing import Checkpointing
 from .footprint import Footprint, choose_parts, footprint
+from .slow_convolutions import WORTH_PAIRS
 from .turned import inner, turn_of
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ class WindowMemory:
         if math.prod(self._roi_size) < _LEAST_VOXELS:
             return None
         return self._follow()
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether windows go through two at once where nobody says how many, see ``compute.py``."""
+        on_cpu = self._compute.device.type == "cpu" and self._compute.precision == "float32"
+        return on_cpu and self.footprint is not None and self.footprint.slow_share >= WORTH_PAIRS
 
     @property
     def checkpointed(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ FOLDER, RECORD, TABLE = "what_if", "what_if.json", "what_if.csv"
 CT_AFTER, SEGMENTATION_AFTER = "ct.nii.gz", "segmentation.nii.gz"
 # Labels that overlap themselves at least so much are not told one by one.
 _LITTLE = 0.99
+MOST_OUTLINED = 4  # more outlines before and after, one over the other, cannot be told apart
 COLUMNS = ("label", "volume_before_ml", "volume_after_ml", "volume_change_percent", "dice", "mean_logit_change")
 
 
@@ -144,6 +145,17 @@ class WhatIf:
         if rest := len(every) - len(changed):
             lines.append(f"  {rest} other{'s' if rest > 1 else ''} with a Dice of at least {_LITTLE}")
         return "\n".join(lines)
+
+
+def outlined(changed: Sequence[str], asked: Collection[str]) -> list[str]:
+    """The labels to outline in a picture, :data:`MOST_OUTLINED` at most: what was asked about, then what changes most.
+
+    Args:
+        changed: labels that change, the most changed first.
+        asked: regions that the question was about.
+    """
+    first = [name for name in changed if name in asked]
+    return [*first, *(name for name in changed if name not in asked)][:MOST_OUTLINED]
 
 
 def compare(

@@ -163,6 +163,8 @@ def _expected_bytes(case: Case, question: Question | None, memory: WindowMemory 
     labels = 0 if question is None else len(question.labels) or len(card.explainable)
     method = question.method if question is not None else None
     needed = memory.needed(gradients=question is not None)
+    if needed is not None and case.window_batch == "auto" and isinstance(memory, WindowMemory) and memory.in_pairs:
+        needed *= 2
     device = case.compute.device.type
     return estimate_run(case.grid.shape, card, labels, method, case.plan.overlap, device, window_bytes=needed).memory_bytes
 

@@ -45,7 +45,7 @@ def make_phantom(seed: int = 0, spacing: Sequence[float] = (2.0, 2.0, 2.0)) -> P
     ids, affine = _tissue_ids(rng, spacing)
     _add_table(ids, rng, spacing)
     scan = t.draw_scan(rng)
-    hu = paint(ids, scan, rng, spacing)
+    hu = paint(ids, scan, rng, spacing, back_first=False)
     hu = finish(hu, rng, spacing, blur_mm=rng.uniform(0.7, 1.1), noise=rng.uniform(10, 25))
     return Phantom(np.rint(hu).astype(np.int16), t.CHANNEL_OF_ID[ids], affine)
 

@@ -229,11 +229,19 @@ def _add_couch(ids: np.ndarray, body: np.ndarray, scanned: np.ndarray, rng: np.r
         ids[near & (smooth_field(rng, ids.shape, rng.uniform(8, 40) / spacing) > rng.uniform(-0.3, 1.2))] = t.FOAM
 
 
-def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequence[float], opacities: bool = True) -> np.ndarray:
+def paint(
+    ids: np.ndarray,
+    scan: t.Scan,
+    rng: np.random.Generator,
+    spacing: Sequence[float],
+    opacities: bool = True,
+    back_first: bool = True,
+) -> np.ndarray:
     """HU (float32, no noise, no blur) of every voxel of an id map in one scan, textures in mm so that any grid serves.
 
     Args:
         opacities: whether lungs have ground glass, consolidation or a mass now and then, which nothing tells of.
+        back_first: whether axis 1 runs from the back to the front, as on RAS axes.
     """
     from scipy import ndimage
 
@@ -250,7 +258,7 @@ def paint(ids: np.ndarray, scan: t.Scan, rng: np.random.Generator, spacing: Sequ
     hu[heart] = (wall * scan.myocardium + (1 - wall) * hu)[heart]
     gut = np.isin(ids, [*t.BOWEL, t.ESOPHAGUS])
     hu[gut & (field(18) > rng.uniform(0.3, 1.8))] = scan.mean[t.GAS]
-    _paint_lungs(hu, ids, scan, rng, field, opacities)
+    _paint_lungs(hu, ids, scan, rng, field, opacities, back_first)
     return hu.astype(np.float32)
 
 
@@ -261,11 +269,13 @@ def _paint_lungs(
     rng: np.random.Generator,
     field: Callable[[float], np.ndarray],
     opacities: bool,
+    back_first: bool,
 ) -> None:
     """Lungs denser at the back, with vessels (where two random fields vanish together: curves) and opacities; in place."""
     lungs = np.isin(ids, t.LUNGS)
-    height = np.linspace(1, 0, ids.shape[1], dtype=np.float32)[None, :, None]
-    hu[lungs] += (rng.uniform(0, 90) * height**2 + rng.uniform(0, 30) * field(30))[lungs]
+    # Patients lie on their back, where the weight of the lung above presses the air out.
+    depth = np.linspace(1, 0, ids.shape[1], dtype=np.float32)[None, :: 1 if back_first else -1, None]
+    hu[lungs] += (rng.uniform(0, 90) * depth**2 + rng.uniform(0, 30) * field(30))[lungs]
     vessels = field(16) ** 2 + field(16) ** 2 < rng.uniform(0.005, 0.05)
     small = field(8) ** 2 + field(8) ** 2 < rng.uniform(0.01, 0.06)
     hu[lungs & small] += rng.uniform(100, 450)

@@ -1,4 +1,4 @@
-"""A changed CT beside the CT as it is, with the outlines of every label that changed, in three planes."""
+"""A changed CT beside the CT as it is, with the outlines of labels that changed, in three planes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _INK, _PAPER, _REGION = "#e8eaed", "#101214", "#ffffff"
 _PLANES = ("axial", "coronal", "sagittal")
-# More outlines cannot be told apart.
-MOST_LABELS = 8
 
 
 @plain_text
@@ -30,22 +28,23 @@ def what_if_figure(
     title: str,
     words: Sequence[str] = (),
     window: tuple[float, float] = (-160.0, 240.0),
+    left_out: int = 0,
 ) -> Figure:
     """The CT as it is (above, with what the model drew) and changed (below, with what it draws now; dotted: before).
 
     Args:
         before_hu, after_hu: ``[x, y, z]`` on RAS axes.
         region: boolean mask of what was changed, dashed white.
-        outlines: by label: mask before, mask after, colour; the first 8 are drawn.
+        outlines: by label: mask before, mask after, colour.
         spacing: edges of a voxel in mm.
         title: what was changed.
         words: a line for each label, below.
         window: HU shown black and white.
+        left_out: labels that change, too, but are not outlined.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    shown = dict(list(outlines.items())[:MOST_LABELS])
     at = middle_of(region)
     sizes = [before_hu.shape[axis] * spacing[axis] for axis in (0, 0, 1)]
     tallest = max(before_hu.shape[axis] * spacing[axis] for axis in (1, 2))
@@ -56,7 +55,7 @@ def what_if_figure(
         for column, name in enumerate(_PLANES):
             axes = figure.add_subplot(grid[row, column])
             lines = [(region, _REGION, "dashed", 0.8)]
-            for before, after, color in shown.values():
+            for before, after, color in outlines.values():
                 ink = "#{:02x}{:02x}{:02x}".format(*color)
                 lines.append((before, ink, "solid" if row == 0 else "dotted", 1.4 if row == 0 else 1.0))
                 if row == 1:
@@ -67,10 +66,12 @@ def what_if_figure(
                 axes.text(0.02, 0.02, text, transform=axes.transAxes, color=_INK, fontsize=9, ha="left", va="bottom")
     handles = [Line2D([], [], color=_REGION, linestyle="dashed", label="changed region")]
     handles += [
-        Line2D([], [], color="#{:02x}{:02x}{:02x}".format(*color), label=title_of(name)) for name, (_, _, color) in shown.items()
+        Line2D([], [], color="#{:02x}{:02x}{:02x}".format(*color), label=title_of(name)) for name, (_, _, color) in outlines.items()
     ]
-    if shown:
+    if outlines:
         handles.append(Line2D([], [], color=_INK, linestyle="dotted", label="outline before"))
+    if left_out:
+        handles.append(Line2D([], [], linestyle="none", label=f"{left_out} more change less: see the table"))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(len(handles), 5), labelcolor=_INK, facecolor=_PAPER, edgecolor=_PAPER
     )

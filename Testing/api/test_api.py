@@ -45,7 +45,7 @@ def result(model) -> agg2exp.Result:
     return agg2exp.explain((small_chest(), CT_AFFINE), model, ["lung", "heart"], samples=4, **FAST)
 
 
-def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(tmp_path):
+def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(tmp_path, warm_python):
     script = ROOT / "examples" / "own_network.py"
     text = script.read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", '"""'))]
@@ -55,7 +55,7 @@ def test_the_example_of_ten_lines_gives_the_numbers_of_the_command_line(tmp_path
     network = {"class": "BasicUNet", "out_channels": 3, "features": [8, 8, 16, 16, 16, 8]}
     card = {"labels": NAMES, "spacing": 6, "hu_window": [-1024, 1024], "roi_size": 32, "network": network}
     (tmp_path / "network.json").write_text(json.dumps(card))
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([warm_python, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "heart" in done.stdout
     assert (tmp_path / "heart.png").stat().st_size > 10_000

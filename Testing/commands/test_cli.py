@@ -12,14 +12,14 @@ import time
 import pytest
 import torch
 
-from Agg2ExpLib.commands.cli import main
+from Agg2ExpLib.commands.cli import _VERBS, main
 from support.networks import ABSENT, NAMES
 
-COMMAND = [sys.executable, "-m", "Agg2ExpLib"]
 
-
-def in_child(*arguments, **options):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=240, **options)
+@pytest.fixture
+def command(warm_python):
+    """The command as a child process."""
+    return [warm_python, "-m", "Agg2ExpLib"]
 
 
 @pytest.fixture
@@ -104,11 +104,11 @@ def test_traceback_only_with_debug(agg2exp, inputs, tmp_path):
     assert "Traceback" in done.stderr
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(inputs, tmp_path):
+def test_a_reader_who_has_seen_enough_is_no_error(command, inputs, tmp_path):
     read, write = os.pipe()
     os.close(read)
-    command = [*COMMAND, "segment", *map(str, inputs), "--output", str(tmp_path / "s")]
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=240)
+    call = [*command, "segment", *map(str, inputs), "--output", str(tmp_path / "s")]
+    done = subprocess.run(call, stdout=write, stderr=subprocess.PIPE, text=True, timeout=240)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "s" / "run.json").is_file()
@@ -162,16 +162,24 @@ def test_help_has_examples_and_loads_nothing_heavy(verb):
     assert "example" in done.stdout
 
 
+@pytest.mark.parametrize("verb", _VERBS, ids=lambda verb: verb.__name__.rpartition(".")[2])
+def test_help_is_plain_text(agg2exp, verb):
+    done = agg2exp(verb.__name__.rpartition(".")[2], "--help")
+    assert done.returncode == 0
+    assert "``" not in done.stdout
+    assert "agg2exp" in done.stdout
+
+
 def write_job(tmp_path, small_ct, small_weights, **more):
     job = {"ct": str(small_ct), "weights": str(small_weights), "output": "r", "device": "cpu", "samples": 6, **more}
     (tmp_path / "job.json").write_text(json.dumps(job))
     return tmp_path / "job.json"
 
 
-def test_run_reports_events_and_a_stop_after_the_end_changes_nothing(small_ct, small_weights, tmp_path):
+def test_run_reports_events_and_a_stop_after_the_end_changes_nothing(command, small_ct, small_weights, tmp_path):
     job = write_job(tmp_path, small_ct, small_weights, labels=["heart"])
     events = []
-    with subprocess.Popen([*COMMAND, "run", str(job)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([*command, "run", str(job)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         guard = threading.Timer(120, process.kill)
         guard.start()
         for line in process.stdout:
@@ -195,8 +203,9 @@ def test_run_reports_events_and_a_stop_after_the_end_changes_nothing(small_ct, s
     assert {path.name for path in tmp_path.iterdir()} == {"job.json", "r"}
 
 
-def test_run_reports_an_error(small_ct, small_weights, tmp_path):
-    done = in_child("run", write_job(tmp_path, small_ct, small_weights, labels=["hart"]))
+def test_run_reports_an_error(command, small_ct, small_weights, tmp_path):
+    job = write_job(tmp_path, small_ct, small_weights, labels=["hart"])
+    done = subprocess.run([*command, "run", str(job)], capture_output=True, text=True, timeout=240)
     assert done.returncode == 1
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events if event["event"] != "progress"] == ["error"]
@@ -206,9 +215,9 @@ def test_run_reports_an_error(small_ct, small_weights, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"job.json"}
 
 
-def test_run_stops_when_nobody_reads_its_events(small_ct, small_weights, tmp_path):
+def test_run_stops_when_nobody_reads_its_events(command, small_ct, small_weights, tmp_path):
     job = write_job(tmp_path, small_ct, small_weights, samples=100_000)
-    with subprocess.Popen([*COMMAND, "run", str(job)], stdin=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*command, "run", str(job)], stdin=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         guard = threading.Timer(120, process.kill)
         guard.start()
         process.stdout.readline()
@@ -223,18 +232,18 @@ def test_run_stops_when_nobody_reads_its_events(small_ct, small_weights, tmp_pat
 @pytest.mark.skipif(os.name == "nt", reason="closes a file descriptor by the shell")
 def test_run_without_stdin(small_ct, small_weights, tmp_path):
     job = write_job(tmp_path, small_ct, small_weights, task="segment")
-    command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, "run", str(job)]
+    command = ["sh", "-c", '"$@" <&-', "sh", sys.executable, "-m", "Agg2ExpLib", "run", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdin"])
-def test_run_stops_within_two_seconds(how, small_ct, small_weights, tmp_path):
+def test_run_stops_within_two_seconds(how, command, small_ct, small_weights, tmp_path):
     if how != "stdin" and sys.platform == "win32":
         pytest.skip("Windows has no such signals")
     job = write_job(tmp_path, small_ct, small_weights, samples=100_000)
-    process = subprocess.Popen([*COMMAND, "run", str(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "run", str(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     guard = threading.Timer(120, process.kill)
     guard.start()
     assert process.stdout is not None

@@ -80,15 +80,15 @@ def test_training_on_pairs(pairs: Path, tmp_path: Path) -> None:
     assert not list(out.glob(".*partial*"))
 
 
-def run(*options: str) -> subprocess.Popen[str]:
+def run(python: str, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "Agg2ExpLib", "train", "--phantoms", "1", *UNET, *SIZE, "--held-out", "1", *options]
+    command = [python, "-m", "Agg2ExpLib", "train", "--phantoms", "1", *UNET, *SIZE, "--held-out", "1", *options]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_sigterm_keeps_the_state_and_the_command_goes_on(tmp_path: Path) -> None:
+def test_sigterm_keeps_the_state_and_the_command_goes_on(tmp_path: Path, warm_python: str) -> None:
     options = ["--steps", "500", "--save-every", "1", "--output", str(tmp_path)]
-    process = run(*options)
+    process = run(warm_python, *options)
     deadline = time.monotonic() + 120
     while not (tmp_path / "model.checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -106,8 +106,8 @@ def test_sigterm_keeps_the_state_and_the_command_goes_on(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo over processes is tested where CI runs")
-def test_two_processes_train_together(tmp_path: Path) -> None:
-    process = run("--steps", "2", "--devices", "2", "--batch", "2", "--output", str(tmp_path))
+def test_two_processes_train_together(tmp_path: Path, warm_python: str) -> None:
+    process = run(warm_python, "--steps", "2", "--devices", "2", "--batch", "2", "--output", str(tmp_path))
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert out.count("Weights:") == 1

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,10 +51,9 @@ def command(scans: Path, settings: Settings, output: Path) -> list[str]:
     return [*words, "--methods", *METHODS]
 
 
-def start(words: list[str]) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    call = [sys.executable, "-m", "Agg2ExpLib", *words]
-    return subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(python: str, words: list[str]) -> subprocess.Popen:
+    call = [python, "-m", "Agg2ExpLib", *words]
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def entries(scans: Path) -> list[Entry]:
@@ -132,16 +129,16 @@ def until_one_more(process: subprocess.Popen, output: Path, count: int) -> None:
     raise AssertionError(f"no piece was finished: {process.communicate()}")
 
 
-def test_a_killed_and_a_stopped_evaluation_go_on(plain, scans, settings, tmp_path):
+def test_a_killed_and_a_stopped_evaluation_go_on(plain, scans, settings, tmp_path, warm_python):
     output = tmp_path / "out"
-    process = start(command(scans, settings, output))
+    process = start(warm_python, command(scans, settings, output))
     until_one_more(process, output, 0)
     process.kill()
     process.communicate()
     killed = pieces(output)
     assert 0 < len(killed) < 8
 
-    process = start(command(scans, settings, output))
+    process = start(warm_python, command(scans, settings, output))
     until_one_more(process, output, len(killed))
     process.send_signal(signal.SIGINT)
     told, errors = process.communicate(timeout=60)

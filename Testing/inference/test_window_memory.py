@@ -22,7 +22,7 @@ from Agg2ExpLib.io.turn import Turn
 from Agg2ExpLib.monitor import Monitor, Stage
 from support.scene import CPU64
 
-ROI = (32, 32, 32)
+ROI = (16, 16, 32)
 NETWORKS = {
     "UNet": lambda: nets.UNet(3, 1, 3, (8, 16, 32), (2, 2), num_res_units=2),
     "SegResNet": lambda: nets.SegResNet(3, init_filters=8, in_channels=1, out_channels=3, blocks_down=(1, 2, 2), blocks_up=(1, 1)),
@@ -119,10 +119,10 @@ def test_one_window_that_does_not_fit():
     network = Short(make("DynUNet"))
     network(torch.zeros((1, 1, *ROI), dtype=torch.float64, requires_grad=True))
     network.most = 0.8 * network.held
-    image = torch.rand((40, 32, 32), dtype=torch.float64)
+    image = torch.rand((20, 16, 32), dtype=torch.float64)
     plan = WindowPlan(image.shape, ROI)
     mask = np.zeros(tuple(image.shape), dtype=bool)
-    mask[10:30, 8:20, 5:25] = True
+    mask[5:15, 4:10, 5:25] = True
     target = Target("one", 1, mask)
 
     def explain(seen, batch):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.paths import MODULE_FOLDER, ROOT
@@ -51,6 +51,7 @@ def test_listing_of_ps(application):
     }
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # where others use the processors
 @given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", "ö".encode()[:1], "ö".encode()[1:], b"  "]), max_size=30), st.data())
 def test_lines_do_not_depend_on_where_the_stream_is_cut(parts, data):
     if str(MODULE_FOLDER) not in sys.path:

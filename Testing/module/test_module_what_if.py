@@ -63,7 +63,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     from Agg2ExpModuleLib.scene.SceneVolumes import isCt, segmentIds, segmentMask
 
     ask(panel, "heart")
-    process = panel.widget.asking.engine.pid
+    process = panel.widget.engine.warm.pid
     (answer,) = answers(panel)
     assert "Without heart" in panel.controller.message
     assert answer.title == "without heart (filled from its surroundings)"
@@ -103,7 +103,7 @@ def test_a_region_is_removed_and_the_answer_kept(panel: Panel, tmp_path: Path) -
     ask(panel, "lung")
     panel.parameters.whatIfFill = "surroundings"
     ask(panel, "heart")
-    assert panel.widget.asking.engine.pid == process
+    assert panel.widget.engine.warm.pid == process
     assert sorted(one.title for one in answers(panel)) == [
         "without heart (filled from its surroundings)",
         "without lung (filled with air)",
@@ -143,7 +143,7 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     assert panel.controller.failed
     assert "does not exist" in panel.controller.message
 
-    pid = panel.widget.asking.engine.pid
+    pid = panel.widget.engine.warm.pid
     panel.widget.asking.shutdown()
     panel.controller.shutdown()
     assert not work.exists()
@@ -151,10 +151,12 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
         panel.app.app.processEvents()
-    assert not panel.widget.asking.engine.alive
+    assert not panel.widget.engine.warm.alive
 
 
-def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(panel: Panel) -> None:
+def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import slicer
 
     from Agg2ExpLib.interventions.outcome import CT_AFTER
@@ -189,6 +191,22 @@ def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(
     colors = {label.name: label.color for label in panel.record.labels}
     for name in outlined:
         assert sum(old.GetSegmentOverrideColor(name)) > sum(colors[name]) / 255, "paler"
+    # more than a few at once are too many: the rest is told, and comes by a click
+    assert "click another" not in panel.ui.whatIfLegendLabel.text
+    monkeypatch.setattr("Agg2ExpLib.interventions.outcome.MOST_OUTLINED", 1)
+    panel.widget.asking._show()
+    most, least = answer.changed[0], answer.changed[-1]
+
+    def seen(display: Any) -> list[str]:
+        return [name for name in answer.changed if display.GetSegmentVisibility(name)]
+
+    assert seen(new) == [most]
+    assert seen(old) == [name for name in answer.changed if name in (most, panel.parameters.mapLabel)]
+    assert f"the 1 of {len(answer.changed)} changed labels" in panel.ui.whatIfLegendLabel.text
+    rows = {panel.ui.whatIfTree.topLevelItem(i).text(0).lower(): i for i in range(panel.ui.whatIfTree.topLevelItemCount)}
+    panel.widget.asking._onLabel(panel.ui.whatIfTree.topLevelItem(rows[least]))
+    assert seen(new) == [most, least]
+    assert least in seen(old)
     panel.click(panel.ui.whatIfRemoveButton)
     assert [name for name in there if old.GetSegmentVisibility(name)] == [panel.parameters.mapLabel]
     assert old.GetSliceIntersectionThickness() == 2
@@ -197,7 +215,7 @@ def test_a_drawn_segment_is_asked_about_and_old_outlines_are_told_from_new_ones(
 
 
 def test_cancel_and_a_killed_process(panel: Panel) -> None:
-    engine = panel.widget.asking.engine
+    engine = panel.widget.engine.warm
     panel.click(panel.ui.whatIfAllButton)
     panel.wait(lambda: engine.alive and panel.controller.fraction is not None)
     began = time.monotonic()

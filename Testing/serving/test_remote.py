@@ -262,12 +262,12 @@ def test_a_server_takes_no_bad_files(tmp_path):
     line.end()
 
 
-def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path):
+def test_a_relay_speaks_as_a_server_here(small_ct, small_weights, tmp_path, warm_python):
     """``agg2exp serve --host`` is asked as ``agg2exp serve`` is, with the paths of this computer; a shell stands in for ssh."""
     ssh = tmp_path / "ssh"
     ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c "$last"\n')
     ssh.chmod(0o755)
-    command = f"cd {ROOT} && TMPDIR={tmp_path} OMP_NUM_THREADS=1 exec {sys.executable} -m Agg2ExpLib serve --stdio"
+    command = f"cd {ROOT} && TMPDIR={tmp_path} exec {warm_python} -m Agg2ExpLib serve --stdio"
     started = [*SERVER, "--host", "there", "--host-command", command]
     environment = {**os.environ, "AGG2EXP_SSH": str(ssh)}
     relay = subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

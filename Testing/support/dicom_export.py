@@ -42,7 +42,8 @@ def write_series(folder: Path, grid: Grid, **tags: Any) -> Path:
     from pydicom.uid import generate_uid
 
     together = {"StudyInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid()}
-    return save_dicom(folder, small_chest(grid.shape), grid.affine, **{**together, **IDENTITY, **tags})
+    hu = small_chest(grid.shape).clip(-1024)  # the least that a scanner stores
+    return save_dicom(folder, hu, grid.affine, **{**together, **IDENTITY, **tags})
 
 
 def marked_result(series: Path, weights: Path) -> tuple[Result, np.ndarray]:

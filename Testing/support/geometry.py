@@ -120,7 +120,10 @@ def save_dicom(folder: Path, array: np.ndarray, affine: np.ndarray, names=None, 
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
         data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
         data.RescaleSlope, data.RescaleIntercept = _ds(slope), _ds(intercept)
-        data.PixelData = np.ascontiguousarray(np.rint((array[:, :, number].T - intercept) / slope).astype("<u2")).tobytes()
+        stored = np.rint((array[:, :, number].T - intercept) / slope)
+        assert stored.min() >= 0, "an unsigned value below 0 would come out as a large one"
+        assert stored.max() < 2**16
+        data.PixelData = np.ascontiguousarray(stored.astype("<u2")).tobytes()
         for tag, value in tags.items():
             setattr(data, tag, value)
         data.save_as(folder / (names[number] if names else f"{number:03d}.dcm"), enforce_file_format=True)

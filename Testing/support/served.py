@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,12 @@ from Agg2ExpLib.monitor import Monitor
 from Agg2ExpLib.serving.channel import Channel
 from Agg2ExpLib.serving.ssh import refusal
 
+
+def python() -> str:
+    """The interpreter whose processes start quickly (fixture ``warm_python``), where tests have it."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
 SERVER = [sys.executable, "-m", "Agg2ExpLib", "serve", "--stdio"]
 SETTINGS = {"device": "cpu", "precision": "float32"}
 
@@ -23,7 +30,7 @@ class Client:
     """Somebody who starts ``agg2exp serve`` and talks to it."""
 
     def __init__(self, *words: str):
-        command = [sys.executable, "-m", "Agg2ExpLib", "serve", *words]
+        command = [python(), "-m", "Agg2ExpLib", "serve", *words]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()

@@ -12,6 +12,7 @@ from Agg2ExpLib.errors import InputError
 from Agg2ExpLib.models.labels import PAPER_LABELS
 from Agg2ExpLib.synthetic import tissues
 from Agg2ExpLib.synthetic.phantom import Phantom, make_phantom, phantom_anatomy
+from Agg2ExpLib.synthetic.scans import draw_example
 
 pytestmark = pytest.mark.xdist_group("phantom")
 SPACING = (3.0, 3.0, 3.0)
@@ -132,6 +133,26 @@ def test_hounsfield_units(seed: int) -> None:
     corner = body.ct[:8, :8]
     assert corner.mean() < -950  # air
     assert 2 < corner.std() < 60  # with noise
+
+
+def denser_behind(ct: np.ndarray, lungs: np.ndarray, to_the_back: np.ndarray) -> float:
+    """HU by which the rear quarter of the lungs is denser than the front one."""
+    low, high = np.quantile(to_the_back[lungs], (0.25, 0.75))
+    return float(np.median(ct[lungs & (to_the_back >= high)]) - np.median(ct[lungs & (to_the_back <= low)]))
+
+
+def test_lungs_are_denser_at_the_back() -> None:
+    lobes = [index for name, index in INDEX.items() if "lobe" in name]
+    found = []
+    for seed in SEEDS:
+        body = phantom(seed)
+        back = np.broadcast_to(np.arange(body.ct.shape[1])[None, :, None], body.ct.shape)
+        found.append(denser_behind(body.ct, np.isin(body.labels, lobes), back))
+    assert np.mean(found) > 8
+    anatomy = phantom_anatomy(0, COARSE)  # RAS axes
+    drawn = [draw_example([anatomy], np.random.default_rng(seed), (64, 64, 64), 6.0, mirrored=0.0) for seed in range(3)]
+    back = np.broadcast_to(-np.arange(64)[None, :, None], (64, 64, 64))
+    assert np.mean([denser_behind(example.ct, np.isin(example.labels, lobes), back) for example in drawn]) > 8
 
 
 def test_contrast_phase_varies_with_the_seed() -> None:

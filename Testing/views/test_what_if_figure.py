@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from Agg2ExpLib.interventions.outcome import outlined
 from Agg2ExpLib.views.planes import plane_of
 from Agg2ExpLib.views.what_if_figure import what_if_figure
 
@@ -44,3 +45,13 @@ def test_both_cts_and_outlines_in_every_plane():
     assert "without x" in figure.get_suptitle()
     texts = {entry.get_text() for entry in figure.legends[0].get_texts()}
     assert texts == {"changed region", "Heart", "outline before"}
+
+
+def test_labels_that_are_not_outlined_are_counted():
+    hu = np.zeros((12, 14, 10), np.float32)
+    masks = {"heart": (box((2, 8), (3, 9), (2, 7)), box((3, 8), (3, 9), (2, 7)), (200, 40, 40))}
+    figure = what_if_figure(hu, hu, box((4, 9), (4, 10), (3, 8)), masks, (1.0, 1.0, 1.0), "without x", left_out=5)
+    assert "5 more change less: see the table" in [entry.get_text() for entry in figure.legends[0].get_texts()]
+    changed = ["lung", "aorta", "heart", "ribs", "trachea", "sternum"]
+    assert outlined(changed, ["heart"]) == ["heart", "lung", "aorta", "ribs"], "what was asked about, then what changes most"
+    assert outlined(changed[:2], ["tumour"]) == changed[:2]

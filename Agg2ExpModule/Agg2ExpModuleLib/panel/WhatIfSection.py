@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +10,19 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..engine.RunOutcome import DONE, ERROR
 from ..engine.WorkFolder import WorkFolder
 from ..scene import MapDisplay
 from ..scene.Answers import Answer, answersOf, loadAnswer
 from ..scene.DrawnSegments import DrawnSegment, drawnSegments
 from ..scene.ResultFolder import resultFolder
 from ..scene.SceneVolumes import segmentIds, writeSegment
-from ..words.OptionWords import inPanelWords
-from .Activity import Ending, Phase
+from .Asking import askEngine
 from .ChoiceBox import ChoiceBox
 from .ModelInfo import readModelInfo
 from .PanelState import Changes, PanelState, Topic
 
 if TYPE_CHECKING:
     from ..engine.RunOutcome import RunOutcome
-    from ..engine.WarmEngine import WarmEngine
     from ..scene.ResultRecord import ResultRecord
     from .DisplaySection import DisplaySection
     from .ImportanceSection import ImportanceSection
@@ -40,24 +37,19 @@ class WhatIfSection:
 
     Args:
         state: of the panel.
-        controller: whose progress and cancel are shared.
+        controller: whose engine is asked, and whose progress and cancel are shared.
         importance: a click on a region there chooses it here.
         display: jumps to labels.
-        engine: is asked.
     """
 
-    def __init__(
-        self,
-        state: PanelState,
-        controller: RunController,
-        importance: ImportanceSection,
-        display: DisplaySection,
-        engine: WarmEngine,
-    ):
-        self.state, self.ui, self.controller, self.display, self.engine = state, state.ui, controller, display, engine
+    def __init__(self, state: PanelState, controller: RunController, importance: ImportanceSection, display: DisplaySection):
+        self.state, self.ui, self.controller, self.display = state, state.ui, controller, display
         self._work: WorkFolder | None = None
         self._key: tuple[str, str] | None = None
         self._answer = ""
+        self._own = ""  # label whose row was clicked: outlined, too
+        self._question: dict[str, Any] = {}  # the last one
+        self._loaded: Answer | None = None  # the last one that came
         ui = self.ui
         self._action = ChoiceBox(ui.whatIfActionCombo, lambda value: self._set("whatIfAction", value))
         self._region = ChoiceBox(ui.whatIfRegionCombo, lambda value: self._set("whatIfRegion", value))
@@ -125,17 +117,15 @@ class WhatIfSection:
     def _fillAnswers(self) -> None:
         answers = answersOf(self.state.record)
         if self._answer not in [answer.identifier for answer in answers]:
-            self._answer = answers[-1].identifier if answers else ""
+            self._answer, self._own = answers[-1].identifier if answers else "", ""
         self._answers.setChoices([(answer.identifier, answer.title) for answer in answers], self._answer)
         self._show()
 
     def _show(self) -> None:
         ui, shown = self.ui, None
         for answer in (every := answersOf(self.state.record)):
-            here = answer.identifier == self._answer
-            answer.show(here)
-            shown = answer if here else shown
-        self.display.showBefore(shown.changed if shown is not None else ())
+            shown = answer if answer.identifier == self._answer else shown
+        self._outline()
         ui.whatIfAnswerFrame.visible = bool(every)
         ui.whatIfTree.clear()
         for row in shown.rows if shown is not None else ():
@@ -150,6 +140,24 @@ class WhatIfSection:
                     item.setTextAlignment(column, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             ui.whatIfTree.addTopLevelItem(item)
         self._showCt(shown)
+
+    def _outline(self) -> None:
+        """The labels that the chosen answer outlines and the one that was clicked, before and now; say how many more change."""
+        names: list[str] = []
+        text = _("Strong lines: now. Thin pale lines: before.")
+        for answer in answersOf(self.state.record):
+            if answer.identifier != self._answer:
+                answer.show(False)
+                continue
+            changed, names = answer.changed, answer.outlined
+            names += [name for name in changed if name == self._own and name not in names]
+            answer.show(True, names)
+            if len(changed) > len(names):
+                text += " " + _("Outlined: the {shown} of {all} changed labels that matter most; click another to see it.").format(
+                    shown=len(names), all=len(changed)
+                )
+        self.display.showBefore(names)
+        self.ui.whatIfLegendLabel.text = text
 
     def _showCt(self, answer: Answer | None) -> None:
         ui, ct = self.ui, self.state.ct
@@ -183,7 +191,7 @@ class WhatIfSection:
         self._set("whatIfRegion", name)
 
     def _onAnswer(self, identifier: str) -> None:
-        self._answer = identifier
+        self._answer, self._own = identifier, ""
         with slicer.util.RenderBlocker():
             self._show()
         self._enable()
@@ -196,6 +204,9 @@ class WhatIfSection:
     def _onLabel(self, item: Any, *_unused: Any) -> None:
         name = item.data(_NAME, qt.Qt.UserRole)
         if name:
+            self._own = str(name)
+            with slicer.util.RenderBlocker():
+                self._outline()
             self.display.jumpTo(str(name))
 
     def _onRemove(self, *_unused: Any) -> None:
@@ -214,14 +225,23 @@ class WhatIfSection:
         request: dict[str, Any] = {"do": "what_if", "action": parameters.whatIfAction, "regions": [self._region.value]}
         drawn = next((each for each in drawnSegments() if each.key == self._region.value), None)
         request |= {"fill": parameters.whatIfFill} if filled else {"amount": float(self.ui.whatIfAmountSpinBox.value)}
-        self._ask(request, _("Asking the model …"), self._load, drawn)
+        self._ask(request, _("Asking the model …"), self._load, self._told, drawn=drawn)
 
     def _onAll(self, *_unused: Any) -> None:
         parameters = self.state.parameters
         if parameters is not None:
-            self._ask({"do": "causal", "fill": parameters.whatIfFill}, _("Removing every region in turn …"), self._tellAll)
+            request = {"do": "causal", "fill": parameters.whatIfFill}
+            self._ask(request, _("Removing every region in turn …"), self._loadAll, self._toldAll, self._whereAll)
 
-    def _ask(self, request: dict[str, Any], message: str, onDone: Any, drawn: DrawnSegment | None = None) -> None:
+    def _ask(
+        self,
+        request: dict[str, Any],
+        message: str,
+        loading: Callable[[ResultRecord, RunOutcome], Iterator[str]],
+        told: Callable[[RunOutcome], str],
+        hint: Callable[[RunOutcome], str] = lambda outcome: "",
+        drawn: DrawnSegment | None = None,
+    ) -> None:
         record, parameters = self.state.record, self.state.parameters
         if record is None or parameters is None or self.controller.busy or not self.controller.isAgreed():
             return
@@ -231,31 +251,12 @@ class WhatIfSection:
             text = _("No temporary folder can be made ({reason}): make room on the disk.").format(reason=error.strerror)
             self.controller.say(text, failed=True)
             return
-        controller = self.controller
-        question = dict(request)
+        self._question = question = dict(request)
 
-        def heard(event: Any) -> None:
-            if event["event"] == "progress":
-                controller.progress(message, float(event.get("fraction", 0.0)))
-            elif event["event"] == "notice":
-                controller.log(inPanelWords(str(event.get("template") or event.get("message", ""))))
+        def steps(_work: Path) -> Iterator[str]:
+            return self._prepare(record, work, question, drawn)
 
-        def finished(outcome: RunOutcome) -> None:
-            if not controller.busy:  # the panel has been shut down
-                return
-            if outcome.state == DONE:
-                onDone(record, outcome)
-            elif outcome.state == ERROR:
-                controller.end(Ending.FAILED, inPanelWords(outcome.message), inPanelWords(outcome.hint))
-            else:
-                controller.end(Ending.CANCELLED, _("Cancelled."))
-
-        def launch() -> None:
-            controller.enter(Phase.WORKING, message, 0.0)
-            self.engine.ask(question, heard, finished)
-
-        if controller.begin("whatIf", _("Preparing the CT …"), self.engine.stop, Phase.PREPARING):
-            controller.goOn(self._prepare(record, work, question, drawn), launch)
+        askEngine(self.controller, "whatIf", message, steps, question, lambda outcome: loading(record, outcome), told, hint)
 
     def _prepare(self, record: ResultRecord, work: Path, question: dict[str, Any], drawn: DrawnSegment | None) -> Iterator[str]:
         """Write what is read, where it is not there from the last question; a drawn segment may have changed since then."""
@@ -287,46 +288,42 @@ class WhatIfSection:
 
     # What comes back
 
-    def _load(self, record: ResultRecord, outcome: RunOutcome) -> None:
-        content, controller = outcome.content, self.controller
-        title = str(content["title"])
-        labels = list(content["labels"])
-        loading = loadAnswer(Path(str(content["answer"])), record, labels, title)
-        found: list[Answer] = []
+    def _load(self, record: ResultRecord, outcome: RunOutcome) -> Iterator[str]:
+        content = outcome.content
+        folder, labels = Path(str(content["answer"])), list(content["labels"])
+        answer = yield from loadAnswer(folder, record, labels, str(content["title"]), self._question["regions"])
+        self._answer, self._own, self._loaded = answer.identifier, "", answer
 
-        def steps() -> Iterator[str]:
-            answer = yield from loading
-            found.append(answer)
+    def _told(self, outcome: RunOutcome) -> str:
+        title, labels = str(outcome.content["title"]), list(outcome.content["labels"])
+        rows = self._loaded.rows if self._loaded is not None else ()
+        changed = [row for row in rows if row.dice is None or row.dice < 1]
+        text = _("{title}: {count} of {all} labels change.").format(
+            title=title[:1].upper() + title[1:], count=len(changed), all=len(labels)
+        )
+        if changed and changed[0].dice is not None:
+            text += " " + _("Most: {label}, Dice {dice:.2f}.").format(label=changed[0].title, dice=changed[0].dice)
+        return text
 
-        def loaded() -> None:
-            self._answer = found[0].identifier
-            changed = [row for row in found[0].rows if row.dice is None or row.dice < 1]
-            most = changed[0] if changed else None
-            text = _("{title}: {count} of {all} labels change.").format(
-                title=title[:1].upper() + title[1:], count=len(changed), all=len(labels)
-            )
-            if most is not None and most.dice is not None:
-                text += " " + _("Most: {label}, Dice {dice:.2f}.").format(label=most.title, dice=most.dice)
-            controller.end(Ending.WELL, text)
-
-        controller.enter(Phase.LOADING, _("Loading the answer …"), 1.0)
-        controller.goOn(steps(), loaded)
-
-    def _tellAll(self, record: ResultRecord, outcome: RunOutcome) -> None:
-        import json
-
+    def _loadAll(self, record: ResultRecord, outcome: RunOutcome) -> Iterator[str]:
         from Agg2ExpLib.interventions.effects_table import read_effects
 
-        titles = {label.name: label.title for label in record.labels}
+        yield _("Loading the answer …")
+        record.effects = read_effects(Path(str(outcome.content["answer"])))  # goes with the scene, and the sentences tell it
+
+    def _toldAll(self, outcome: RunOutcome) -> str:
+        import json
+
+        titles = {label.name: label.title for label in self.state.record.labels} if self.state.record is not None else {}
         file = Path(str(outcome.content["answer"])) / "causal.json"
         ranks = json.loads(file.read_text(encoding="utf-8")).get("rank_correlation", {})
-        record.effects = read_effects(file.parent)  # goes with the scene, and the sentences tell it
         told = ", ".join(f"{titles.get(name, name)} {value:+.2f}" for name, value in ranks.items() if value is not None)
         if told:
-            text = _("Effects of removing regions rank as their importance does (1: the same order): {ranks}.").format(ranks=told)
-        else:
-            text = _("Every region was removed in turn.")
-        self.controller.end(Ending.WELL, text, _("Table and more: {folder}").format(folder=file.parent))
+            return _("Effects of removing regions rank as their importance does (1: the same order): {ranks}.").format(ranks=told)
+        return _("Every region was removed in turn.")
+
+    def _whereAll(self, outcome: RunOutcome) -> str:
+        return _("Table and more: {folder}").format(folder=outcome.content["answer"])
 
     def _set(self, name: str, value: Any) -> None:
         if self.state.parameters is not None and getattr(self.state.parameters, name) != value:

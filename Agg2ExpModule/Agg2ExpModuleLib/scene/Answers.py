@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +72,20 @@ class Answer:
 
     @property
     def changed(self) -> list[str]:
-        """Labels that are outlined since they are drawn otherwise now, or that are gone."""
+        """Labels that are drawn otherwise now, or that are gone, the most changed first."""
         here = set(segmentIds(self.node))
         return [row.name for row in self.rows if row.name in here or (row.before and not row.after)]
 
-    def show(self, visible: bool) -> None:
-        """Outline what is drawn now in the labels' own colours, thicker than other outlines."""
-        showOutlines(self.node, visible, 3)
+    @property
+    def outlined(self) -> list[str]:
+        """Those of them that are outlined: what was asked about, and the few that change most."""
+        from Agg2ExpLib.interventions.outcome import outlined
+
+        return outlined(self.changed, self._content.get("regions", ()))
+
+    def show(self, visible: bool, names: Collection[str] = ()) -> None:
+        """Outline what is drawn now of these labels in their own colours, thicker than other outlines."""
+        showOutlines(self.node, visible, 3, names=names)
 
     def remove(self) -> None:
         """Take it out of the scene."""
@@ -100,7 +107,9 @@ def answersOf(record: ResultRecord | None) -> list[Answer]:
     return [Answer(node) for node in nodes if isAnswer(node) and node.GetNodeReference(_RECORD) is record.node]
 
 
-def loadAnswer(folder: Path, record: ResultRecord, labels: list[dict[str, Any]], title: str) -> Generator[str, None, Answer]:
+def loadAnswer(
+    folder: Path, record: ResultRecord, labels: list[dict[str, Any]], title: str, regions: Sequence[str] = ()
+) -> Generator[str, None, Answer]:
     """Bring an answer into the scene.
 
     Args:
@@ -108,6 +117,7 @@ def loadAnswer(folder: Path, record: ResultRecord, labels: list[dict[str, Any]],
         record: that was asked about.
         labels: what the answer tells of every label.
         title: what was changed.
+        regions: that were changed.
 
     Raises:
         InputError: a file of it cannot be read.
@@ -157,13 +167,10 @@ def loadAnswer(folder: Path, record: ResultRecord, labels: list[dict[str, Any]],
             for entry in labels
             if entry["label"] in titles and (entry["before_ml"] or entry["after_ml"])
         ]
-        node.SetAttribute(_MARK, json.dumps({"title": title, "rows": rows}))
+        node.SetAttribute(_MARK, json.dumps({"title": title, "rows": rows, "regions": list(regions)}))
         node.SetNodeReferenceID(_RECORD, record.node.GetID())
         node.SetNodeReferenceID(_CHANGED_CT, volume.GetID())
         for answer in before:  # the same question asked again
             answer.remove()
         gatherNodes(record, False)
-    answer = Answer(node)
-    for segment in segmentIds(node):
-        node.GetDisplayNode().SetSegmentVisibility(segment, True)
-    return answer
+    return Answer(node)
