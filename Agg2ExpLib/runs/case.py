@@ -113,7 +113,7 @@ class Case:
     def window_memory(self) -> WindowMemory | SliceMemory:
         """What a window needs, and the means to need less."""
         if self.classifies and is_slice_classifier(self.model.network):
-            return SliceMemory(self.model.network, self.monitor)
+            return SliceMemory(self.model.network, self.compute, self.monitor)
         return WindowMemory(self.network, self.plan.roi_size, self.compute, self.monitor)
 
     def segment(self, stage: Stage, image: torch.Tensor | None = None) -> Segmented:
@@ -156,7 +156,7 @@ def make_case(
     prepared = card.preprocessing.prepare(ct)
     if card.task == CLASSIFICATION:
         whole = WindowPlan(prepared.grid.shape, prepared.grid.shape, 0.0, "constant", turn=prepared.turn)
-        return Case(model, compute, prepared, whole, monitor, window_batch)
+        return Case(model, compute.for_classifiers(), prepared, whole, monitor, window_batch)
     overlap = next(value for value in (overlap, card.overlap, OVERLAP) if value is not None)
     plan = WindowPlan(
         prepared.grid.shape,

@@ -66,9 +66,9 @@ class Trainer:
         if state:
             self.network.load_state_dict(state["network"])
         optimizer = _make_optimizer(self.network, settings)
-        if state:
-            optimizer.load_state_dict(state["optimizer"])
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
+        if state:  # now that the weights are where they stay, to which their moments follow
+            self.optimizer.load_state_dict(state["optimizer"])
         torch.backends.cudnn.benchmark = self.fabric.device.type == "cuda"  # every step has the same shapes
         self.loss = task.make_loss(self.fabric.device)
 

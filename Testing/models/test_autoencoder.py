@@ -90,7 +90,7 @@ def test_files_make_the_same_network(tmp_path: Path) -> None:
     [
         ({"network": {**SPEC, "class": "UNet"}}, "names the network 'UNet'"),
         ({"network": {**SPEC, "depth": 3}}, "has no setting 'depth'"),
-        ({"network": {**SPEC, "channels": []}}, "needs channels above 0"),
+        ({"network": {**SPEC, "channels": []}}, "needs a list of channels above 0"),
         ({"network": {**SPEC, "axis": 4}}, "axis of slices is 0, 1 or 2"),
         ({"network": {**SPEC, "channels": [4, 8]}}, "does not fit"),
         ({"network": {**SPEC, "channels": [40000, 60000]}}, "far larger than its weights"),

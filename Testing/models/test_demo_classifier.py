@@ -35,13 +35,15 @@ def test_it_tells_plain_findings_apart(model: Model) -> None:
     body = phantom_anatomy(77, (4.0, 4.0, 4.0))
 
     def logits(*names: str) -> dict[str, float]:
-        patient = f.draw_patient([body], np.random.default_rng(9), (50, 40, 45), 8.0, names, mirrored=0.0)
+        patient = f.draw_patient([body], np.random.default_rng(9), (80, 64, 72), 5.0, names, mirrored=0.0)
         with torch.no_grad():
             values = model.network(torch.from_numpy(model.card.preprocessing.intensities(patient.ct))[None, None])[0]
         return dict(zip(model.labels, values.tolist(), strict=True))
 
     healthy, left, right, contrast = logits(), logits(f.LEFT), logits(f.RIGHT), logits(f.CONTRAST)
+    effusion = logits(f.EFFUSION)
     assert left[f.LEFT] > max(healthy[f.LEFT], right[f.LEFT], 0)
     assert right[f.RIGHT] > max(healthy[f.RIGHT], left[f.RIGHT], 0)
     assert contrast[f.CONTRAST] > max(healthy[f.CONTRAST], left[f.CONTRAST], 0)
+    assert effusion[f.EFFUSION] > healthy[f.EFFUSION] + 0.4  # seen, if not always believed
     assert max(healthy[f.LEFT], healthy[f.RIGHT]) < 0
