@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _fail(worded(error.template, on_command_line), args.debug, BAD_INPUT)
     except ToldError as error:
-        return _fail(f"{error.message} {error.hint}", args.debug, 1)
+        return _fail(worded(f"{error.message} {error.hint}", on_command_line), args.debug, 1)
     except OutOfMemoryError as error:
         return _fail(worded(f"{error.template} {error.hint}", on_command_line), args.debug, 1)
     except Exception as error:

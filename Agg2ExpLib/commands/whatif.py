@@ -80,7 +80,9 @@ def _answer(args: argparse.Namespace, monitor: Monitor) -> str:
 def _changed(args: argparse.Namespace, result: Result, monitor: Monitor) -> tuple[WhatIf, Path]:
     """One change: the answer and its folder."""
     from ..api.what_if import what_if
+    from ..interventions.outcome import check_name
 
+    check_name(args.name)  # before it is computed
     asked: dict[str, Any] = {name: getattr(args, name) or () for name in ACTIONS}
     how = {"fill": args.fill, "amount": args.amount, "seed": args.seed}
     if args.host:

@@ -139,7 +139,7 @@ def answer(
     # Where nobody draws, all of the volume is background.
     drawn = found.drawn
     counts = np.bincount(drawn.ravel(), minlength=len(found.labels)) if drawn is not None else np.array([found.hu.size])
-    content = record.content(compute, found.grid, found.labels, counts, monitor.notices) | {
+    content = record.content(case.compute, found.grid, found.labels, counts, monitor.notices) | {
         "task": COUNTERFACTUAL,
         "extra_rois": list(found.extra_rois),
         "target_mask": placed.mask is not None,

@@ -18,6 +18,7 @@ from ..io.grid import Grid
 from ..io.write import write_volume
 from ..models.labels import Label, title_of
 from ..system.files import OutputFolder, write_json
+from ..system.names import is_file_name
 from ..version import __version__
 from .edit import Edit
 
@@ -108,8 +109,9 @@ class WhatIf:
             overwrite: whether an earlier answer of that name is replaced.
 
         Raises:
-            InputError: it exists and may not be replaced, or cannot be written.
+            InputError: it exists and may not be replaced, cannot be written, or ``name`` is none for a folder.
         """
+        check_name(name)
         place = Path(result) / FOLDER / (name or self.edit.folder_name)
         try:
             place.parent.mkdir(exist_ok=True)
@@ -145,6 +147,16 @@ class WhatIf:
         if rest := len(every) - len(changed):
             lines.append(f"  {rest} other{'s' if rest > 1 else ''} with a Dice of at least {_LITTLE}")
         return "\n".join(lines)
+
+
+def check_name(name: str | None) -> None:
+    """Refuse what would lead out of the result's folder, or is no name on other systems.
+
+    Raises:
+        InputError: it is none for a folder.
+    """
+    if name and not is_file_name(name):
+        raise InputError(f"The ⟨name⟩ {name!r} cannot name a folder on every system: use letters, digits, spaces, - and _.")
 
 
 def outlined(changed: Sequence[str], asked: Collection[str]) -> list[str]:

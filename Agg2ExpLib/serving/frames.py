@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import InputError
-from ..system.names import safe_file_name
+from ..system.names import FORBIDDEN, is_file_name, safe_file_name
 
 PROTOCOL = 1
 LONGEST_LINE = 4 * 2**20
@@ -21,7 +21,6 @@ CHUNK = 1 << 18
 MOST_FILES = 20_000
 MOST_BYTES = 64 * 2**30
 _MOST_DEPTH = 12
-_FORBIDDEN = set('<>:"/\\|?*')
 TOO_LONG = object()
 
 
@@ -52,8 +51,7 @@ def safe_parts(name: object) -> tuple[str, ...]:
         raise InputError("A file that was sent has no name.")
     parts = tuple(name.split("/"))
     for part in parts:
-        odd = part in ("", ".", "..") or any(char in _FORBIDDEN or ord(char) < 32 for char in part)
-        if odd or safe_file_name(part) != part:
+        if not is_file_name(part):
             raise InputError(f"A file that was sent is named {name[:80]!r}, which cannot be stored safely: name it differently.")
     if len(parts) > _MOST_DEPTH:
         raise InputError(f"A file that was sent lies {len(parts)} folders deep: at most {_MOST_DEPTH} are taken.")
@@ -62,7 +60,7 @@ def safe_parts(name: object) -> tuple[str, ...]:
 
 def fit_name(name: str) -> str:
     """A file's own name as one that :func:`safe_parts` takes."""
-    return safe_file_name("".join("_" if char in _FORBIDDEN or ord(char) < 32 else char for char in name))
+    return safe_file_name("".join("_" if char in FORBIDDEN or ord(char) < 32 else char for char in name))
 
 
 def size_of(value: object) -> int:

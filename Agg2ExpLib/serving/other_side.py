@@ -75,6 +75,8 @@ class OtherSide:
         Raises:
             InputError: they are neither here, nor named as they lie there.
         """
+        if not weights:  # an empty path would be the working folder, whose files are nobody's business there
+            raise InputError("The request lacks 'weights'.")
         placed: str | None = None
         if card:
             file, name = Path(card), f"{into}card"

@@ -16,6 +16,7 @@ from ..inference.compute import choose_compute
 from ..inference.network import at_work
 from ..interventions.edit import Edit
 from ..interventions.effects import remove_each
+from ..interventions.outcome import check_name
 from ..interventions.subject import Subject, case_of
 from ..io.regions import read_all_regions
 from ..models.variant import Variant
@@ -138,10 +139,12 @@ def _what_if(entries: Mapping[str, Any], monitor: Monitor, memory: Memory) -> di
         _number(entries, "amount", 0.0),
         int(_number(entries, "seed", 0)),
     )
+    name = _optional(entries, "name")
+    check_name(name)
     subject, result = _subject(entries, monitor, memory)
     with at_work(subject.case.model.network, subject.case.compute):
         outcome = subject.ask(edit, Stage(monitor, "what if", 0.05, 1.0))
-    folder = outcome.save(result, _optional(entries, "name"))
+    folder = outcome.save(result, name)
     labels = [
         {
             "label": entry.label,

@@ -113,16 +113,27 @@ def question_there(what: str, entries: Mapping[str, Any], side: OtherSide, monit
         question["ct"] = side.put_ct(str(entries["ct"]), told)
     more = Parcel()
     regions = [more.add_region(str(spec)) for spec in entries.get("extra_rois") or ()]
-    if regions:
-        place = side.put(JOB, more.files, told)
-        question["extra_rois"] = [f"{place}/{spec}" for spec in regions]
-    answer = side.channel.ask(question, monitor, passing_on(monitor))
+    try:
+        if regions:
+            place = side.put(JOB, more.files, told)
+            question["extra_rois"] = [f"{place}/{spec}" for spec in regions]
+        answer = side.channel.ask(question, monitor, passing_on(monitor))
+        return {**plain(answer), "answer": str(_answer_of(answer, result, side, monitor))}
+    finally:
+        side.drop(f"{ASKED}/{WHAT_IF}", JOB)
+
+
+def _answer_of(answer: Mapping[str, Any], result: Path, side: OtherSide, monitor: Monitor) -> Path:
+    """Fetch an answer into the result here; returns where it is.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     name = PurePosixPath(str(answer["answer"]).replace("\\", "/")).name
     output = OutputFolder(result / WHAT_IF / fit_name(name), overwrite=True)
     try:
         side.fetch(f"{ASKED}/{WHAT_IF}/{name}", output.temporary, monitor)
-        side.drop(f"{ASKED}/{WHAT_IF}", JOB)
-        return {**plain(answer), "answer": str(output.publish())}
+        return output.publish()
     except OSError as error:
         raise InputError(f"Cannot write to {result} ({error.strerror or error}): make room or copy the result.") from error
     finally:

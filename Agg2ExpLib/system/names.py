@@ -14,6 +14,8 @@ MOST_NAME_BYTES = 200
 MOST_TITLE = 100
 # What makes a cell of a table a formula for spreadsheet programs.
 FORMULA = ("=", "+", "-", "@")
+# What some system or other does not take in the name of a file.
+FORBIDDEN = frozenset('<>:"/\\|?*')
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 
@@ -53,6 +55,11 @@ def safe_file_name(name: str) -> str:
     if len(encoded) > MOST_NAME_BYTES:
         safe = f"{encoded[: MOST_NAME_BYTES - 9].decode('utf-8', errors='ignore')}-{sha256_of_text(name)[:8]}"
     return safe
+
+
+def is_file_name(name: str) -> bool:
+    """Whether every system takes a name for a file or folder as it is, and it leads nowhere else."""
+    return safe_file_name(name) == name and not any(char in FORBIDDEN or ord(char) < 32 for char in name)
 
 
 def is_reserved(name: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from ..errors import ToldError
+
 
 class Prepared(Protocol):
     """A source that keeps what it made on disk. With several processes it is sent to each of them once (pickled)."""
@@ -30,6 +32,7 @@ def prepare(source: Prepared, workers: int = 0) -> Iterator[str]:
 
     Raises:
         InputError: an item cannot be made; what was made before it stays.
+        ToldError: the system ended one of the processes.
     """
     items = source.items()
     if min(workers, len(items)) < 2:
@@ -37,12 +40,16 @@ def prepare(source: Prepared, workers: int = 0) -> Iterator[str]:
             yield source.make(item)
         return
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     # Fresh processes: a fork of one that has threads of torch can hang.
     pool = ProcessPoolExecutor(min(workers, len(items)), get_context("spawn"), initializer=_begin, initargs=(source,))
     try:
         yield from pool.map(_make, items)
+    except BrokenProcessPool:
+        message = "A process that prepares the data was ended by the system, most often for lack of memory."
+        raise ToldError("killed", message, "Start again with fewer ⟨workers⟩; what is prepared stays.") from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -45,7 +45,7 @@ def what_if_figure(
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    at = middle_of(region)
+    at = middle_of(region if region.any() else np.ones(region.shape, bool))  # a shift by 0.1 HU changes no stored voxel
     sizes = [before_hu.shape[axis] * spacing[axis] for axis in (0, 0, 1)]
     tallest = max(before_hu.shape[axis] * spacing[axis] for axis in (1, 2))
     height = 2 * 12 * tallest / sum(sizes) + 1.2 + 0.22 * len(words)

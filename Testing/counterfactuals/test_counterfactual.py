@@ -17,6 +17,7 @@ from Agg2ExpLib.commands.cli import main
 from Agg2ExpLib.counterfactuals.outcome import Counterfactual, curve_text
 from Agg2ExpLib.counterfactuals.read import is_counterfactual, read_counterfactual
 from Agg2ExpLib.errors import InputError
+from Agg2ExpLib.inference.compute import Compute
 from Agg2ExpLib.io.read import read_volume
 from Agg2ExpLib.io.write import write_volume
 from support.autoencoders import exact_autoencoder, write_exact_autoencoder
@@ -144,8 +145,13 @@ def test_a_class_that_depends_on_one_region_changes_there_alone(classifier: agg2
     assert "Dense: output" in str(found)
 
 
-def test_without_a_segmenter_there_are_no_volumes(classifier: agg2exp.Model, tmp_path: Path) -> None:
+def test_without_a_segmenter_there_are_no_volumes(
+    classifier: agg2exp.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_itself = Compute(torch.device("cpu"), torch.float32, torch.bfloat16, by_itself=True)  # as on a GPU
+    monkeypatch.setattr("Agg2ExpLib.api.counterfactual.choose_compute", lambda *_: by_itself)
     found = ask(classifier, "dense", direction="less", frames=1, end=5, slices=(16, 17))
+    assert found.run["precision"] == "float32", "that which was computed in"
     assert found.drawn is None
     again = read_counterfactual(found.save(tmp_path / "dense"))
     assert again.to_frame().columns.tolist() == ["frame", "lambda", "output", "probability", "change_percent", "mean_abs_hu"]

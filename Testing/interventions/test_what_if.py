@@ -192,6 +192,7 @@ def test_all_on_the_command_line(folder, small_weights, capsys):
         (["--remove", "vessel"], "no voxel"),
         (["--shift", "heart"], "changes nothing: set --amount"),
         (["--noise", "heart", "--amount", "-5"], "above 0 HU: set --amount"),
+        (["--remove", "heart", "--name", "../out"], "The --name '../out' cannot name a folder"),
     ],
 )
 def test_bad_input(folder, small_weights, capsys, words, sentence):

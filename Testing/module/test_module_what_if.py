@@ -143,6 +143,11 @@ def test_every_region_in_turn_then_from_the_scene_alone_then_with_bad_weights(pa
     assert panel.controller.failed
     assert "does not exist" in panel.controller.message
 
+    panel.parameters.weights = ""
+    panel.app.app.processEvents()
+    assert not panel.ui.whatIfButton.enabled
+    assert "Choose the model" in panel.ui.whatIfNote.text
+
     pid = panel.widget.engine.warm.pid
     panel.widget.asking.shutdown()
     panel.controller.shutdown()

@@ -120,6 +120,30 @@ def test_the_command_line_asks_there_as_it_asks_here(there, result, small_weight
     there[0].answer({"do": "forget"}, Watched())
 
 
+def test_a_question_that_cannot_be_asked_sends_nothing_and_leaves_nothing(
+    there, result, small_weights, small_lesion, tmp_path, monkeypatch
+):
+    output, _monitor = result
+    (tmp_path / "private.pt").write_bytes(b"of somebody else")
+    monkeypatch.chdir(tmp_path)
+    question = {"do": "what_if", "result": str(output), "action": "remove", "regions": ["heart"], **SETTINGS}
+    for request in ({**question, "weights": ""}, {"do": "load", "weights": ""}):
+        with pytest.raises(InputError, match="lacks 'weights'"):
+            there[0].answer(request, Watched())
+    wanted = Watched(lambda stage, _fraction: stage == "what if")
+    with pytest.raises(InputError, match=r"name '../out' cannot name a folder"):
+        there[0].answer({**question, "weights": str(small_weights), "name": "../out"}, wanted)
+    assert not wanted.stopped, "refused before it is computed"
+    spot = {"weights": str(small_weights), "extra_rois": [f"{small_lesion}:tumour,node"]}
+    for stage in ("what if", "fetch"):
+        with pytest.raises(Cancelled):
+            there[0].answer({**question, **spot}, Watched(lambda told, _fraction, stage=stage: told == stage))
+        (private,) = there[1].iterdir()
+        assert not (private / "job").exists()
+        assert not (private / "asked" / "what_if").exists(), "a changed CT is of the patient, too"
+    there[0].answer({"do": "forget"}, Watched())
+
+
 def test_every_file_of_a_job_goes_there(there, small_ct, small_weights, small_lesion, tmp_path):
     """Regions, references, a target and a card, with names that no shell and no other system likes."""
     odd = tmp_path / "Mül ler; $(touch x)"

@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -55,10 +56,10 @@ def warm_python() -> Iterator[str]:
 
     Whatever else it is asked for, and whatever finds packages elsewhere, the interpreter does itself; on other systems everything.
     """
-    if not hasattr(os, "pidfd_open"):
+    if not _possible():
         yield sys.executable
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         place, client = str(Path(folder) / "line"), Path(folder) / "PythonSlicer"
         paths = [str(Path(path).resolve()) for path in sys.path if path]
         client.write_text(_CLIENT.format(python=sys.executable, place=place, paths=paths))
@@ -72,6 +73,12 @@ def warm_python() -> Iterator[str]:
             server.kill()
 
 
+def _possible() -> bool:
+    """Whether processes can be forked and watched, and paths fit into a socket's address and the first line of a script."""
+    fits = len(tempfile.gettempdir().encode()) < 80 and len(sys.executable.encode()) < 100 and " " not in sys.executable
+    return hasattr(os, "pidfd_open") and fits
+
+
 def _serve(place: str) -> Callable[[], object]:
     """Answer clients until the tests end; returns in the forked processes, with what each has to do."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
@@ -81,7 +88,8 @@ def _serve(place: str) -> Callable[[], object]:
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
-        if listener not in ready:
+        if listener not in ready:  # the tests are gone, perhaps killed
+            shutil.rmtree(Path(place).parent, ignore_errors=True)
             raise SystemExit
         line, _ = listener.accept()
         for name in PACKAGES:  # when the first asks; many runs of the tests never do
@@ -96,10 +104,12 @@ def _serve(place: str) -> Callable[[], object]:
 def _keep(line: socket.socket) -> Callable[[], object]:
     """Fork the process that was asked for and return in it what it does; keep an eye on it otherwise."""
     head, streams, _, _ = socket.recv_fds(line, 4, 3)
-    (size,) = struct.unpack("I", head)
-    text = b""
+    size, text = (struct.unpack("I", head)[0] if head else 1), b""
     while len(text) < size:
-        text += line.recv(size - len(text))
+        part = line.recv(size - len(text)) if head else b""
+        if not part:  # the client was killed before it had said what it wants
+            os._exit(0)
+        text += part
     words, folder, environment = json.loads(text)
     process = os.fork()
     if process == 0:
@@ -132,7 +142,8 @@ def _prepared(words: list[str], folder: str, environment: dict[str, str]) -> Cal
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     written = open(1, "wb", 0 if at_once else -1, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(written, encoding="utf-8", write_through=at_once)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    said = open(2, "wb", 0, closefd=False)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(said, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True)
     if environment.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
     module = words[0] == "-m"

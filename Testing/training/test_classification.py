@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +197,19 @@ def test_cts_are_on_the_grid_of_inference_and_short_ones_refused(tmp_path: Path)
             list(prepare(source, workers))
     with pytest.raises(InputError, match="No class is both there and not there"):
         LabelledSource(find_labelled(tmp_path / "data"), {"a/0"}, settings, tmp_path / "cache", "data")
+
+
+def test_a_process_that_the_system_ends_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    deadly: Any = SimpleNamespace(items=partial(range, 1, 3), make=os._exit)
+
+    def train(_args: object) -> int:
+        return len(list(prepare(deadly, workers=2)))
+
+    monkeypatch.setattr("Agg2ExpLib.commands.train.main", train)
+    assert main(["train", "--output", "never"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("agg2exp: A process that prepares the data was ended by the system, most often for lack of memory.")
+    assert "fewer --workers" in told
 
 
 def test_broken_npz(tmp_path: Path, npz: Path) -> None:

@@ -47,6 +47,13 @@ def test_both_cts_and_outlines_in_every_plane():
     assert texts == {"changed region", "Heart", "outline before"}
 
 
+def test_a_change_that_no_stored_voxel_shows_is_drawn_too():
+    """A shift by 0.1 HU, asked on another computer, comes back as the same whole HU."""
+    hu = np.zeros((12, 14, 10), np.float32)
+    figure = what_if_figure(hu, hu, np.zeros(hu.shape, bool), {}, (1.0, 1.0, 1.0), "heart +0.1 HU")
+    assert len(figure.axes) == 6
+
+
 def test_labels_that_are_not_outlined_are_counted():
     hu = np.zeros((12, 14, 10), np.float32)
     masks = {"heart": (box((2, 8), (3, 9), (2, 7)), box((3, 8), (3, 9), (2, 7)), (200, 40, 40))}

@@ -170,16 +170,16 @@ class WhatIfSection:
 
     def _enable(self) -> None:
         ui, record = self.ui, self.state.record
-        asked = self.state.parameters.weights if self.state.parameters is not None else ""
+        asked = self.state.parameters.weights.strip() if self.state.parameters is not None else ""
         draws = not (record is not None and record.classes) and not readModelInfo(asked).classifies
-        ready = (
-            record is not None and record.segmentation is not None and not self.state.busy and bool(self._region.value) and draws
-        )
+        known = record is not None and record.segmentation is not None and bool(self._region.value)
         for button in (ui.whatIfButton, ui.whatIfAllButton):
-            button.enabled = ready
+            button.enabled = known and draws and bool(asked) and not self.state.busy
         ui.whatIfRemoveButton.enabled = bool(self._answer) and not self.state.busy
-        ui.whatIfNote.visible = not self._region.value or not draws
+        ui.whatIfNote.visible = not self._region.value or not draws or not asked
         ui.whatIfNote.text = _("Segment or explain this CT first: then ask what the model would draw without a region.")
+        if self._region.value and not asked:
+            ui.whatIfNote.text = _("Choose the model that made these results first (Input).")
         if not draws:
             ui.whatIfNote.text = _(
                 "A classifier draws nothing: choose a segmentation model and its results to ask what it would draw."
