@@ -135,12 +135,15 @@ def test_a_question_that_cannot_be_asked_sends_nothing_and_leaves_nothing(
         there[0].answer({**question, "weights": str(small_weights), "name": "../out"}, wanted)
     assert not wanted.stopped, "refused before it is computed"
     spot = {"weights": str(small_weights), "extra_rois": [f"{small_lesion}:tumour,node"]}
-    for stage in ("what if", "fetch"):
-        with pytest.raises(Cancelled):
-            there[0].answer({**question, **spot}, Watched(lambda told, _fraction, stage=stage: told == stage))
+    (output / "what_if").mkdir(exist_ok=True)
+    (output / "what_if" / "taken").write_text("something else")
+    for more, words in (({"regions": ["hart"]}, "no region 'hart'"), ({"name": "taken"}, "taken")):
+        with pytest.raises(InputError, match=words):
+            there[0].answer({**question, **spot, **more}, Watched())
         (private,) = there[1].iterdir()
         assert not (private / "job").exists()
         assert not (private / "asked" / "what_if").exists(), "a changed CT is of the patient, too"
+    (output / "what_if" / "taken").unlink()
     there[0].answer({"do": "forget"}, Watched())
 
 
