@@ -17,6 +17,8 @@ from ..io.patient_table import Entry, read_entries
 from ..io.source_files import sha256_of
 from ..models.label_maps import LabelScheme, read_scheme
 from ..runs.job import Job
+from ..runs.kept import Kept
+from ..runs.pipeline import read_models
 from ..runs.results import TIDY_FILE
 from ..system.files import replacing
 from ..system.regular_files import sha256_of_text
@@ -102,6 +104,8 @@ def run_cohort(
     entries = read_entries(table, check_files=scheduler is None)
     scheme = read_scheme(table, label_map) if label_map is not None else None
     folder = Path(template.output).absolute()
+    # What fails for one patient would fail for all.
+    read_models(template, template.method.make() if template.task == "explain" else None, Kept())
     _begin(folder, template, keep_maps, scheme)
     tasks = {entry.patient: _task(entry, template, scheme, folder, keep_maps) for entry in entries}
     pending = {name: task for name, task in tasks.items() if scheduler is not None or not is_done(task)}

@@ -19,6 +19,7 @@ from ..models.labels import Label
 from ..models.model import Model, load_model
 from ..monitor import Monitor, Stage
 from ..runs.record import versions
+from ..runs.suits import check_suits
 from ..runs.targets import requested_labels
 from ..system.files import replacing
 from ..version import __version__
@@ -104,6 +105,7 @@ def evaluate(
     if model is None:
         card = Path(settings.card) if settings.card else None
         model = load_model(Path(settings.weights), card, settings.folds, settings.mirror)
+    check_suits(model, specs[0].make(), target_mask=False, global_mask=False, segmenter=False)
     labels = requested_labels(settings.labels, model.card)
     for warning in model.warnings:
         monitor.notice(warning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..inference.compute import Compute, choose_compute
 from ..inference.network import at_work
 from ..io.regions import read_all_regions, read_mask
 from ..io.source_files import sha256_of
+from ..models.labels import Label
+from ..models.model import Model
 from ..monitor import Monitor, Stage
 from ..system.files import OutputFolder
 from .case import Case, make_case
@@ -61,12 +64,7 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
     began = time.monotonic()
     stage = Stage(monitor, "read", 0.0, READ_END)
     stage.update(0.0, "model")
-    model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
-    check_suits(model, method, job.target_mask is not None, job.mask is not None, job.segmenter is not None)
-    segmenter = kept.segmenter(job.segmenter) if job.segmenter is not None else None
-    if segmenter is not None:
-        check_segmenter(segmenter, model.labels)
-    requested = requested_labels(job.labels, model.card)
+    model, segmenter, requested = read_models(job, method, kept)
     stage.update(0.3, "CT")
     ct = kept.ct(job.ct)
     parameters = {name: getattr(job, name) for name in ("target", "overlap", "blend", "device", "precision")}
@@ -95,6 +93,20 @@ def _do(job: Job, compute: Compute, method: Method | None, output: OutputFolder,
         record.finish_stage("read")
         found = explain_case(case, question, record, FolderWatcher(output.temporary, case.grid, monitor))
     write_explanation(output.temporary, found)
+
+
+def read_models(job: Job, method: Method | None, kept: Kept) -> tuple[Model, Model | None, Sequence[Label]]:
+    """The model of a job, the one that draws a classifier's regions where there is one, and the labels that are asked for.
+
+    Raises:
+        InputError: one cannot be read, cannot do what is asked, or has no such label.
+    """
+    model = kept.model(job.weights, job.card, folds=job.folds, mirror=job.mirror)
+    check_suits(model, method, job.target_mask is not None, job.mask is not None, job.segmenter is not None)
+    segmenter = kept.segmenter(job.segmenter) if job.segmenter is not None else None
+    if segmenter is not None:
+        check_segmenter(segmenter, model.labels)
+    return model, segmenter, requested_labels(job.labels, model.card)
 
 
 def _question(job: Job, method: Method, case: Case, partition: Partition | None, stage: Stage, monitor: Monitor) -> Question:

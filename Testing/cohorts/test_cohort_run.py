@@ -30,6 +30,7 @@ from Agg2ExpLib.io.patient_table import read_entries
 from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.runs.job import Job
 from Agg2ExpLib.system.regular_files import sha256_of_file
+from support.autoencoders import write_exact_autoencoder
 from support.classifiers import write_small_classifier
 from support.geometry import save_segmentation
 from support.networks import CT_AFFINE, NAMES, small_chest
@@ -242,6 +243,19 @@ def test_a_folder_that_is_no_cohort_and_impossible_workers(table, small_weights,
     assert main([*args, str(tmp_path / "out"), "--workers", "0"]) == 2
     assert main([*args, str(tmp_path / "out"), "--workers", "1", "--scheduler", "tcp://127.0.0.1:1"]) == 2
     assert "--workers must be at least 1, and goes without --scheduler" in capsys.readouterr().err
+
+
+def test_models_that_cannot_serve_any_patient_are_refused_at_once(table, small_weights, tmp_path, capsys):
+    args = ["cohort", "run", str(table), "--method", "gradient", "--output", str(tmp_path / "out"), "--weights"]
+    classifier, autoencoder = write_small_classifier(tmp_path), write_exact_autoencoder(tmp_path)
+    for models, sentence in (
+        ([autoencoder], "exact is an autoencoder, which draws nothing"),
+        ([classifier, "--segmenter", classifier], "--segmenter needs a segmentation network"),
+        ([small_weights, "--labels", "hart"], "did you mean 'heart'"),
+    ):
+        assert main([*args, *map(str, models)]) == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
 def where(name: str) -> str | None:

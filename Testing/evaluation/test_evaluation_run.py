@@ -21,6 +21,7 @@ from Agg2ExpLib.evaluation.settings import Settings
 from Agg2ExpLib.io.patient_table import Entry
 from Agg2ExpLib.io.write import write_volume
 from Agg2ExpLib.monitor import Monitor
+from support.autoencoders import write_exact_autoencoder
 from support.networks import CT_AFFINE, small_chest
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("evaluation_run")]
@@ -227,6 +228,10 @@ def test_bad_patients_and_folders(scans, settings, tmp_path):
         entries_of([str(scans / "ct0.nii.gz"), str(scans / "." / "ct0.nii.gz")])
     with pytest.raises(InputError, match=r"gone.nii.gz does not exist"):
         entries_of([str(scans / "gone.nii.gz")])
+    autoencoder = write_exact_autoencoder(tmp_path)
+    with pytest.raises(InputError, match="exact is an autoencoder, which draws nothing"):
+        evaluate(entries(scans), replace(settings, weights=str(autoencoder)), tmp_path / "out", Monitor())
+    assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="no patient to evaluate"):
         evaluate([], settings, tmp_path / "out", Monitor())
     twice = [Entry("one", str(scans / "ct0.nii.gz"), None, ()), Entry("other", str(scans / "ct0.nii.gz"), None, ())]
