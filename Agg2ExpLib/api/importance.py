@@ -47,7 +47,8 @@ def importance(result: Result | str | Path, regions: Mapping[str, Any] | Sequenc
         raise InputError("This result holds no attribution maps: make them with explain first.")
     ct = Volume(result.hu, result.affine, result.patient)
     names = [label.name for label in result.labels]
-    added, told = regions_on_grid(regions, ct, result.grid, names, tuple(result.extra_rois))
+    taken = [*names, *(entry["name"] for entry in result.run.get("classes", ()))]
+    added, told = regions_on_grid(regions, ct, result.grid, taken, tuple(result.extra_rois))
     for warning in told:
         monitor.notice(warning)
     extra = [*result.extra_rois.items(), *added]

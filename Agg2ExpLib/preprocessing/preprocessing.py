@@ -13,6 +13,7 @@ from ..io.grid import Grid, closest_to_ras
 from ..io.resample import resample
 from ..io.turn import Turn
 from ..io.volume import Volume
+from ..system.memory import require_memory
 from .clip import Clip
 from .clip_percentiles import ClipPercentiles
 from .crop_foreground import CropForeground
@@ -53,6 +54,7 @@ _INTENSITY: tuple[type[Step], ...] = (
     CtNormalisation, Zscore,
 )  # fmt: skip
 STEPS: dict[str, type[Step]] = {step.name: step for step in (*_GEOMETRY, *_INTENSITY)}
+_BYTES_A_VOXEL = 12  # on the model's grid: the image, its HU, and what the network sees, in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +142,14 @@ class Preprocessing:
             ct: in HU, on its own grid.
 
         Raises:
-            InputError: nothing of the CT would be left.
+            InputError: nothing of the CT would be left, or it does not fit into memory on the model's grid.
         """
         image = Volume(ct.array, ct.affine, ct.name)
         plain: Volume | None = image  # HU, as long as no intensity step came before a geometry step
         fitted: list[Intensity] = []
         for step in self.steps:
             if isinstance(step, Geometry):
+                _require_room(step.grid(image.grid))
                 image = step.apply(image)
                 plain = None if fitted else image
             elif isinstance(step, Intensity):
@@ -161,6 +164,16 @@ class Preprocessing:
             hu = turn.back(plain.array).astype(np.float32, copy=False)
         seen = np.ascontiguousarray(turn.back(image.array), dtype=np.float32)
         return Prepared(grid, hu, seen, turn, tuple(fitted))
+
+
+def _require_room(grid: Grid) -> None:
+    """Refuse a grid so fine that the CT on it, HU and what the network sees are more than there is memory for."""
+    shape, spacing = "x".join(map(str, grid.shape)), "x".join(f"{step:g}" for step in grid.spacing)
+    require_memory(
+        _BYTES_A_VOXEL * float(np.prod(grid.shape, dtype=float)),
+        f"The CT on the model's grid of {shape} voxels ({spacing} mm)",
+        "take a model for coarser voxels, cut the CT to what matters, or use a computer with more memory",
+    )
 
 
 def _through(steps: Sequence[Intensity], values: np.ndarray) -> np.ndarray:

@@ -100,7 +100,8 @@ def recompute_importance(
         raise InputError("The output must not be the result itself or lie in it: choose another ⟨output⟩.")
     grid = results.segmentation().grid
     before = results.run.get("extra_rois", ())
-    added, warnings = read_all_regions(extra_rois, grid, [label.name for label in results.labels], before)
+    taken = [label.name for label in (*results.labels, *results.classes)]
+    added, warnings = read_all_regions(extra_rois, grid, taken, before)
     check_region_files([*before, *(name for name, _ in added)])
     for warning in warnings:
         monitor.notice(warning)

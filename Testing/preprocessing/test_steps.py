@@ -18,6 +18,7 @@ from Agg2ExpLib.preprocessing.crop_foreground import CropForeground
 from Agg2ExpLib.preprocessing.normalise import Normalise
 from Agg2ExpLib.preprocessing.orientation import Orientation
 from Agg2ExpLib.preprocessing.preprocessing import STEPS, Preprocessing
+from Agg2ExpLib.preprocessing.ras_spacing import RasSpacing
 from Agg2ExpLib.preprocessing.scale_extremes import ScaleExtremes
 from Agg2ExpLib.preprocessing.scale_percentiles import ScalePercentiles
 from Agg2ExpLib.preprocessing.spacing import Spacing
@@ -120,3 +121,10 @@ def test_images_of_one_value():
         ScalePercentiles(1, 99, 0, 1).fitted(flat)
     with pytest.raises(InputError, match="no voxel above 0"):
         CropForeground().apply(Volume(-flat, np.eye(4), "chest"))
+
+
+def test_a_grid_too_fine_for_the_memory_is_refused_before_it_is_filled() -> None:
+    ct = Volume(np.zeros((40, 40, 40), np.float32), np.diag([10.0, 10, 10, 1]), "small")
+    fine = Preprocessing((RasSpacing((0.05, 0.05, 0.05)),))
+    with pytest.raises(InputError, match=r"grid of 7801x7801x7801 voxels \(0\.05.* mm\) needs .* GB of memory .*coarser voxels"):
+        fine.prepare(ct)

@@ -123,6 +123,14 @@ def test_command_writes_what_python_finds(tmp_path, small_ct, small_weights, sma
     assert again.slices.to_frame().equals(python.slices.to_frame())
     wider = agg2exp.Result.open(tmp_path / "again")
     assert wider.matrix.rows == CLASSES
+    with pytest.raises(agg2exp.InputError, match=f"two regions named '{CLASSES[0]}'"):
+        agg2exp.importance(wider, [f"{small_lesion}:{CLASSES[0]},node2"])
+    assert (
+        main(
+            ["importance", str(tmp_path / "out"), "--extra-rois", f"{small_lesion}:{CLASSES[0]},n", "--output", str(tmp_path / "w")]
+        )
+        == 2
+    )
 
 
 def test_without_regions_there_is_one_column(ct):
