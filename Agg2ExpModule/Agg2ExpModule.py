@@ -292,7 +292,8 @@ class Agg2ExpModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             controller.cancel(_("The CT was removed from the scene, so the run was ended."))
         if controller.ctFile.holds(node):
             controller.forgetCt()
-        if node.IsA("vtkMRMLScalarVolumeNode"):  # Slicer's selector takes any other volume in its place
+        # Slicer's selector takes any other volume in its place; a scene that is closed or loaded chooses for itself.
+        if node.IsA("vtkMRMLScalarVolumeNode") and not slicer.mrmlScene.IsBatchProcessing():
             qt.QTimer.singleShot(0, self._takeNoChangedCt)
         wanted = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
         if self._parameterNode is not None and not controller.busy and any(node.IsA(kind) for kind in wanted):
