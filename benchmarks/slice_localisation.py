@@ -55,8 +55,9 @@ def slices(model: Model, ct: np.ndarray, finding: str) -> dict[str, np.ndarray]:
     }
 
 
-def measure(models: dict[str, list[Model]], bodies: Sequence[Anatomy], count: int) -> list[str]:
-    """The table: mean over chests of a finding, and over the seeds, whose spread is given."""
+def measure(models: dict[str, list[Model]], bodies: Sequence[Anatomy], count: int, coarser: int = 1) -> list[str]:
+    """The table: mean over chests of a finding, and over the seeds, whose spread is given; voxels are ``coarser`` times as wide."""
+    shape, spacing = [side // coarser for side in SHAPE], SPACING * coarser
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     found: dict[tuple[str, int, str, str], list[float]] = {}
@@ -68,7 +69,7 @@ def measure(models: dict[str, list[Model]], bodies: Sequence[Anatomy], count: in
         for number, finding in enumerate((*ASKED, None)):  # and one chest without any
             rng = np.random.default_rng((FIRST_SEED + 1, k, number))
             wanted = [name for name in (finding, CONTRAST if k % 2 else None) if name]
-            patient = draw_patient(bodies, rng, SHAPE, SPACING, wanted, NODULES_MM)
+            patient = draw_patient(bodies, rng, shape, spacing, wanted, NODULES_MM)
             truth.append(patient.target(ASKED))
             for kind, seed, model in every:
                 logits.setdefault((kind, seed), []).append(_logits(model, patient.ct))
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     maps = [] if args.smoke else [args.data / "totalsegmentator-labels" / name for name in LABEL_MAPS]
     bodies = [load_anatomy(path) for path in maps] + [phantom_anatomy(FIRST_SEED + k) for k in range(1 if args.smoke else 2)]
     print(f"{date.today()}, {chests} chests with each finding, torch {torch.__version__}:\n")
-    print(*measure(models, bodies, chests), sep="\n")
+    print(*measure(models, bodies, chests, 2 if args.smoke else 1), sep="\n")
     return 0
 
 
