@@ -122,7 +122,8 @@ def answer(
     record = RunRecord(model, ct.name, setting.checksum, setting.began, setting.patient_id, {**asked, **setting.parameters})
     if setting.patient_id is not None and setting.private:
         record.private = setting.private
-    for warning in (*model.warnings, *models.autoencoder.warnings, *ct.warnings):
+    drawing = segmenter.warnings if segmenter is not None else ()
+    for warning in (*model.warnings, *models.autoencoder.warnings, *drawing, *ct.warnings):
         monitor.notice(warning)
     with volumes_must_fit(compute):
         case = make_case(ct, model, compute, monitor, setting.overlap, setting.blend, setting.window_batch)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import InputError
 from ..inference.compute import check_window_batch
-from ..runs.job import check_patient_id, checked_entry
+from ..runs.job import check_patient_id, checked_entry, unknown_entry
 from .choices import DIRECTIONS, FRAMES, OBJECTIVES, SMOOTH_MM
 from .question import Question
 
 KINDS = ("label", "class")
+_NEEDED = ("ct", "weights", "target", "output")
 _SLICES = "tuple[int, int] | None"
 
 
@@ -71,7 +71,7 @@ class CounterfactualJob:
     picture: bool = False
 
     def __post_init__(self) -> None:
-        if missing := [name for name in ("ct", "weights", "target", "output") if not getattr(self, name)]:
+        if missing := [name for name in _NEEDED if not getattr(self, name)]:
             raise InputError(f"The job lacks the entry '{missing[0]}'.")
         if self.kind not in (None, *KINDS):
             raise InputError(f"Unknown ⟨kind⟩ '{self.kind}': use {', '.join(KINDS)}.")
@@ -102,13 +102,9 @@ class CounterfactualJob:
         values: dict[str, Any] = {}
         for key, value in content.items():
             if key not in kinds:
-                near = difflib.get_close_matches(str(key), kinds, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(kinds)}."
-                raise InputError(f"The job has an unknown entry '{key}': {hint}")
+                raise unknown_entry(key, kinds)
             values[key] = _slices(value) if kinds[key] == _SLICES else checked_entry(key, value, kinds[key])
-        if missing := [key for key in ("ct", "weights", "target", "output") if key not in values]:
-            raise InputError(f"The job lacks the entry '{missing[0]}'.")
-        return cls(**values)
+        return cls(**{**dict.fromkeys(_NEEDED, ""), **values})
 
 
 def _kinds() -> dict[str, str]:

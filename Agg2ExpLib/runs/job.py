@@ -6,7 +6,7 @@ A job file is flat: the parameters of the method, and of the supervoxels of a gl
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -145,9 +145,7 @@ class Job:
                 kind = {"method": "str", "preset": "str | None", MASK_COVERAGE: "float | None", MASK_REGIONS: "int | None"}[key]
                 others[key] = checked_entry(key, value, kind)
             else:
-                near = difflib.get_close_matches(key, cls.entries(), n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(cls.entries())}."
-                raise InputError(f"The job has an unknown entry '{key}': {hint}")
+                raise unknown_entry(key, cls.entries())
         missing = [key for key in ("ct", "weights", "output") if key not in content or (complete and not content[key])]
         if missing:
             raise InputError(f"The job lacks the entry '{missing[0]}'.")
@@ -186,6 +184,13 @@ def check_patient_id(patient_id: str | None) -> None:
         raise InputError(f"The ⟨patient_id⟩ {problem}: choose another, or leave it out to use the CT's file name.")
     if patient_id is not None and not patient_id.strip():
         raise InputError("The patient id is empty: leave it out to use the CT's file name.")
+
+
+def unknown_entry(key: object, known: Collection[str]) -> InputError:
+    """What to say of an entry that no job of this kind has."""
+    near = difflib.get_close_matches(str(key), known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+    return InputError(f"The job has an unknown entry '{key}': {hint}")
 
 
 def checked_entry(key: str, value: Any, kind: str) -> Any:

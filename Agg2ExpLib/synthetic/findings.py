@@ -84,8 +84,7 @@ def draw_patient(
     if rng.random() < mirrored:
         anatomy = mirror(anatomy)
     centre = _chest_centre(anatomy, rng)
-    base = _lung_base(anatomy)
-    if below and base * anatomy.spacing[2] > _LEAST_BELLY_MM and rng.random() < below:
+    if below and (base := _lung_base(anatomy)) * anatomy.spacing[2] > _LEAST_BELLY_MM and rng.random() < below:
         centre[2] = base - (shape[2] * spacing / 2 + rng.uniform(-20, 60)) / anatomy.spacing[2]
         wanted &= {CONTRAST}
     ids, depth = warp(anatomy, rng, shape, spacing, centre=centre)
